@@ -1,0 +1,80 @@
+"""The command line: arguments, exit codes, dispatch."""
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from typing import List, Optional
+
+from ipvsd import __version__
+from ipvsd.commands import apply, config, run, status
+from ipvsd.commands.output import Output
+from ipvsd.core.model import Exit, GuardError
+from ipvsd.host import conffiles
+
+_EXIT_CODES = """\
+exit codes:
+  0  as wanted (also: ip_vs is not loaded)
+  1  not as wanted
+  2  usage or configuration error
+  3  not supported by this kernel
+  4  not permitted
+  5  cannot tell: something else failed
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="ipvsd",
+        description="Keeps IPVS estimation (net.ipv4.vs.run_estimation) switched off.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"ipvsd {__version__}")
+    top.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    top.add_argument(
+        "--config-dir",
+        metavar="DIR",
+        help=f"read guard.conf and conf.d/*.conf from here (default: /{conffiles.FOLDER})",
+    )
+    top.add_argument(
+        "--root", metavar="DIR", default="/", help="use /etc, /proc, /sys and /run below DIR"
+    )
+    verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
+    verbs.required = True
+    for module in (run, apply, status, config):
+        verb = verbs.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
+        verb.set_defaults(command=module.main)
+        module.add_arguments(verb)
+    return top
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run one command and return its exit code; argparse exits with 2 on wrong usage."""
+    options = parser().parse_args(arguments)
+    if options.config_dir is None:
+        options.config_dir = os.path.join(options.root, conffiles.FOLDER)
+    try:
+        code = int(options.command(options, Output(getattr(options, "quiet", False))))
+        sys.stdout.flush()
+        return code
+    except GuardError as error:
+        return _failed(str(error), error.code, options.debug)
+    except BrokenPipeError:
+        # The reader, `head` or a pager, has enough: end as a C program would.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception as error:
+        message = f"unexpected {type(error).__name__}: {error}; --debug shows where"
+        return _failed(message, Exit.CANNOT_TELL, options.debug)
+
+
+def _failed(message: str, code: Exit, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"ipvsd: {message}", file=sys.stderr)
+    return int(code)

@@ -1,0 +1,58 @@
+"""Show the effective configuration, and the file and line that each value comes from."""
+
+import argparse
+import sys
+from typing import Any, Dict
+
+from ipvsd.commands.output import Output
+from ipvsd.core import ledger
+from ipvsd.core.config import Config, ConfigError
+from ipvsd.core.model import Exit
+from ipvsd.host import conffiles
+
+NAME = "config"
+HELP = "show or check the configuration"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--check", action="store_true", help="fail on warnings too")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+
+
+def main(options: argparse.Namespace, output: Output) -> Exit:
+    """Print what is in effect; every problem has a line of its own on stderr."""
+    try:
+        config = conffiles.load(options.config_dir)
+    except ConfigError as error:
+        for problem in error.problems:
+            print(f"ipvsd: {problem}", file=sys.stderr)
+        return Exit.USAGE
+    for warning in config.warnings:
+        print(f"ipvsd: warning: {warning}", file=sys.stderr)
+    if options.json:
+        output.json(_document(config))
+    else:
+        _print(config, output)
+    return Exit.USAGE if options.check and config.warnings else Exit.AS_WANTED
+
+
+def _print(config: Config, output: Output) -> None:
+    rows = [["SETTING", "VALUE", "FROM"]]
+    rows += [[option.key, option.value, option.origin] for option in config.options]
+    rows += [[s.key, s.wanted, s.origin] for s in config.policy.settings]
+    output.table(rows)
+
+
+def _document(config: Config) -> Dict[str, Any]:
+    return {
+        "version": ledger.STATUS_VERSION,
+        "guard": {option.key: _origin(option.value, option.origin) for option in config.options},
+        "sysctl": {s.key: _origin(s.wanted, s.origin) for s in config.policy.settings},
+        "warnings": list(config.warnings),
+    }
+
+
+def _origin(value: str, origin: str) -> Dict[str, str]:
+    return {"value": value, "origin": origin}

@@ -1,0 +1,29 @@
+"""Printing: JSON alone, or text for people."""
+
+import json
+import sys
+from typing import Any, Dict, Sequence
+
+
+class Output:
+    """Where a command's results go; errors go to stderr by themselves."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def line(self, text: str = "") -> None:
+        """Print a line of text, nothing with --quiet."""
+        if not self._quiet:
+            print(text)
+
+    def json(self, document: Dict[str, Any]) -> None:
+        """Print one JSON document and nothing else."""
+        json.dump(document, sys.stdout, indent=2)
+        print()
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Print rows in columns, the first row being the heading."""
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        for row in rows:
+            cells = (cell.ljust(width) for cell, width in zip(row, widths))
+            self.line("  ".join(cells).rstrip())

@@ -1,0 +1,44 @@
+"""Text for people: escaping what came from outside, durations."""
+
+import datetime
+import re
+
+from ipvsd.core.model import NS_PER_MS, NS_PER_S
+
+_UNITS = {"ms": NS_PER_MS, "s": NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S, "": NS_PER_S}
+_DURATION = re.compile(r"(?:[0-9]{1,9}\s*(?:ms|s|min|h)?\s*)+", re.ASCII)
+_DURATION_PART = re.compile(r"([0-9]{1,9})\s*(ms|min|s|h|)", re.ASCII)
+
+# Long enough for any path, short enough that no line of the journal drowns in it.
+MAX_PRINTED = 400
+
+
+def printable(text: str) -> str:
+    """Escape what could steer a terminal or split a line; cut what is too long to read."""
+    shown = text[:MAX_PRINTED] + ("..." if len(text) > MAX_PRINTED else "")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def parse_duration(text: str) -> int:
+    """Return nanoseconds for a time span in systemd's manner, such as `30s` or `1min 30s`.
+
+    A bare number counts seconds. Raises ValueError with a reason.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError("is not a duration such as 30s, 500ms or 1min")
+    return sum(int(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def format_duration(ns: int) -> str:
+    """Write nanoseconds so that a person can compare them: `820 us`, `3.1 ms`, `1.5 s`."""
+    if ns < NS_PER_MS:
+        return f"{ns // 1000} us"
+    if ns < NS_PER_S:
+        return f"{ns / NS_PER_MS:.1f} ms"
+    return f"{ns / NS_PER_S:.4g} s"
+
+
+def iso_time(wall_ns: int) -> str:
+    """Write nanoseconds since the epoch as UTC in ISO 8601, to the millisecond."""
+    moment = datetime.datetime.fromtimestamp(wall_ns / 1e9, datetime.timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

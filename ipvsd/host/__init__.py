@@ -1,0 +1,1 @@
+"""The system around the guard: journal, systemd, files."""

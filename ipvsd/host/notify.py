@@ -1,0 +1,83 @@
+"""Messages to systemd: readiness, status, watchdog."""
+
+import os
+from typing import Any, Mapping, Optional
+
+from ipvsd.core.model import Exit, GuardError
+
+
+class Notifier:
+    """The service manager's notification socket, or nothing where there is none."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        """Connect to $NOTIFY_SOCKET if it is set.
+
+        Raises GuardError when it is set and cannot be used: the service would be killed at its
+        start time-out for a reason that nobody could see.
+        """
+        self._notifier: Any = None
+        self._text = ""
+        if not environ.get("NOTIFY_SOCKET"):
+            return
+        try:
+            import sdnotify
+
+            # Without its debug switch the library swallows every error.
+            self._notifier = sdnotify.SystemdNotifier(debug=True)
+        except ImportError as error:
+            message = f"sdnotify cannot be imported ({error}); install the package python3-sdnotify"
+            raise GuardError(message, Exit.CANNOT_TELL) from error
+        except OSError as error:
+            message = f"$NOTIFY_SOCKET: cannot talk to systemd: {error.strerror}"
+            raise GuardError(message, Exit.CANNOT_TELL) from error
+        # A service manager that does not read must not stop the loop.
+        self._notifier.socket.setblocking(False)
+
+    def ready(self, text: str) -> None:
+        """Tell that start or reload is done, with the status sentence."""
+        self._text = text
+        self._send("READY=1", f"STATUS={text}")
+
+    def status(self, text: str) -> None:
+        """Tell the status sentence where it has changed."""
+        if text != self._text:
+            self._text = text
+            self._send(f"STATUS={text}")
+
+    def watchdog(self) -> None:
+        """Tell that the loop has just proved to work."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self, now_ns: int) -> None:
+        """Tell that the configuration is being read again (monotonic nanoseconds)."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={now_ns // 1000}")
+
+    def stopping(self) -> None:
+        """Tell that the daemon ends."""
+        self._send("STOPPING=1")
+
+    def close(self) -> None:
+        """Give the socket back."""
+        if self._notifier is not None:
+            self._notifier.socket.close()
+            self._notifier = None
+
+    def _send(self, *lines: str) -> None:
+        if self._notifier is None:
+            return
+        text = "\n".join(lines)
+        try:
+            # The library encodes as latin-1 and would fail on anything else.
+            self._notifier.notify(text.encode("ascii", "backslashreplace").decode("ascii"))
+        except BlockingIOError:
+            pass  # systemd is not reading just now; the next pass tells again
+
+
+def watchdog_ns(environ: Mapping[str, str]) -> Optional[int]:
+    """Return the watchdog's time limit in nanoseconds, None when systemd watches not us."""
+    usec = environ.get("WATCHDOG_USEC", "")
+    if not usec.isdigit() or int(usec) == 0:
+        return None
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(usec) * 1000

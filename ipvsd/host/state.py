@@ -1,0 +1,88 @@
+"""The run-time folder: the lock of the one daemon, and the status file for everybody."""
+
+import fcntl
+import json
+import os
+from typing import Any, Dict, Optional
+
+from ipvsd.core.model import Exit, GuardError
+
+FOLDER = "run/ipvs-estoff-guard"
+_START_TIME_FIELD = 22 - 3  # proc(5): field 22 of /proc/PID/stat, counted behind ") "
+
+
+class State:
+    """The files below /run/ipvs-estoff-guard."""
+
+    def __init__(self, root: str = "/") -> None:
+        self._root = root
+        self._folder = os.path.join(root, FOLDER)
+        self._status = os.path.join(self._folder, "status.json")
+        self._lock: Optional[int] = None
+
+    def lock(self) -> None:
+        """Take the lock that only one daemon can hold; the kernel gives it back when it dies.
+
+        Raises GuardError when another one holds it, or the folder cannot be used.
+        """
+        path = os.path.join(self._folder, "lock")
+        try:
+            os.makedirs(self._folder, mode=0o755, exist_ok=True)
+            # Only root may open it: a reader could hold a lock too, and keep the daemon out.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._lock = os.open(path, flags, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.unlock()
+            message = f"{path}: another ipvsd is running; this one ends"
+            raise GuardError(message, Exit.CANNOT_TELL) from error
+        except PermissionError as error:
+            message = f"{path}: {error.strerror}; the daemon runs as root"
+            raise GuardError(message, Exit.NOT_PERMITTED) from error
+        except OSError as error:
+            raise GuardError(f"{path}: {error.strerror}", Exit.CANNOT_TELL) from error
+
+    def unlock(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def publish(self, document: Dict[str, Any]) -> Optional[str]:
+        """Replace the status file at one stroke; return why that failed, None if it did not."""
+        document = dict(document, pid=os.getpid(), start_time=self._start_time(os.getpid()))
+        temporary = self._status + ".new"
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o644)
+                json.dump(document, file)
+                file.write("\n")
+            os.replace(temporary, self._status)
+        except OSError as error:
+            return f"{self._status}: {error.strerror}"
+        return None
+
+    def withdraw(self) -> None:
+        """Remove the status file: the daemon ends."""
+        try:
+            os.unlink(self._status)
+        except OSError:
+            pass  # it was never written, or systemd has removed the folder
+
+    def daemon(self) -> Optional[Dict[str, Any]]:
+        """Return the status file's content if the daemon that wrote it still runs, else None."""
+        try:
+            with open(self._status, encoding="utf-8") as file:
+                document = json.load(file)
+            alive = document["start_time"] == self._start_time(document["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return document if alive else None
+
+    def _start_time(self, pid: int) -> Optional[str]:
+        """Return when a process started, in clock ticks since boot: with its pid it is unique."""
+        try:
+            with open(os.path.join("/proc", str(int(pid)), "stat"), encoding="latin-1") as file:
+                return file.read().rpartition(") ")[2].split()[_START_TIME_FIELD]
+        except (OSError, IndexError):
+            return None

@@ -1,0 +1,29 @@
+"""State of the ip_vs module, from /sys/module/ip_vs."""
+
+import os
+
+from ipvsd.core.model import Module
+
+NAME = "ip_vs"
+
+
+def state(root: str = "/") -> Module:
+    """Return the module's state.
+
+    `initstate` is `coming` while the module's init runs, `live` after it and `going` while
+    it is removed (kernel/module/sysfs.c, show_initstate). A folder without it belongs to a
+    built-in module, whose sysctls are there from boot on, or to one that is just being
+    loaded, whose sysctls are not there yet.
+    """
+    folder = os.path.join(root, "sys/module", NAME)
+    try:
+        with open(os.path.join(folder, "initstate"), encoding="ascii") as file:
+            return Module(file.read().strip())
+    except FileNotFoundError:
+        if not os.path.isdir(folder):
+            return Module.ABSENT
+        tree = os.path.isdir(os.path.join(root, "proc/sys/net/ipv4/vs"))
+        return Module.BUILT_IN if tree else Module.COMING
+    except (OSError, ValueError):
+        # The module is being freed while its file is read: ENODEV, or nothing in it.
+        return Module.GOING

@@ -1,0 +1,96 @@
+"""Kernel uevents of the ip_vs module, through pyudev."""
+
+import errno
+import os
+import socket
+from typing import Any, List, NamedTuple, Optional
+
+from ipvsd.core.model import Exit, GuardError
+from ipvsd.kernel.module import NAME
+
+# Room for some 20,000 queued uevents of 400 bytes (each also costs the kernel's bookkeeping):
+# a storm while the loop waits for a CPU is not lost. Taken from kernel memory only when used.
+RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
+# A storm must not keep the loop from its other work; what is left is drained in the next turn.
+DRAIN_MAX = 1000
+_UEVENT = 15  # NETLINK_KOBJECT_UEVENT, linux/netlink.h
+_KERNEL_GROUP = 1  # multicast group of the kernel's uevents, lib/kobject_uevent.c
+
+# pyudev raises ValueError, OverflowError and MemoryError for EINVAL, EOVERFLOW and ENOMEM.
+_RECEIVE_ERRORS = (OSError, ValueError, OverflowError, MemoryError)
+
+
+class Drained(NamedTuple):
+    """What was in the socket: actions on ip_vs in their order, and an error if there was one."""
+
+    actions: List[str]
+    error: str = ""
+
+
+class Monitor:
+    """A socket that hears the kernel's uevents, without udevd."""
+
+    def __init__(self) -> None:
+        """Open the socket and begin to receive.
+
+        Raises GuardError when pyudev is missing or the socket cannot be had.
+        """
+        try:
+            import pyudev
+        except ImportError as error:
+            message = f"pyudev cannot be imported ({error}); install the package python3-pyudev"
+            raise GuardError(message, Exit.CANNOT_TELL) from error
+        try:
+            self._monitor: Any = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
+            # Applied inside libudev: events of other subsystems never become Python objects.
+            self._monitor.filter_by("module")
+            self._grow_buffer()
+            self._monitor.start()
+        except _RECEIVE_ERRORS as error:
+            message = f"cannot listen to kernel uevents: {error}"
+            raise GuardError(message, Exit.CANNOT_TELL) from error
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return int(self._monitor.fileno())
+
+    def drain(self) -> Drained:
+        """Take what is in the socket, without waiting."""
+        actions: List[str] = []
+        try:
+            for _ in range(DRAIN_MAX):
+                device = self._monitor.poll(timeout=0)
+                if device is None:
+                    break
+                if device.sys_name == NAME:
+                    actions.append(device.action)
+        except _RECEIVE_ERRORS as error:
+            # ENOBUFS: the kernel has dropped events (pyudev issue 194).
+            return Drained(actions, str(error))
+        return Drained(actions)
+
+    def defect(self) -> Optional[str]:
+        """Return why the socket is deaf, None when it is bound to the kernel's uevents."""
+        try:
+            # Python 3.6 does not find out by itself what kind of socket it is given.
+            copy = os.dup(self.fileno())
+            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _UEVENT, copy) as view:
+                pending = view.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                _, groups = view.getsockname()
+        except (OSError, TypeError, ValueError) as error:
+            return str(error)
+        if pending not in (0, errno.ENOBUFS):
+            return f"socket error {errno.errorcode.get(pending, pending)}"
+        return None if groups & _KERNEL_GROUP else "not bound to the kernel's uevents"
+
+    def _grow_buffer(self) -> None:
+        """Ask for a large receive buffer; without it, overflow is only more likely.
+
+        Needs CAP_NET_ADMIN. pyudev before 0.24.5 also raises when an older failed call has
+        left its errno behind, so the exception proves nothing and an overflow, which is
+        reported when it happens, is what counts.
+        """
+        try:
+            self._monitor.set_receive_buffer_size(RECEIVE_BUFFER_BYTES)
+        except _RECEIVE_ERRORS:
+            pass

@@ -1,0 +1,65 @@
+"""Waiting: descriptors, signals and one deadline."""
+
+import selectors
+import signal
+import socket
+import time
+from types import FrameType
+from typing import Iterable, NamedTuple, Optional, Set
+
+
+def monotonic_ns() -> int:
+    """Return CLOCK_MONOTONIC in nanoseconds (time.monotonic_ns is Python 3.7)."""
+    return int(time.monotonic() * 1e9)
+
+
+class Woken(NamedTuple):
+    """What ended a wait; both are empty when it was the deadline."""
+
+    descriptors: Set[int]
+    signals: Set[int]
+
+
+class Loop:
+    """Waits on all sources at once; signals arrive as data, never in the middle of the work."""
+
+    def __init__(self, signals: Iterable[int]) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._signals_in, signals_out = socket.socketpair()
+        self._signals_out = signals_out
+        for end in (self._signals_in, signals_out):
+            end.setblocking(False)
+        self._selector.register(self._signals_in, selectors.EVENT_READ)
+        signal.set_wakeup_fd(signals_out.fileno())
+        for number in signals:
+            # A Python handler has to exist for the wake-up descriptor to be written.
+            signal.signal(number, _ignore)
+
+    def watch(self, descriptor: int) -> None:
+        """Wait on this descriptor too, until forget()."""
+        self._selector.register(descriptor, selectors.EVENT_READ)
+
+    def forget(self, descriptor: int) -> None:
+        """No longer wait on this descriptor; call it before the descriptor is closed."""
+        self._selector.unregister(descriptor)
+
+    def wait(self, deadline_ns: int) -> Woken:
+        """Wait until a descriptor is readable, a signal has come, or the deadline is over."""
+        left_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
+        ready = {key.fd for key, _ in self._selector.select(left_s)}
+        signals: Set[int] = set()
+        if self._signals_in.fileno() in ready:
+            ready.discard(self._signals_in.fileno())
+            signals.update(self._signals_in.recv(4096))
+        return Woken(ready, signals)
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        signal.set_wakeup_fd(-1)
+        self._selector.close()
+        self._signals_in.close()
+        self._signals_out.close()
+
+
+def _ignore(_number: int, _frame: Optional[FrameType]) -> None:
+    pass
