@@ -1,0 +1,233 @@
+"""The real daemon as a process, on a fake root, with a real uevent and notification socket."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TIMEOUT_S = 20
+
+
+class Guard:
+    """`ipvsd run`, with the service manager's end of its notification socket."""
+
+    def __init__(self, root, folder, watchdog_usec=None):
+        self.root = root
+        self.messages = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(folder / "notify"))
+        self._log = open(str(folder / "log"), "w+", encoding="utf-8")
+        self._environ = dict(os.environ, NOTIFY_SOCKET=str(folder / "notify"), PYTHONPATH=HOME)
+        if watchdog_usec is not None:
+            self._environ["WATCHDOG_USEC"] = str(watchdog_usec)
+        self.process = None
+
+    def start(self):
+        command = [sys.executable, "-m", "ipvsd", "--root", self.root.path, "run"]
+        self.process = subprocess.Popen(command, env=self._environ, stderr=self._log)
+        return self
+
+    def wait_for(self, word):
+        """Receive notifications until one holds `word`."""
+        self._socket.settimeout(TIMEOUT_S)
+        while True:
+            self.messages.append(self._socket.recv(4096).decode())
+            if word in self.messages[-1]:
+                return self.messages[-1]
+
+    def log(self):
+        self._log.flush()
+        self._log.seek(0)
+        return self._log.read()
+
+    def wait_for_log(self, words):
+        deadline = time.monotonic() + TIMEOUT_S
+        while words not in self.log():
+            assert time.monotonic() < deadline, f"{words!r} is not in the log:\n{self.log()}"
+            time.sleep(0.01)
+
+    def status(self):
+        return json.loads(self.root.read("run/ipvs-estoff-guard/status.json"))
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(TIMEOUT_S)
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._socket.close()
+        self._log.close()
+
+
+@pytest.fixture
+def guard(root, tmp_path):
+    made = Guard(root, tmp_path)
+    yield made
+    made.close()
+
+
+def test_the_first_pass_is_over_before_ready(root, guard):
+    root.load_ip_vs()
+    message = guard.start().wait_for("READY=1")
+    assert root.get() == "0"
+    assert "STATUS=1 sysctl as wanted, ip_vs live; 0 loads seen, 1 write" in message
+    assert guard.status()["counters"]["writes"] == {"start": 1}
+    assert guard.end() == 0
+    guard.wait_for("STOPPING=1")
+
+
+def test_nothing_is_rolled_back_and_the_status_file_goes_at_the_end(root, guard):
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    guard.end(signal.SIGINT)
+    assert root.get() == "0"
+    assert not os.path.exists(root.join("run/ipvs-estoff-guard/status.json"))
+    assert "guard: stopped; all values stay as they are" in guard.log()
+
+
+def test_a_change_that_no_event_tells_is_found_by_looking_again(root, guard):
+    root.load_ip_vs()
+    root.configure("[guard]\nresync = 1s\n")
+    guard.start().wait_for("READY=1")
+    root.set("run_estimation", "1")
+    guard.wait_for_log("was 1, now 0 (something else had changed it)")
+    assert root.get() == "0"
+
+
+def test_a_right_value_is_never_written(root, guard):
+    root.load_ip_vs(run_estimation="0")
+    root.configure("[guard]\nresync = 1s\n")
+    path = root.join("proc/sys/net/ipv4/vs/run_estimation")
+    os.utime(path, ns=(1, 1))
+    guard.start().wait_for("READY=1")
+    guard.process.send_signal(signal.SIGHUP)
+    guard.wait_for("READY=1")
+    assert os.stat(path).st_mtime_ns == 1
+
+
+def test_a_load_under_way_at_start_is_waited_for(root, guard):
+    root.load_ip_vs("coming", **{"am_droprate": "10"})
+    assert "run_estimation is loading" in guard.start().wait_for("READY=1")
+    root.set("run_estimation", "1")
+    guard.wait_for_log("was 1, now 0 (ip_vs was loaded")
+    root.load_ip_vs("live", run_estimation="0")
+    guard.wait_for("ip_vs live; 1 load seen, 1 write")
+
+
+def test_a_load_that_fails_ends_the_wait(root, guard):
+    root.load_ip_vs("coming", **{"am_droprate": "10"})
+    guard.start().wait_for("READY=1")
+    root.remove("sys/module/ip_vs/initstate")
+    os.rmdir(root.join("sys/module/ip_vs"))
+    guard.wait_for_log("ip_vs: load failed")
+    guard.wait_for("Waiting for ip_vs (absent)")
+
+
+def test_reload_takes_a_good_configuration_over(root, guard):
+    root.load_ip_vs(run_estimation="1", sync_threshold="3\t50")
+    guard.start().wait_for("READY=1")
+    root.configure("[sysctl]\nnet.ipv4.vs.sync_threshold = 5 80\n", "conf.d/a.conf")
+    guard.process.send_signal(signal.SIGHUP)
+    assert "MONOTONIC_USEC=" in guard.wait_for("RELOADING=1")
+    guard.wait_for("READY=1")
+    assert root.get("sync_threshold").startswith("5 80")
+    assert "(the configuration was reloaded)" in guard.log()
+
+
+def test_reload_refuses_a_bad_configuration_in_one_line_and_goes_on(root, guard):
+    root.load_ip_vs()
+    root.configure("[guard]\nresync = 1s\n")
+    guard.start().wait_for("READY=1")
+    root.configure("[guard]\nmode = observe\nresync = never\n")
+    guard.process.send_signal(signal.SIGHUP)
+    guard.wait_for("READY=1")
+    lines = [line for line in guard.log().splitlines() if "refused" in line]
+    assert len(lines) == 1
+    assert "guard.conf:3: resync = never: is not a duration" in lines[0]
+    root.set("run_estimation", "1")
+    guard.wait_for_log("something else had changed it")
+    assert guard.status()["mode"] == "enforce"
+
+
+def test_observing_writes_nothing(root, guard):
+    root.load_ip_vs()
+    root.configure("[guard]\nmode = observe\n")
+    assert "observing only" in guard.start().wait_for("READY=1")
+    assert "would be set to 0" in guard.log()
+    assert root.get() == "1"
+
+
+def test_a_second_daemon_says_so_and_ends(root, guard, tmp_path):
+    guard.start().wait_for("READY=1")
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = Guard(root, folder).start()
+    assert second.process.wait(TIMEOUT_S) == 5
+    assert second.log().count("\n") == 1 and "another ipvsd is running" in second.log()
+    second.close()
+
+
+def test_a_bad_configuration_at_start_is_one_line_and_two(root, guard):
+    root.load_ip_vs()
+    root.configure("[sysctl]\nkernel.panic = 1\n")
+    assert guard.start().process.wait(TIMEOUT_S) == 2
+    assert guard.log().count("\n") == 1 and "guard.conf:2: kernel.panic" in guard.log()
+    assert root.get() == "1"
+
+
+def test_a_host_whose_sysctls_cannot_be_read_is_never_called_ready(root, guard):
+    os.renames(root.join("proc/sys/net"), root.join("elsewhere/net"))
+    assert guard.start().process.wait(TIMEOUT_S) == 5
+    assert "cannot work here" in guard.log()
+
+
+def test_the_watchdog_is_fed_by_whole_passes(root, tmp_path):
+    root.load_ip_vs()
+    guard = Guard(root, tmp_path, watchdog_usec=200_000)
+    try:
+        guard.start().wait_for("WATCHDOG=1")
+        guard.wait_for("WATCHDOG=1")
+        os.rename(root.join("proc/sys/net"), root.join("hidden"))
+        guard.wait_for_log("cannot be read")
+        fed = _messages_until_quiet(guard)
+        assert "WATCHDOG=1" not in fed
+        os.rename(root.join("hidden"), root.join("proc/sys/net"))
+        guard.wait_for("WATCHDOG=1")
+    finally:
+        guard.close()
+
+
+def _messages_until_quiet(guard):
+    """What is still queued, and what comes within several feeding times."""
+    while True:
+        try:
+            guard._socket.setblocking(False)
+            guard._socket.recv(4096)
+        except BlockingIOError:
+            break
+    guard._socket.settimeout(1)
+    try:
+        return guard._socket.recv(4096).decode()
+    except socket.timeout:
+        return ""
+
+
+def test_descriptors_and_threads_stay_flat(root, guard):
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    folder = f"/proc/{guard.process.pid}"
+    before = len(os.listdir(folder + "/fd")), len(os.listdir(folder + "/task"))
+    for _ in range(30):
+        root.set("run_estimation", "1")
+        guard.process.send_signal(signal.SIGHUP)
+        guard.wait_for("READY=1")
+    assert (len(os.listdir(folder + "/fd")), len(os.listdir(folder + "/task"))) == before
+    assert before[1] == 1

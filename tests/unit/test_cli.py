@@ -1,0 +1,153 @@
+"""The command line, run in this process on a fake root."""
+
+import json
+
+import pytest
+
+import ipvsd
+from ipvsd import cli
+from ipvsd.core.model import Exit
+
+RUN = "net.ipv4.vs.run_estimation"
+
+
+@pytest.fixture
+def run(root, capsys):
+    def call(*arguments):
+        code = cli.main(["--root", root.path, *arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def nothing(_root):
+    pass
+
+
+def loaded(root):
+    root.load_ip_vs()
+
+
+def loaded_and_off(root):
+    root.load_ip_vs(run_estimation="0")
+
+
+def unsupported(root):
+    root.load_ip_vs(am_droprate="10")
+
+
+def loading(root):
+    root.load_ip_vs("coming", am_droprate="10")
+
+
+def misconfigured(root):
+    root.configure("[guard]\nmode = maybe\n")
+
+
+@pytest.mark.parametrize(
+    "make, arguments, code, words",
+    [
+        (nothing, ["status"], Exit.AS_WANTED, "absent"),
+        (loaded, ["status"], Exit.NOT_AS_WANTED, "to be changed"),
+        (loaded_and_off, ["status"], Exit.AS_WANTED, "as wanted"),
+        (unsupported, ["status"], Exit.UNSUPPORTED, "unsupported"),
+        (loading, ["status"], Exit.NOT_AS_WANTED, "loading"),
+        (nothing, ["apply"], Exit.AS_WANTED, RUN + ": ip_vs is not loaded, nothing to set"),
+        (loaded, ["apply"], Exit.AS_WANTED, "set " + RUN + " in host"),
+        (loaded, ["apply", "--dry-run"], Exit.NOT_AS_WANTED, "would set " + RUN),
+        (loaded_and_off, ["apply"], Exit.AS_WANTED, RUN + ": is 0, as wanted"),
+        (unsupported, ["apply"], Exit.UNSUPPORTED, "unsupported by ip_vs of the running kernel"),
+        (loading, ["apply"], Exit.NOT_AS_WANTED, "ip_vs is still loading"),
+        (misconfigured, ["apply"], Exit.USAGE, "guard.conf:2: mode = maybe: is neither"),
+        (misconfigured, ["status"], Exit.USAGE, "guard.conf:2: mode = maybe: is neither"),
+        (misconfigured, ["config"], Exit.USAGE, "guard.conf:2: mode = maybe: is neither"),
+        (nothing, ["config"], Exit.AS_WANTED, "built-in default"),
+    ],
+)
+def test_what_is_said_and_the_exit_code(root, run, make, arguments, code, words):
+    make(root)
+    assert run(*arguments)[0] == code
+    make(root)
+    _, out, err = run(*arguments)
+    assert words in out + err
+
+
+def test_apply_changes_the_value_and_dry_run_does_not(root, run):
+    root.load_ip_vs()
+    run("apply", "--dry-run")
+    assert root.get() == "1"
+    run("apply")
+    assert root.get() == "0"
+
+
+def test_apply_writes_in_observe_mode_too_because_it_was_asked(root, run):
+    root.load_ip_vs()
+    root.configure("[guard]\nmode = observe\n")
+    assert run("apply")[0] == Exit.AS_WANTED
+    assert root.get() == "0"
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["apply", "--dry-run"], ["config"]])
+def test_json_is_json_alone_and_has_a_version(root, run, arguments):
+    root.load_ip_vs()
+    _, out, err = run(*arguments, "--json")
+    assert json.loads(out)["version"] == 1
+    assert err == ""
+
+
+@pytest.mark.parametrize("verb", ["status", "apply", "config"])
+def test_quiet_says_nothing_when_well(root, run, verb):
+    root.load_ip_vs(run_estimation="0")
+    assert run(verb, "--quiet") == (Exit.AS_WANTED, "", "")
+
+
+def test_config_check_fails_on_warnings_and_config_does_not(root, run):
+    root.configure("[guard]\nresink = 3s\n")
+    code, _, err = run("config")
+    assert code == Exit.AS_WANTED and "guard.conf:2: unknown key resink" in err
+    assert run("config", "--check")[0] == Exit.USAGE
+
+
+def test_config_lists_every_problem(root, run):
+    root.configure("[guard]\nmode = x\nresync = y\n")
+    assert run("config")[2].count("\n") == 2
+
+
+def test_config_names_the_line_of_each_value(root, run):
+    root.configure("[sysctl]\nnet.ipv4.vs.sync_threshold = 3 50\n", "conf.d/a.conf")
+    _, out, _ = run("config", "--json")
+    entry = json.loads(out)["sysctl"]["net.ipv4.vs.sync_threshold"]
+    assert entry == {"value": "3 50", "origin": root.join("etc/ipvs-estoff-guard/conf.d/a.conf:2")}
+
+
+def test_a_value_from_the_kernel_cannot_steer_the_terminal(root, run):
+    root.load_ip_vs(run_estimation="1\x1b[2J\n2")
+    _, out, _ = run("status")
+    assert "\x1b" not in out and "\\x1b" in out
+
+
+def test_wrong_usage_is_two(run):
+    for arguments in ([], ["nonsense"], ["status", "--nonsense"]):
+        with pytest.raises(SystemExit) as ended:
+            run(*arguments)
+        assert ended.value.code == Exit.USAGE
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"ipvsd {ipvsd.__version__}\n"
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_an_unexpected_error_is_one_line_without_debug(run, monkeypatch, debug):
+    def broken(_folder):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("ipvsd.host.conffiles.load", broken)
+    code, _, err = run(*(["--debug"] if debug else []), "status")
+    assert code == Exit.CANNOT_TELL
+    assert "unexpected RuntimeError: broken" in err
+    assert ("Traceback" in err) is debug

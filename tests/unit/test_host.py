@@ -1,0 +1,200 @@
+"""The system around the guard: files, notification socket, journal."""
+
+import io
+import json
+import os
+import socket
+import stat
+
+import pytest
+
+from ipvsd.core import events
+from ipvsd.core.events import Kind
+from ipvsd.core.model import Exit, GuardError, Mode
+from ipvsd.host import conffiles, journal, notify
+from ipvsd.host.state import State
+
+ETC = "etc/ipvs-estoff-guard"
+
+
+def load(root):
+    return conffiles.load(root.join(ETC))
+
+
+def test_drop_ins_are_read_by_name_after_the_main_file(root):
+    root.configure("[guard]\nmode=observe\n", "conf.d/20-b.conf")
+    root.configure("[guard]\nmode=enforce\nresync=9s\n", "conf.d/10-a.conf")
+    root.configure("[guard]\nresync=8s\n")
+    root.configure("nonsense", "conf.d/.hidden.conf")
+    root.configure("nonsense", "conf.d/backup.conf~")
+    config = load(root)
+    assert config.policy.mode is Mode.OBSERVE
+    assert config.options[1].origin == root.join(ETC + "/conf.d/10-a.conf") + ":3"
+
+
+def test_no_files_are_the_defaults(root):
+    assert load(root) == conffiles.load(root.join("nowhere"))
+
+
+def test_a_drop_in_that_is_dev_null_counts_as_empty(root):
+    os.symlink("/dev/null", root.join(ETC + "/conf.d/a.conf"))
+    assert load(root).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "why, make, reason",
+    [
+        ("a folder", os.mkdir, "Is a directory"),
+        ("a FIFO must not stop the daemon", os.mkfifo, "not a regular file"),
+        ("a device", lambda path: os.symlink("/dev/zero", path), "not a regular file"),
+        ("a loop", lambda path: os.symlink(path, path), "Too many levels of symbolic links"),
+        ("not text", lambda path: _write(path, b"[guard]\n\xff\n"), ":2: is not UTF-8 text"),
+        ("huge", lambda path: _write(path, b"#" * (1024 * 1024 + 1)), "larger than"),
+    ],
+)
+def test_a_strange_file_is_refused_with_its_path(root, why, make, reason):
+    path = root.join(ETC + "/conf.d/a.conf")
+    make(path)
+    with pytest.raises(GuardError) as refused:
+        load(root)
+    assert str(refused.value).startswith(path) and reason in str(refused.value), why
+    assert refused.value.code is Exit.USAGE
+
+
+def _write(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def test_the_status_file_is_whole_and_readable_by_all(root):
+    files = State(root.path)
+    files.lock()
+    assert files.publish({"version": 1}) is None
+    path = root.join("run/ipvs-estoff-guard/status.json")
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o644
+    assert json.loads(root.read("run/ipvs-estoff-guard/status.json"))["pid"] == os.getpid()
+    assert files.daemon()["version"] == 1
+    files.withdraw()
+    assert files.daemon() is None
+    assert stat.S_IMODE(os.stat(root.join("run/ipvs-estoff-guard/lock")).st_mode) == 0o600
+    files.unlock()
+
+
+@pytest.mark.parametrize("change", [{"pid": 1}, {"start_time": "1"}, {"pid": "x"}, {"pid": None}])
+def test_a_status_file_of_a_dead_daemon_does_not_count(root, change):
+    files = State(root.path)
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    files.publish({"version": 1})
+    document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
+    root.write("run/ipvs-estoff-guard/status.json", json.dumps(dict(document, **change)))
+    assert files.daemon() is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "\x00"])
+def test_a_broken_status_file_does_not_count(root, text):
+    root.write("run/ipvs-estoff-guard/status.json", text)
+    assert State(root.path).daemon() is None
+
+
+def test_a_second_lock_is_refused_in_one_line(root):
+    first, second = State(root.path), State(root.path)
+    first.lock()
+    with pytest.raises(GuardError, match="another ipvsd is running"):
+        second.lock()
+    first.unlock()
+    second.lock()
+    second.unlock()
+
+
+def test_a_status_file_that_cannot_be_written_is_told_not_raised(root):
+    error = State(root.path).publish({})
+    assert "status.json" in error and "No such file" in error
+
+
+@pytest.fixture
+def manager(tmp_path):
+    """A service manager's end of the notification socket."""
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(path)
+        server.settimeout(5)
+        yield server, {"NOTIFY_SOCKET": path}
+
+
+@pytest.fixture
+def notifier(manager, monkeypatch):
+    server, environ = manager
+    monkeypatch.setenv("NOTIFY_SOCKET", environ["NOTIFY_SOCKET"])
+    made = notify.Notifier(environ)
+    yield made, server
+    made.close()
+
+
+def test_ready_and_status_come_in_one_message(notifier):
+    made, server = notifier
+    made.ready("1 sysctl as wanted")
+    assert server.recv(4096) == b"READY=1\nSTATUS=1 sysctl as wanted"
+
+
+def test_a_status_is_sent_when_it_is_new_and_always_as_ascii(notifier):
+    made, server = notifier
+    made.ready("same")
+    server.recv(4096)
+    made.status("same")
+    made.status("\u2713 new")
+    assert server.recv(4096) == b"STATUS=\\u2713 new"
+
+
+def test_reloading_carries_the_time_that_systemd_asks_for(notifier):
+    made, server = notifier
+    made.reloading(5_000_000)
+    assert server.recv(4096) == b"RELOADING=1\nMONOTONIC_USEC=5000"
+
+
+def test_a_manager_that_does_not_read_never_blocks(notifier):
+    made, _ = notifier
+    for _ in range(1000):
+        made.watchdog()
+
+
+def test_without_a_manager_nothing_is_sent():
+    notify.Notifier({}).ready("nobody listens")
+
+
+def test_a_socket_that_cannot_be_used_is_an_error_at_start(monkeypatch, tmp_path):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nowhere"))
+    with pytest.raises(GuardError, match="cannot talk to systemd"):
+        notify.Notifier({"NOTIFY_SOCKET": str(tmp_path / "nowhere")})
+
+
+@pytest.mark.parametrize(
+    "environ, expected",
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "60000000"}, 60 * 10**9),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 60 * 10**9),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "x"}, None),
+    ],
+)
+def test_watchdog_is_fed_only_when_it_watches_us(environ, expected):
+    assert notify.watchdog_ns(environ) == expected
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream, expected", [(io.StringIO, "<6>text\n"), (Terminal, "text\n")])
+def test_lines_on_stderr_have_a_priority_unless_a_person_reads(stream, expected):
+    stderr = stream()
+    journal.connect({}, stderr)(events.plain(Kind.STOPPED, "text"))
+    assert stderr.getvalue() == expected
+
+
+def test_a_foreign_journal_stream_is_not_ours():
+    stderr = io.StringIO()
+    journal.connect({"JOURNAL_STREAM": "1:2"}, stderr)(events.plain(Kind.STOPPED, "text"))
+    assert stderr.getvalue() == "<6>text\n"
