@@ -1,0 +1,52 @@
+# ipvs-estoff-guard: `make` lists what can be made.
+
+PYTHON := .venv/bin/python
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+SCRIPTS := .ci/run tools/install-apt packaging/ipvsd.sh $(wildcard packaging/*.sh)
+
+include packaging/install.mk
+include packaging/rpm.mk
+
+.PHONY: help demo test check lint unit test-packaging test-vm clean setup
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
+
+demo: setup ## see it work: boots a VM, installs the RPM with dnf, reloads ip_vs with and without
+	$(PYTHON) -m tests.vm.demo
+
+test: check test-vm ## everything, in about half an hour
+
+check: lint unit test-packaging ## everything that needs no VM
+
+lint: setup ## style, types, lowest Python version, shell scripts
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py
+	shellcheck $(SCRIPTS)
+
+unit: setup ## unit and process tests on every Python that is found
+	$(PYTHON) tools/test_pythons.py
+
+test-packaging: setup ## install tree, wheel, RPM, repository, man pages
+	$(PYTHON) -m pytest -q tests/packaging
+
+test-vm: setup rpm ## the truth: real kernels, systemd, udev, journald and dnf in QEMU
+	$(PYTHON) -m pytest -q -n 2 --dist loadgroup tests/vm
+
+clean: ## remove what was built (not the VM images, see tests/vm/images.py)
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Installs Debian packages (apt-get, sudo where not root) and Python packages (into .venv).
+setup: build/setup.stamp
+build/setup.stamp: tools/apt-packages.txt packaging/apt-packages.txt tools/requirements-dev.txt
+	@tools/install-apt tools/apt-packages.txt packaging/apt-packages.txt
+	@test -x $(PYTHON) || { echo "Making .venv"; python3 -m venv .venv; }
+	@echo "Installing into .venv: tools/requirements-dev.txt"
+	@.venv/bin/pip --disable-pip-version-check install -q -r tools/requirements-dev.txt 2>/dev/null
+	@mkdir -p build
+	@touch $@

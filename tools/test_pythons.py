@@ -1,0 +1,85 @@
+"""Runs the unit and process tests on every Python from 3.6 on that is found here.
+
+Looks at the PATH and at pyenv's versions. Each Python gets a virtual environment of its own
+below build/pythons, with the newest libraries that it can take.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent.parent
+VENVS = HOME / "build" / "pythons"
+LIBRARIES = ["pytest", "hypothesis", "pyudev", "sdnotify"]
+TESTS = ["tests/unit", "tests/process"]
+MINIMUM = (3, 6)
+NAMES = ["python3"] + [f"python3.{minor}" for minor in range(MINIMUM[1], 30)]
+
+
+def candidates() -> list[Path]:
+    """Return every path that may be a Python, whether it works or not."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = [shutil.which(name) for name in NAMES]
+    in_path = [Path(path) for path in found if path is not None]
+    return in_path + sorted(pyenv.glob("versions/*/bin/python3"))
+
+
+def version(python: Path) -> tuple[int, ...] | None:
+    """Return the version of a Python that starts, None otherwise (pyenv's shims may not)."""
+    command = [python, "-c", "import sys, venv, ensurepip; print(sys.version.split()[0])"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(map(int, numbers.groups())) if done.returncode == 0 and numbers else None
+
+
+def pythons() -> dict[tuple[int, ...], Path]:
+    """Return one Python for each minor version."""
+    found: dict[tuple[int, ...], Path] = {}
+    for python in candidates():
+        number = version(python)
+        if number is not None and number >= MINIMUM:
+            found.setdefault(number[:2], python)
+    return dict(sorted(found.items()))
+
+
+def environment(number: tuple[int, ...], python: Path) -> Path:
+    """Make the virtual environment of a Python if it is not there, and return its interpreter."""
+    folder = VENVS / ".".join(map(str, number))
+    interpreter = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([python, "-m", "venv", folder], check=True)
+        pip = [interpreter, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
+        if number < (3, 7):
+            # The pip that comes with 3.6 does not know which releases are still for 3.6.
+            subprocess.run([*pip, "pip==21.3.1"], check=True)
+        subprocess.run([*pip, *LIBRARIES], check=True)
+        (folder / "ready").touch()
+    return interpreter
+
+
+def run_tests(number: tuple[int, ...], python: Path) -> bool:
+    """Run the tests on one Python, print what they say, and return whether they passed."""
+    interpreter = environment(number, python)
+    command = [interpreter, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    done = subprocess.run(command, cwd=HOME, check=False, capture_output=True, text=True)
+    name = ".".join(map(str, number))
+    print(f"== Python {name} ({python})\n{done.stdout}{done.stderr}", flush=True)
+    return done.returncode == 0
+
+
+def main() -> int:
+    """Run the tests on all Pythons, two at a time; return how many of them failed."""
+    found = pythons()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        passed = sum(pool.map(run_tests, found.keys(), found.values()))
+    print(f"== {passed} of {len(found)} Pythons passed")
+    return len(found) - passed if found else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
