@@ -1,0 +1,113 @@
+"""The linters of what is packaged: none has anything to say."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.packaging.conftest import NAME, ROOT, run
+
+PAGES = sorted(path.name for path in (ROOT / "man").iterdir())
+VERBS = ["run", "apply", "status", "config"]
+
+
+def test_rpmlint(built):
+    command = ["rpmlint", "-c", "packaging/rpmlint.toml", f"packaging/{NAME}.spec"]
+    report = run(*command, built.source, built.binary)
+    assert "2 packages and 1 specfiles checked; 0 errors, 0 warnings" in report
+
+
+def test_every_filter_of_rpmlint_names_what_it_is_for():
+    text = (ROOT / "packaging" / "rpmlint.toml").read_text()
+    filters = re.findall(r'((?:^ +#.*\n)+)? +"(.*)",$', text.split("Filters = [")[1], re.M)
+    assert len(filters) >= 1
+    for reason, pattern in filters:
+        assert reason.strip(), pattern
+        assert pattern.startswith("^ipvs-estoff-guard"), pattern
+        assert ".*" not in pattern
+
+
+def test_shellcheck():
+    scripts = sorted(str(path) for path in (ROOT / "packaging").glob("*.sh"))
+    assert scripts
+    run("shellcheck", *scripts)
+    run("shellcheck", "--shell=bash", "completions/ipvsd")
+
+
+def test_scripts_that_are_run_in_place_can_be():
+    modes = {path.name: path.stat().st_mode & 0o111 for path in (ROOT / "packaging").glob("*.sh")}
+    not_run = [name for name, mode in modes.items() if not mode]
+    assert not_run == ["ipvsd.sh"], "installed with its mode by install.mk"
+
+
+def test_pages_are_these():
+    assert PAGES == ["ipvs-estoff-guard.8", "ipvs-estoff-guard.conf.5", "ipvsd.8"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "ipvs-estoff-guard.8"])
+def test_mandoc(page):
+    assert run("mandoc", "-T", "lint", "-W", "style", f"man/{page}") == ""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_man(page, unpacked):
+    """Out of the package, so that the link page has something to lead to."""
+    section = page[-1]
+    done = subprocess.run(
+        ["man", "--warnings", "-E", "UTF-8", "-M", str(unpacked / "usr/share/man"), "-Tutf8"]
+        + [section, page[:-2]],
+        env={"MANROFFSEQ": "", "MANWIDTH": "80", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    plain = re.sub("(?s).\b", "", done.stdout)
+    assert "\nNAME\n" in plain
+
+
+def help_options(*verb):
+    text = run(sys.executable, "-m", "ipvsd", *verb, "--help")
+    return set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", text))
+
+
+def page_options(text):
+    return {option.replace("\\-", "-") for option in re.findall(r"\\-\\-[a-z][a-z\\-]*", text)}
+
+
+def test_the_page_has_every_option_and_no_other():
+    page = (ROOT / "man" / "ipvsd.8").read_text()
+    known = help_options().union(*(help_options(verb) for verb in VERBS))
+    foreign = {"--stats", "--rate", "--now"}  # of ipvsadm and systemctl
+    assert page_options(page) - foreign == known
+    for verb in VERBS:
+        (synopsis,) = re.findall(rf"^\.TP\n\.BR? {verb}\b(.*)$", page, re.M)
+        assert page_options(synopsis) == help_options(verb) - {"--help"}
+
+
+COMPLETE = """
+source completions/ipvsd
+COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+_ipvsd
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def complete(*words):
+    return set(run("bash", "-c", COMPLETE, "bash", "ipvsd", *words).split())
+
+
+def test_completion_offers_what_the_command_takes():
+    assert complete("") == help_options() | set(VERBS)
+    assert complete("--debug", "--root", "status", "") == help_options() | set(VERBS)
+    for verb in VERBS:
+        assert complete("--root", "/", verb, "") == help_options(verb)
+    assert complete("ap") == {"apply"}
+    assert complete("apply", "--d") == {"--dry-run"}
+
+
+def test_completion_of_folders(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").write_text("")
+    assert complete("--config-dir", f"{tmp_path}/") == {f"{tmp_path}/one"}

@@ -1,0 +1,115 @@
+"""What the package does to a system when it comes, changes and goes."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.packaging.conftest import NAME, query, run
+
+UNIT = f"{NAME}.service"
+TAGS = {"post": "POSTIN", "preun": "PREUN", "postun": "POSTUN"}
+
+
+@pytest.fixture(scope="module")
+def scriptlets(built):
+    return {name: "\n".join(query(built.binary, f"%{{{tag}}}")) for name, tag in TAGS.items()}
+
+
+@pytest.fixture
+def tools(tmp_path):
+    """A folder with a systemctl and a journalctl that write down how they are called, and fail."""
+    for name in ("systemctl", "journalctl"):
+        tool = tmp_path / name
+        tool.write_text(
+            f'#!/bin/sh\necho noise; echo noise >&2\necho "{name} $*" >>{tmp_path}/log\nexit 1\n'
+        )
+        tool.chmod(0o755)
+    return tmp_path
+
+
+def perform(shell, script, count, path):
+    done = subprocess.run(
+        [shell, "-e", "-c", script, "scriptlet", str(count)],
+        env={"PATH": str(path)},
+        executable=f"/bin/{shell}",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+@pytest.mark.parametrize(
+    ("why", "name", "count", "calls"),
+    [
+        (
+            "first installation",
+            "post",
+            1,
+            [
+                f"systemctl --no-reload preset {UNIT}",
+                "systemctl daemon-reload",
+                "journalctl --update-catalog",
+            ],
+        ),
+        ("upgrade, the new one", "post", 2, ["journalctl --update-catalog"]),
+        ("upgrade, the old one", "preun", 1, []),
+        (
+            "upgrade, the old one is gone",
+            "postun",
+            1,
+            ["systemctl daemon-reload", f"systemctl try-restart {UNIT}"],
+        ),
+        (
+            "removal",
+            "preun",
+            0,
+            [f"systemctl --no-reload disable {UNIT}", f"systemctl stop {UNIT}"],
+        ),
+        (
+            "removed",
+            "postun",
+            0,
+            ["systemctl daemon-reload", "journalctl --update-catalog"],
+        ),
+    ],
+)
+def test_each_does_what_it_should_and_bears_failure(
+    scriptlets, tools, shell, why, name, count, calls
+):
+    perform(shell, scriptlets[name], count, tools)
+    log = tools / "log"
+    assert (log.read_text().splitlines() if log.exists() else []) == calls
+
+
+@pytest.mark.parametrize("name", TAGS)
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_without_systemd_each_is_silent(scriptlets, tmp_path, name, count):
+    perform("dash", scriptlets[name], count, tmp_path)
+
+
+def test_there_are_no_others_and_none_has_a_macro_left_over(built, scriptlets):
+    everything = run("rpm", "-qp", "--scripts", "--triggers", "--filetriggers", built.binary)
+    heads = [line for line in everything.splitlines() if "(using " in line]
+    assert [head.split()[0] for head in heads] == [
+        "postinstall",
+        "preuninstall",
+        "postuninstall",
+    ]
+    assert all(head.endswith("(using /bin/sh):") for head in heads)
+    assert "%" not in everything
+
+
+def test_disabling_takes_the_alias_along(unpacked):
+    """With the systemd of this machine, on the files of the package."""
+    links = unpacked / "etc/systemd/system"
+
+    def systemctl(*words):
+        run("systemctl", f"--root={unpacked}", *words)
+        return sorted(
+            str(path.relative_to(links)) for path in links.rglob("*") if os.path.islink(str(path))
+        )
+
+    assert systemctl("enable", UNIT) == ["ipvsd.service", f"multi-user.target.wants/{UNIT}"]
+    assert systemctl("--no-reload", "disable", UNIT) == []
