@@ -7,6 +7,7 @@ SHELL := /bin/bash
 
 SCRIPTS := .ci/run tools/install-apt packaging/ipvsd.sh $(wildcard packaging/*.sh)
 
+RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
 
@@ -35,7 +36,7 @@ unit: setup ## unit and process tests on every Python that is found
 test-packaging: setup ## install tree, wheel, RPM, repository, man pages
 	$(PYTHON) -m pytest -q tests/packaging
 
-test-vm: setup rpm ## the truth: real kernels, systemd, udev, journald and dnf in QEMU
+test-vm: setup ## the truth: real kernels, systemd, udev, journald and dnf in QEMU
 	$(PYTHON) -m pytest -q -n 2 --dist loadgroup tests/vm
 
 clean: ## remove what was built (not the VM images, see tests/vm/images.py)

@@ -95,8 +95,7 @@ class Daemon:
         trigger: Optional[Reason] = None if descriptors or signals else Reason.DRIFT
         if signals & RELOAD_SIGNALS:
             self._parts.notifier.reloading(event_ns)
-            self._reload()
-            trigger = Reason.RELOAD
+            trigger = self._reload()
         if descriptors:
             trigger = self._hear(event_ns) or trigger
         if trigger is None:
@@ -172,17 +171,22 @@ class Daemon:
         self._next_look_ns = monotonic_ns()
         return False
 
-    def _reload(self) -> None:
-        """Take over the configuration as it is now, or keep the running one if it is refused."""
+    def _reload(self) -> Reason:
+        """Take over the configuration as it is now, or keep the running one if it is refused.
+
+        Returns why a value is found different in the look that follows.
+        """
+        before = self._config.policy
         try:
             self._config = self._parts.load_config()
         except GuardError as error:
             message = f"{error}; refused, the running configuration stays"
             self._news.append(events.plain(Kind.RELOAD_REFUSED, message))
-            return
+            return Reason.DRIFT
         message = f"configuration: reloaded: {_guarding(self._config)}"
         self._news.append(events.plain(Kind.RELOADED, message))
         self._news += _warnings(self._config)
+        return Reason.DRIFT if self._config.policy == before else Reason.RELOAD
 
     def _survive(self, error: Exception) -> None:
         """Report a defect of the guard itself; the watchdog restarts it if it lasts."""

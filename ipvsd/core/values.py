@@ -11,14 +11,42 @@ RUN_ESTIMATION = TREE + "run_estimation"
 KNOWN_KEYS = tuple(
     TREE + name
     for name in (
-        "am_droprate amemthresh backup_only cache_bypass conn_lfactor conn_max "
-        "conn_reuse_mode conntrack debug_level drop_entry drop_packet est_cpulist est_nice "
-        "expire_nodest_conn expire_quiescent_template ignore_tunneled lblc_expiration "
-        "lblcr_expiration nat_icmp_send "
-        "pmtu_disc run_estimation schedule_icmp secure_tcp sloppy_sctp sloppy_tcp snat_reroute "
-        "svc_lfactor sync_ports sync_persist_mode sync_qlen_max sync_refresh_period "
-        "sync_retries sync_sock_size sync_threshold sync_version"
-    ).split()
+        "am_droprate",
+        "amemthresh",
+        "backup_only",
+        "cache_bypass",
+        "conn_lfactor",
+        "conn_max",
+        "conn_reuse_mode",
+        "conntrack",
+        "debug_level",
+        "drop_entry",
+        "drop_packet",
+        "est_cpulist",
+        "est_nice",
+        "expire_nodest_conn",
+        "expire_quiescent_template",
+        "ignore_tunneled",
+        "lblc_expiration",
+        "lblcr_expiration",
+        "nat_icmp_send",
+        "pmtu_disc",
+        "run_estimation",
+        "schedule_icmp",
+        "secure_tcp",
+        "sloppy_sctp",
+        "sloppy_tcp",
+        "snat_reroute",
+        "svc_lfactor",
+        "sync_ports",
+        "sync_persist_mode",
+        "sync_qlen_max",
+        "sync_refresh_period",
+        "sync_retries",
+        "sync_sock_size",
+        "sync_threshold",
+        "sync_version",
+    )
 )
 
 _NAME = re.compile(r"[a-z0-9_]+", re.ASCII)

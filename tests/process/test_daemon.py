@@ -142,6 +142,14 @@ def test_reload_takes_a_good_configuration_over(root, guard):
     assert "(the configuration was reloaded)" in guard.log()
 
 
+def test_a_reload_of_the_same_configuration_is_not_why_a_value_differs(root, guard):
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    root.set("run_estimation", "1")
+    guard.process.send_signal(signal.SIGHUP)
+    guard.wait_for_log("was 1, now 0 (something else had changed it)")
+
+
 def test_reload_refuses_a_bad_configuration_in_one_line_and_goes_on(root, guard):
     root.load_ip_vs()
     root.configure("[guard]\nresync = 1s\n")
