@@ -12,8 +12,9 @@ def state(root: str = "/") -> Module:
 
     `initstate` is `coming` while the module's init runs, `live` after it and `going` while
     it is removed (kernel/module/sysfs.c, show_initstate). A folder without it belongs to a
-    built-in module, whose sysctls are there from boot on, or to one that is just being
-    loaded, whose sysctls are not there yet.
+    built-in module, whose sysctls are there from boot on, or to one whose folder is just being
+    made or taken away (seen right after `remove`), whose sysctls are not there: absent, since
+    `add` is still to come or the module is going.
     """
     folder = os.path.join(root, "sys/module", NAME)
     try:
@@ -23,7 +24,7 @@ def state(root: str = "/") -> Module:
         if not os.path.isdir(folder):
             return Module.ABSENT
         tree = os.path.isdir(os.path.join(root, "proc/sys/net/ipv4/vs"))
-        return Module.BUILT_IN if tree else Module.COMING
+        return Module.BUILT_IN if tree else Module.ABSENT
     except (OSError, ValueError):
         # The module is being freed while its file is read: ENODEV, or nothing in it.
         return Module.GOING
