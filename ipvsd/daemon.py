@@ -20,7 +20,7 @@ from ipvsd.core.text import iso_time, printable
 from ipvsd.guard import Guard
 from ipvsd.host.journal import Send
 from ipvsd.host.notify import Notifier
-from ipvsd.host.state import State as StateFiles
+from ipvsd.host.state import RuntimeFolder
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.loop import Loop, monotonic_ns
 
@@ -36,7 +36,7 @@ class Parts(NamedTuple):
 
     guard: Guard
     load_config: Callable[[], Config]
-    files: StateFiles
+    folder: RuntimeFolder
     send: Send
     notifier: Notifier
     watchdog_ns: Optional[int]
@@ -53,7 +53,7 @@ class Daemon:
         """
         self._parts = parts
         self._config = parts.load_config()
-        parts.files.lock()
+        parts.folder.lock()
         self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS)
         self._monitor = parts.new_monitor()
         self._loop.watch(self._monitor.fileno())
@@ -62,6 +62,8 @@ class Daemon:
         self._published: Dict[str, Any] = {}
         self._status_file_error: Optional[str] = None
         self._next_look_ns = 0
+        # From a start or SIGHUP until a whole pass is over, which READY=1 then tells.
+        self._reloading = True
         self._started = iso_time(int(time.time() * 1e9))
 
     def run(self) -> Exit:
@@ -88,22 +90,19 @@ class Daemon:
         self._news.insert(0, self._started_event(done))
         self._news += _warnings(self._config)
         self._publish(done)
-        self._parts.notifier.ready(self._summary(done))
 
     def _turn(self, descriptors: Set[int], signals: Set[int], event_ns: int) -> None:
         """Find out why the loop woke; look, unless it was for events of other modules."""
-        trigger: Optional[Reason] = None if descriptors or signals else Reason.DRIFT
+        # By the clock, not by how the wait has ended: under a storm of events it never times out.
+        trigger = Reason.DRIFT if event_ns >= self._next_look_ns else None
         if signals & RELOAD_SIGNALS:
+            self._reloading = True
             self._parts.notifier.reloading(event_ns)
             trigger = self._reload()
         if descriptors:
             trigger = self._hear(event_ns) or trigger
-        if trigger is None:
-            return
-        done = self._look(trigger, event_ns if trigger is Reason.LOAD else None)
-        self._publish(done)
-        if signals & RELOAD_SIGNALS:
-            self._parts.notifier.ready(self._summary(done))
+        if trigger is not None:
+            self._publish(self._look(trigger, event_ns if trigger is Reason.LOAD else None))
 
     def _hear(self, event_ns: int) -> Optional[Reason]:
         """Drain the uevents; return why to look, None when they tell nothing about ip_vs."""
@@ -140,7 +139,11 @@ class Daemon:
         news, self._news = self._news, []
         for event in news:
             self._tell(event)
-        self._parts.notifier.status(self._summary(done))
+        summary = ledger.summary(self._memory, self._config.policy, done.keys)
+        if self._reloading:
+            self._reloading = False
+            self._parts.notifier.ready(summary)
+        self._parts.notifier.status(summary)
         readable = all(key.state is not State.UNREADABLE for key in done.keys)
         if self._monitor_hears() and readable:
             self._parts.notifier.watchdog()
@@ -149,7 +152,7 @@ class Daemon:
         document = self._document(done)
         if document == self._published:
             return
-        error = self._parts.files.publish(document)
+        error = self._parts.folder.publish(document)
         if error is None:
             self._published = document
         elif error != self._status_file_error:
@@ -162,12 +165,12 @@ class Daemon:
         defect = self._monitor.defect()
         if defect is None:
             return True
-        self._memory, event = ledger.events_lost(self._memory, defect)
-        self._tell(event)
         replacement = self._parts.new_monitor()
         self._loop.forget(self._monitor.fileno())
         self._loop.watch(replacement.fileno())
         self._monitor = replacement
+        self._memory, event = ledger.events_lost(self._memory, defect)
+        self._news.append(event)
         self._next_look_ns = monotonic_ns()
         return False
 
@@ -199,8 +202,8 @@ class Daemon:
     def _finish(self) -> None:
         self._parts.notifier.stopping()
         self._tell(events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are"))
-        self._parts.files.withdraw()
-        self._parts.files.unlock()
+        self._parts.folder.withdraw()
+        self._parts.folder.unlock()
         self._parts.notifier.close()
         self._loop.close()
 
@@ -209,9 +212,6 @@ class Daemon:
             self._parts.send(event)
         except OSError:
             pass  # neither the journal nor stderr takes it: there is nowhere left to tell
-
-    def _summary(self, done: Pass) -> str:
-        return ledger.summary(self._memory, self._config.policy, done.keys)
 
     def _started_event(self, done: Pass) -> Event:
         message = (

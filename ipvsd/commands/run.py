@@ -23,7 +23,7 @@ def main(options: argparse.Namespace, _output: Output) -> Exit:
     parts = Parts(
         guard=Guard(options.root),
         load_config=lambda: conffiles.load(options.config_dir),
-        files=state.State(options.root),
+        folder=state.RuntimeFolder(options.root),
         send=journal.connect(os.environ),
         notifier=notify.Notifier(os.environ),
         watchdog_ns=notify.watchdog_ns(os.environ),

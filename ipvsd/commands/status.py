@@ -26,7 +26,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     """Read the kernel now; the daemon's own file adds what only the daemon knows."""
     config = conffiles.load(options.config_dir)
     done = Guard(options.root).run_pass(config.policy, Reason.APPLY, dry=True)
-    daemon = state.State(options.root).daemon()
+    daemon = state.RuntimeFolder(options.root).daemon()
     if options.json:
         output.json(_document(done, daemon))
     else:

@@ -63,11 +63,6 @@ class Memory(NamedTuple):
     events_lost: int = 0
     last_write: Optional[LastWrite] = None
 
-    @property
-    def waiting(self) -> bool:
-        """Whether a load is under way whose sysctls are waited for with short looks."""
-        return self.waiting_since_ns is not None and not self.waited_out
-
 
 def settle(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, List[Event]]:
     """Return the memory after a pass, and the events that are news."""

@@ -11,7 +11,7 @@ FOLDER = "run/ipvs-estoff-guard"
 _START_TIME_FIELD = 22 - 3  # proc(5): field 22 of /proc/PID/stat, counted behind ") "
 
 
-class State:
+class RuntimeFolder:
     """The files below /run/ipvs-estoff-guard."""
 
     def __init__(self, root: str = "/") -> None:

@@ -1,7 +1,5 @@
 """Kernel uevents of the ip_vs module, through pyudev."""
 
-import errno
-import os
 import socket
 from typing import Any, List, NamedTuple, Optional
 
@@ -70,17 +68,20 @@ class Monitor:
         return Drained(actions)
 
     def defect(self) -> Optional[str]:
-        """Return why the socket is deaf, None when it is bound to the kernel's uevents."""
+        """Return why the socket is deaf, None when it is bound to the kernel's uevents.
+
+        SO_ERROR is not asked for: asking clears it, and the overflow that it may tell of is for
+        drain() to find.
+        """
         try:
             # Python 3.6 does not find out by itself what kind of socket it is given.
-            copy = os.dup(self.fileno())
-            with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _UEVENT, copy) as view:
-                pending = view.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            view = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _UEVENT, self.fileno())
+            try:
                 _, groups = view.getsockname()
+            finally:
+                view.detach()  # the descriptor stays pyudev's
         except (OSError, TypeError, ValueError) as error:
             return str(error)
-        if pending not in (0, errno.ENOBUFS):
-            return f"socket error {errno.errorcode.get(pending, pending)}"
         return None if groups & _KERNEL_GROUP else "not bound to the kernel's uevents"
 
     def _grow_buffer(self) -> None:

@@ -12,7 +12,7 @@ from ipvsd.core import events
 from ipvsd.core.events import Kind
 from ipvsd.core.model import Exit, GuardError, Mode
 from ipvsd.host import conffiles, journal, notify
-from ipvsd.host.state import State
+from ipvsd.host.state import RuntimeFolder
 
 ETC = "etc/ipvs-estoff-guard"
 
@@ -67,7 +67,7 @@ def _write(path, data):
 
 
 def test_the_status_file_is_whole_and_readable_by_all(root):
-    files = State(root.path)
+    files = RuntimeFolder(root.path)
     files.lock()
     assert files.publish({"version": 1}) is None
     path = root.join("run/ipvs-estoff-guard/status.json")
@@ -82,7 +82,7 @@ def test_the_status_file_is_whole_and_readable_by_all(root):
 
 @pytest.mark.parametrize("change", [{"pid": 1}, {"start_time": "1"}, {"pid": "x"}, {"pid": None}])
 def test_a_status_file_of_a_dead_daemon_does_not_count(root, change):
-    files = State(root.path)
+    files = RuntimeFolder(root.path)
     os.makedirs(root.join("run/ipvs-estoff-guard"))
     files.publish({"version": 1})
     document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
@@ -93,11 +93,11 @@ def test_a_status_file_of_a_dead_daemon_does_not_count(root, change):
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "\x00"])
 def test_a_broken_status_file_does_not_count(root, text):
     root.write("run/ipvs-estoff-guard/status.json", text)
-    assert State(root.path).daemon() is None
+    assert RuntimeFolder(root.path).daemon() is None
 
 
 def test_a_second_lock_is_refused_in_one_line(root):
-    first, second = State(root.path), State(root.path)
+    first, second = RuntimeFolder(root.path), RuntimeFolder(root.path)
     first.lock()
     with pytest.raises(GuardError, match="another ipvsd is running"):
         second.lock()
@@ -107,7 +107,7 @@ def test_a_second_lock_is_refused_in_one_line(root):
 
 
 def test_a_status_file_that_cannot_be_written_is_told_not_raised(root):
-    error = State(root.path).publish({})
+    error = RuntimeFolder(root.path).publish({})
     assert "status.json" in error and "No such file" in error
 
 

@@ -119,13 +119,13 @@ def test_an_early_add_is_waited_for_and_its_reaction_counts_from_the_event():
     story.look(Module.ABSENT, State.ABSENT, Reason.START)
     add_ns = story.now_ns
     assert story.look(Module.COMING, State.LOADING, Reason.LOAD, event_ns=add_ns) == []
-    assert story.memory.waiting
+    assert story.memory.waiting_since_ns == add_ns
     story.now_ns += 300 * NS_PER_MS
     assert story.look(Module.COMING, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
     assert story.news[0].fields["IPVSD_REACTION_USEC"] == "300000"
     story.now_ns += NS_PER_MS
     assert story.look(Module.LIVE, State.AS_WANTED) == []
-    assert not story.memory.waiting
+    assert story.memory.waiting_since_ns is None
     assert story.memory.loads == 1
 
 
@@ -134,7 +134,7 @@ def test_a_load_that_fails_ends_the_wait():
     story.look(Module.ABSENT, State.ABSENT, Reason.START)
     story.look(Module.COMING, State.LOADING, Reason.LOAD, event_ns=1)
     assert story.look(Module.ABSENT, State.ABSENT) == [Kind.LOAD_FAILED]
-    assert not story.memory.waiting
+    assert story.memory.waiting_since_ns is None
     assert story.look(Module.ABSENT, State.ABSENT) == []
 
 
@@ -151,7 +151,6 @@ def test_a_wait_is_bounded_and_its_end_told_once():
     story.look(Module.COMING, State.LOADING, Reason.START)
     story.now_ns += LOAD_WAIT_NS
     assert story.look(Module.COMING, State.LOADING) == [Kind.LOAD_SLOW]
-    assert not story.memory.waiting
     assert story.look(Module.COMING, State.LOADING) == []
     assert story.look(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
 

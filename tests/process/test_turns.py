@@ -1,0 +1,140 @@
+"""The daemon's loop in this process, with a monitor that misbehaves."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from ipvsd.core.events import Kind
+from ipvsd.daemon import RELOAD_SIGNALS, STOP_SIGNALS, Daemon, Parts
+from ipvsd.guard import Guard
+from ipvsd.host import conffiles
+from ipvsd.host.notify import Notifier
+from ipvsd.host.state import RuntimeFolder
+from ipvsd.kernel.uevents import Drained, Monitor
+
+TIMEOUT_S = 20
+
+
+class FakeMonitor:
+    """Always readable; what a drain brings is up to the test."""
+
+    def __init__(self):
+        self._readable, writable = os.pipe()
+        os.write(writable, b"x")
+        os.close(writable)
+
+    def fileno(self):
+        return self._readable
+
+    def drain(self):
+        return Drained([])
+
+    def defect(self):
+        return None
+
+    def close(self):
+        os.close(self._readable)
+
+
+class Stage:
+    """A daemon that is stopped when a condition is met, which is asked at each event or drain."""
+
+    def __init__(self, root):
+        self.told = []
+        self.monitors = []
+        self.started_s = time.monotonic()
+        root.configure("[guard]\nresync = 1s\n")
+        folder = root.join("etc/ipvs-estoff-guard")
+        self.parts = Parts(
+            guard=Guard(root.path),
+            load_config=lambda: conffiles.load(folder),
+            folder=RuntimeFolder(root.path),
+            send=self.told.append,
+            notifier=Notifier({}),
+            watchdog_ns=None,
+            new_monitor=self.new_monitor,
+        )
+
+    def new_monitor(self):
+        self.monitors.append(FakeMonitor())
+        return self.monitors[-1]
+
+    def kinds(self):
+        return [event.kind for event in self.told]
+
+    def stop_if(self, condition):
+        if condition:
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif time.monotonic() - self.started_s > TIMEOUT_S:
+            pytest.fail(f"not within {TIMEOUT_S} s; told: {self.told}")
+
+
+@pytest.fixture
+def stage(root):
+    root.load_ip_vs()
+    made = Stage(root)
+    yield made
+    for monitor in made.monitors:
+        monitor.close()
+    for number in STOP_SIGNALS | RELOAD_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def test_a_storm_of_other_events_does_not_keep_it_from_looking(root, stage, monkeypatch):
+    def drain(_self):
+        if Kind.STARTED in stage.kinds() and stage.kinds().count(Kind.CHANGED) == 1:
+            root.set("run_estimation", "1")
+        stage.stop_if(stage.kinds().count(Kind.CHANGED) > 1)
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    assert root.get() == "0"
+
+
+def test_a_broken_monitor_is_replaced_and_all_looked_at_again(root, stage, monkeypatch):
+    def defect(_monitor):
+        if len(stage.monitors) > 1:
+            return None
+        root.set("run_estimation", "1")  # its event, if it had one, would have been lost
+        return "not bound to the kernel's uevents"
+
+    def drain(_monitor):
+        stage.stop_if(stage.kinds()[-2:] == [Kind.EVENTS_LOST, Kind.CHANGED])
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "defect", defect)
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    assert len(stage.monitors) == 2
+    assert root.get() == "0"
+
+
+def test_a_defect_of_its_own_is_told_and_survived(root, stage, monkeypatch):
+    def drain(_monitor):
+        stage.stop_if(Kind.PASS_FAILED in stage.kinds())
+        raise RuntimeError("broken\n\x1b[2J")
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    failed = next(event for event in stage.told if event.kind is Kind.PASS_FAILED)
+    assert "RuntimeError" in failed.message and "test_turns.py:" in failed.message
+    assert failed.message.isprintable()
+
+
+def test_a_real_monitor_knows_when_it_is_deaf():
+    monitor = Monitor()
+    assert monitor.defect() is None
+    keep = os.dup(monitor.fileno())
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, monitor.fileno())
+    try:
+        assert monitor.defect()
+    finally:
+        os.dup2(keep, monitor.fileno())
+        os.close(keep)
+        os.close(null)
+    assert monitor.defect() is None
+    del monitor
