@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-SCRIPTS := .ci/run tools/install-apt packaging/ipvsd.sh $(wildcard packaging/*.sh)
+SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/image/*.sh)
 
 RPM_NEEDS := build/setup.stamp
 include packaging/install.mk

@@ -1,0 +1,72 @@
+"""Machines for the tests: one a suite and session, with the guest's journal in each failure."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from . import images
+from .machine import Machine
+
+CONSOLE_TAIL_LINES = 40
+
+# The machines that a test has used, with the journal's end before it.
+USED = pytest.StashKey[dict[str, tuple[Machine, str]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known also to a run that has no configuration file."""
+    config.addinivalue_line("markers", "vm: boots virtual machines")
+
+
+@pytest.fixture(scope="session")
+def machines() -> Iterator[dict[str, Machine]]:
+    """The machines that run in this session, by suite; each xdist worker has its own."""
+    running: dict[str, Machine] = {}
+    yield running
+    for machine in running.values():
+        machine.stop()
+
+
+@pytest.fixture
+def machine_for(
+    machines: dict[str, Machine], request: pytest.FixtureRequest
+) -> Callable[[str], Machine]:
+    """Give a test the running machine of a suite; it is booted when the first test asks for it."""
+    used = request.node.stash.setdefault(USED, {})
+
+    def get(suite: str) -> Machine:
+        if suite not in machines:
+            machine = Machine(images.build(suite))
+            machine.start()
+            machines[suite] = machine
+        if suite not in used:
+            used[suite] = (machines[suite], machines[suite].journal_cursor())
+        return machines[suite]
+
+    return get
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Add to a failed test what its machines said meanwhile."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.failed:
+        for suite, (machine, cursor) in item.stash.get(USED, {}).items():
+            report.sections.append((f"journal of {suite}", _journal(machine, cursor)))
+            tail = machine.console().splitlines()[-CONSOLE_TAIL_LINES:]
+            report.sections.append((f"console of {suite}", "\n".join(tail)))
+
+
+def _journal(machine: Machine, cursor: str) -> str:
+    try:
+        entries = machine.journal(since_cursor=cursor)
+    except Exception as error:  # whatever it is, it must not hide the failure that is reported
+        return f"not to be had: {error}"
+    return "\n".join(_line(entry) for entry in entries)
+
+
+def _line(entry: dict[str, Any]) -> str:
+    seconds = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
+    return f"{seconds:.3f} {entry.get('SYSLOG_IDENTIFIER', '?')}: {entry.get('MESSAGE')}"

@@ -1,0 +1,123 @@
+"""A machine with the RPM installed, and the words to play with ip_vs on it."""
+
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.vm.machine import Machine
+from tests.vm.repository import GUEST_FOLDER
+
+SERVICE = "ipvs-estoff-guard"
+KEY = "net.ipv4.vs.run_estimation"
+FILE = "/proc/sys/net/ipv4/vs/run_estimation"
+DROP_IN = "/etc/ipvs-estoff-guard/conf.d/test.conf"
+UNIT_DROP_IN = f"/run/systemd/system/{SERVICE}.service.d/test.conf"
+
+# What an emulated guest needs at worst for something that takes a real one a second.
+PATIENCE_S = 60
+# A repository that cannot be used is an error, not to be passed over as Debian's dnf.conf says.
+DNF = (
+    "dnf --assumeyes --releasever=1 --disablerepo='*' --enablerepo=ipvs-estoff-guard "
+    "--setopt=ipvs-estoff-guard.skip_if_unavailable=False"
+)
+
+
+class Guarded:
+    """A machine on which the guard is or will be installed."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.succeed = machine.succeed
+        self.fail = machine.fail
+        self.execute = machine.execute
+
+    def use_repository(self, folder: Path) -> None:
+        """Put a repository where dnf finds it."""
+        self.succeed(f"rm -rf {GUEST_FOLDER} /var/cache/dnf /var/lib/dnf/repos")
+        self.machine.copy_in(folder, GUEST_FOLDER)
+        self.succeed(f"mkdir -p /etc/yum.repos.d && cp {GUEST_FOLDER}/*.repo /etc/yum.repos.d/")
+
+    def dnf(self, *words: str) -> str:
+        """Run dnf on the repository; a failing scriptlet, which dnf forgives, fails here."""
+        command = f"{DNF} {' '.join(words)} 2>&1"
+        output = self.succeed(command, timeout=10 * PATIENCE_S)
+        assert "scriptlet failed" not in output.lower(), output
+        return output
+
+    def install(self, folder: Path) -> None:
+        """Install the RPM and start the service, as the README says."""
+        self.use_repository(folder)
+        self.dnf("install", SERVICE)
+        self.succeed(f"systemctl enable --now {SERVICE}")
+
+    def fresh(self) -> None:
+        """Go back to the state after installing: no ip_vs, defaults, the service running."""
+        self.succeed(
+            f"if rm {UNIT_DROP_IN} 2>/dev/null; then systemctl daemon-reload; fi; rm -f {DROP_IN}; "
+            f"if [ -e /sys/module/ip_vs ]; then modprobe -r ip_vs || rmmod ip_vs; fi; "
+            f"systemctl reset-failed; systemctl restart {SERVICE}"
+        )
+
+    def configure(self, text: str) -> None:
+        """Write a drop-in and have the service take it over."""
+        self.succeed(f"cat > {DROP_IN}", input=text.encode())
+        self.succeed(f"systemctl reload {SERVICE}")
+
+    def override_unit(self, text: str) -> None:
+        """Give the unit a drop-in, and restart it."""
+        self.succeed(
+            f"mkdir -p $(dirname {UNIT_DROP_IN}); cat > {UNIT_DROP_IN}", input=text.encode()
+        )
+        self.succeed(f"systemctl daemon-reload; systemctl restart {SERVICE}")
+
+    def load(self) -> None:
+        """Load ip_vs."""
+        self.succeed("modprobe ip_vs")
+
+    def unload(self) -> None:
+        """Remove ip_vs."""
+        self.succeed("modprobe -r ip_vs")
+
+    def value(self, key: str = "run_estimation") -> str:
+        """Read a value from the kernel."""
+        return self.succeed(f"cat /proc/sys/net/ipv4/vs/{key}").strip()
+
+    def set(self, value: str, key: str = "run_estimation") -> None:
+        """Change a value behind the guard's back."""
+        self.succeed(f"sysctl -q -w net.ipv4.vs.{key}={shlex.quote(value)}")
+
+    def wait_for_value(self, value: str, key: str = "run_estimation") -> None:
+        """Wait until the kernel shows this value."""
+        file = f"/proc/sys/net/ipv4/vs/{key}"
+        self.machine.wait_until_succeeds(f"grep -qxP '{value}' {file}", timeout=PATIENCE_S)
+
+    def show(self, name: str) -> str:
+        """Return a property of the service."""
+        return self.succeed(f"systemctl show --value --property={name} {SERVICE}").strip()
+
+    def status(self) -> Any:
+        """Return the document that `ipvsd status --json` prints."""
+        return json.loads(self.execute("ipvsd status --json").stdout)
+
+    def cursor(self) -> str:
+        """Return the place in the journal from which to look later on."""
+        return self.machine.journal_cursor()
+
+    def events(self, cursor: str, *kinds: str) -> list[dict[str, Any]]:
+        """Return the guard's own journal entries after a cursor, of some kinds or all."""
+        # Not by unit: journalctl leaves the first entry out when the one at the cursor is of
+        # another unit (seen with systemd 252).
+        entries = self.machine.journal(since_cursor=cursor)
+        own = [entry for entry in entries if "IPVSD_EVENT" in entry]
+        return [entry for entry in own if not kinds or entry["IPVSD_EVENT"] in kinds]
+
+    def wait_for_events(self, cursor: str, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until there are this many entries of a kind, and return them."""
+        deadline = time.monotonic() + PATIENCE_S
+        while len(found := self.events(cursor, kind)) < count:
+            if time.monotonic() > deadline:
+                told = [entry["MESSAGE"] for entry in self.events(cursor)]
+                raise AssertionError(f"{len(found)} of {count} {kind!r} events; told: {told}")
+        return found

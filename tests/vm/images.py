@@ -1,0 +1,233 @@
+"""Bootable Debian images for the VM tests, built once and cached by what they hold."""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# Raise it when a change outside the hashed inputs alters what an image holds.
+FORMAT = 1
+
+# Kernels 5.10 without the sysctl, 6.1 with the timer estimator, 6.12 and newest with kthreads.
+SUITES = ("bullseye", "bookworm", "trixie", "sid")
+
+# Suites for which our own test kernel modules are compiled: the sources follow their kernel's API.
+MODULE_SUITES = ("bookworm",)
+
+PACKAGES = (
+    "linux-image-amd64", "systemd-sysv", "udev", "dbus", "kmod",
+    "python3", "python3-pyudev", "python3-psutil", "python3-systemd",
+    "dnf", "rpm", "gnupg",
+    "iproute2", "iputils-ping", "ipvsadm", "procps", "util-linux", "strace",
+    "busybox-static", "zstd",  # the initramfs
+)  # fmt: skip
+
+MODULE_PACKAGES = ("linux-headers-amd64", "make")  # the headers bring the kernel's own compiler
+
+# What these machines never read; without it an image is half as large and built faster.
+UNWANTED = (
+    "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*",
+    "/usr/share/zoneinfo/*",
+    *(f"{usr}/lib/modules/*/kernel/{part}/*"
+      for usr in ("", "/usr") for part in ("arch", "drivers", "fs", "sound")),
+)  # fmt: skip
+
+WANTED = tuple(
+    f"{usr}/lib/modules/*/kernel/{part}*"
+    for usr in ("", "/usr")
+    for part in (
+        "drivers/block/virtio", "drivers/char/virtio", "drivers/virtio/",
+        "drivers/net/dummy", "drivers/net/net_failover", "drivers/net/veth", "drivers/net/virtio",
+        "fs/ext4/", "fs/jbd2/", "fs/mbcache", "fs/overlayfs/",
+    )
+)  # fmt: skip
+
+# Unstable's Release file is valid for a week only, so a mirror that lags, or a clock that is
+# ahead, makes apt refuse it. Signatures are checked all the same; stale packages do no harm here.
+APT_OPTIONS = {"sid": ("--aptopt=Acquire::Check-Valid-Until false",)}
+
+HERE = Path(__file__).parent
+IMAGE_INPUTS = HERE / "image"
+MODULE_INPUTS = HERE / "modules"
+
+
+class BuildError(Exception):
+    """An image could not be built; the message holds the end of the builder's output."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """The files of one bootable image, all inside one cache folder."""
+
+    suite: str
+    folder: Path
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel for QEMU's -kernel."""
+        return self.folder / "kernel"
+
+    @property
+    def initrd(self) -> Path:
+        """The initramfs that mounts the disk, or answers the accelerator probe."""
+        return self.folder / "initrd"
+
+    @property
+    def disk(self) -> Path:
+        """The root file system, a raw ext4 image."""
+        return self.folder / "disk"
+
+    @property
+    def modules(self) -> Path:
+        """Our own test kernel modules, if any; the guest has them in /opt/test-modules."""
+        return self.folder / "modules"
+
+
+def build(suite: str) -> Image:
+    """Return the image of a suite, building it if the cache has none with the same contents."""
+    if suite not in SUITES:
+        raise ValueError(f"{suite}: not one of {', '.join(SUITES)}")
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    image = Image(suite, cache / f"{suite}-{_key(suite)}")
+    with _locked(cache / f"{suite}.lock"):
+        if not image.folder.is_dir():
+            _build_into(image)
+            _remove_others(image)
+    return image
+
+
+def cache_folder() -> Path:
+    """Where images are kept between runs."""
+    if chosen := os.environ.get("IPVSD_VM_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ipvs-estoff-guard" / "images"
+
+
+def scratch_folder() -> str:
+    """Where large temporary files go: not /tmp, which many hosts keep in memory."""
+    return os.environ.get("TMPDIR", "/var/tmp")
+
+
+def _key(suite: str) -> str:
+    """Hash everything that decides an image's contents, except the archive's state of the day."""
+    digest = hashlib.sha256(repr((FORMAT, suite, _mmdebstrap(suite, PACKAGES))).encode())
+    inputs = [IMAGE_INPUTS]
+    if suite in MODULE_SUITES:
+        inputs.append(MODULE_INPUTS)
+        digest.update(repr(MODULE_PACKAGES).encode())
+    for path in sorted(p for folder in inputs for p in folder.rglob("*") if p.is_file()):
+        digest.update(f"\0{path.relative_to(HERE)}\0{path.stat().st_mode & 0o111}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _mmdebstrap(suite: str, packages: tuple[str, ...]) -> list[str]:
+    """The bootstrap command without its hooks; it writes nothing itself, the hook does."""
+    return [
+        "mmdebstrap",
+        "--variant=essential",
+        "--format=null",
+        "--include=" + ",".join(packages),
+        *APT_OPTIONS.get(suite, ()),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED),
+        *(f"--dpkgopt=path-include={pattern}" for pattern in WANTED),
+        suite,
+        "-",
+    ]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock, so that two processes that want one image build it once."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build_into(image: Image) -> None:
+    """Build below a temporary name and rename when done: what the cache has is always whole."""
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=image.folder.parent))
+    try:
+        with _workspace() as work:
+            if image.suite in MODULE_SUITES:
+                _run_hook(work, image.suite, MODULE_PACKAGES, "modules.sh")
+            _run_hook(work, image.suite, PACKAGES, "customize.sh")
+            _keep(work / "out", partial)
+        partial.chmod(0o755)
+        partial.rename(image.folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def _workspace() -> Iterator[Path]:
+    """A folder that mmdebstrap's hooks can read and write under whatever user id they run."""
+    work = Path(tempfile.mkdtemp(prefix="ipvsd-vm-", dir=scratch_folder()))
+    try:
+        shutil.copytree(IMAGE_INPUTS, work / "in")
+        shutil.copytree(MODULE_INPUTS, work / "in" / "modules")
+        subprocess.run(["chmod", "-R", "a+rX", work], check=True)
+        # An ordinary user's hooks run under one of the user's subordinate ids. Sticky, so that
+        # others can't exchange what lies here, and we can still remove what such an id made.
+        for folder in (work, work / "out", work / "out" / "modules"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755 if os.geteuid() == 0 else 0o1777)
+        yield work
+    finally:
+        shutil.rmtree(work)
+
+
+def _run_hook(work: Path, suite: str, packages: tuple[str, ...], script: str) -> None:
+    """Bootstrap a root folder and give it to one of our scripts as $1, the workspace as $2."""
+    command = _mmdebstrap(suite, packages)
+    hook = f'sh -eu {shlex.quote(str(work / "in" / script))} "$1" {shlex.quote(str(work))}'
+    command.insert(1, f"--customize-hook={hook}")
+    env = os.environ | {
+        "TMPDIR": str(work),
+        "INITRD": "No",  # Debian's kernel hook would spend half a minute on an initramfs
+        "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",  # mke2fs, for an ordinary user
+    }
+    done = subprocess.run(
+        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-40:])
+        raise BuildError(f"{suite}: mmdebstrap exited with {done.returncode}:\n{tail}")
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Copy the results out of the workspace, keeping the holes of the disk image."""
+    subprocess.run(["cp", "-r", "--sparse=always", f"{source}/.", target], check=True)
+
+
+def _remove_others(image: Image) -> None:
+    """Remove older images of the same suite; a machine that runs on one keeps its open files."""
+    for folder in image.folder.parent.glob(f"{image.suite}-*"):
+        if folder != image.folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """Build the named suites, or all, one after another."""
+    parser = argparse.ArgumentParser(prog="images", description=main.__doc__)
+    parser.add_argument("suite", nargs="*", choices=[*SUITES, []], default=[])
+    for suite in parser.parse_args().suite or SUITES:
+        started = time.monotonic()
+        image = build(suite)
+        print(f"{image.folder}  {time.monotonic() - started:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

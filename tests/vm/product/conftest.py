@@ -1,0 +1,39 @@
+"""Machines with the RPM installed, by dnf, from a signed repository."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.vm import repository
+from tests.vm.guarded import Guarded
+from tests.vm.machine import Machine
+
+
+@pytest.fixture(scope="session")
+def repo() -> Path:
+    """The repository with the package of the working tree."""
+    return repository.build()
+
+
+@pytest.fixture(scope="session")
+def installed() -> dict[Machine, Guarded]:
+    """The machines of this session that have the RPM already."""
+    return {}
+
+
+@pytest.fixture
+def host(
+    request: pytest.FixtureRequest,
+    machine_for: Callable[[str], Machine],
+    repo: Path,
+    installed: dict[Machine, Guarded],
+) -> Guarded:
+    """The machine of the suite that the test's parameter names, as after installing the RPM."""
+    machine = machine_for(request.param)
+    if machine not in installed:
+        guarded = Guarded(machine)
+        guarded.install(repo)
+        installed[machine] = guarded
+    installed[machine].fresh()
+    return installed[machine]

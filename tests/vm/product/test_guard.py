@@ -1,0 +1,342 @@
+"""The guard on a real kernel, installed from its RPM, under its unit."""
+
+import json
+
+import pytest
+
+from ipvsd.core.events import Kind
+from ipvsd.core.values import KNOWN_KEYS, TREE
+from tests.vm.guarded import FILE, KEY, SERVICE, Guarded
+
+pytestmark = pytest.mark.vm
+
+ANSWERS = pytest.mark.parametrize(
+    "host",
+    [pytest.param(s, marks=pytest.mark.xdist_group(s)) for s in ("bookworm", "trixie", "sid")],
+    indirect=True,
+)
+# One kernel is enough for what does not depend on the kernel.
+BOOKWORM = pytest.mark.parametrize(
+    "host", [pytest.param("bookworm", marks=pytest.mark.xdist_group("bookworm"))], indirect=True
+)
+
+# The first estimation runs this long after the load. It leaves an emulated, busy machine two
+# orders of magnitude; and a value that only the periodic look has found has no reaction time.
+FIRST_ESTIMATION_USEC = 2_000_000
+
+RESYNC_1S = "[guard]\nresync = 1s\n"
+
+
+@ANSWERS
+def test_without_the_guard_each_load_begins_with_estimation_on(host: Guarded):
+    host.succeed(f"systemctl stop {SERVICE}")
+    for _ in range(2):
+        host.load()
+        assert host.value() == "1"
+        host.unload()
+
+
+@ANSWERS
+def test_a_load_is_followed_at_once_and_told(host: Guarded):
+    cursor = host.cursor()
+    host.load()
+    host.wait_for_value("0")
+    (entry,) = host.wait_for_events(cursor, "changed")
+    assert entry["MESSAGE_ID"] == Kind.CHANGED.message_id
+    assert (entry["IPVSD_KEY"], entry["IPVSD_OLD"], entry["IPVSD_NEW"]) == (KEY, "1", "0")
+    assert (entry["IPVSD_NAMESPACE"], entry["IPVSD_REASON"]) == ("host", "load")
+    assert 0 < int(entry["IPVSD_REACTION_USEC"]) < FIRST_ESTIMATION_USEC
+    assert entry["SYSLOG_IDENTIFIER"] == SERVICE and entry["PRIORITY"] == "5"
+
+
+@ANSWERS
+def test_twenty_loads_are_twenty_writes_and_nothing_else(host: Guarded):
+    cursor = host.cursor()
+    for _ in range(20):
+        host.load()
+        host.wait_for_value("0")
+        host.unload()
+    assert len(host.wait_for_events(cursor, "removed", 20)) == 20
+    told = [entry["IPVSD_EVENT"] for entry in host.events(cursor)]
+    assert sorted(told) == ["changed"] * 20 + ["removed"] * 20
+    counters = host.status()["daemon"]["counters"]
+    assert counters["loads"] == 20 and counters["writes"] == {"load": 20}
+
+
+@ANSWERS
+def test_a_module_that_was_there_before_the_guard_is_set_before_ready(host: Guarded):
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.load()
+    assert host.value() == "1"
+    cursor = host.cursor()
+    # `systemctl start` returns with READY=1.
+    host.succeed(f"systemctl start {SERVICE}; grep -qx 0 {FILE}")
+    (entry,) = host.events(cursor, "changed")
+    assert entry["IPVSD_REASON"] == "start"
+
+
+@ANSWERS
+def test_stop_restart_and_kill_roll_nothing_back(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    for command in ("stop", "start", "restart", "kill --signal=KILL"):
+        host.succeed(f"systemctl {command} {SERVICE}")
+        assert host.value() == "0", command
+
+
+@ANSWERS
+def test_status_and_exit_codes_follow_the_kernel(host: Guarded):
+    assert "Waiting for ip_vs (absent)" in host.show("StatusText")
+    assert host.execute("ipvsd status").status == 0
+    host.load()
+    host.wait_for_value("0")
+    document = host.status()
+    assert (document["module"], document["keys"][0]["state"]) == ("live", "as wanted")
+    assert document["daemon"]["mode"] == "enforce"
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.set("1")
+    result = host.execute("ipvsd status")
+    assert result.status == 1 and "NOT RUNNING" in result.stdout
+    assert host.execute("ipvsd apply --dry-run").status == 1 and host.value() == "1"
+    assert host.execute("ipvsd apply").status == 0 and host.value() == "0"
+
+
+@ANSWERS
+def test_every_key_of_this_kernel_is_known(host: Guarded):
+    host.load()
+    keys = {TREE + name for name in host.succeed("ls /proc/sys/net/ipv4/vs").split()}
+    assert keys <= set(KNOWN_KEYS)
+
+
+@ANSWERS
+def test_the_sandbox_is_tight_and_the_unit_has_no_mistake(host: Guarded):
+    unit = f"{SERVICE}.service"
+    verdict = host.succeed(f"systemd-analyze security --no-pager {unit} | tail -n 1")
+    exposure = float(verdict.split(":")[1].split()[0])
+    assert exposure <= 2.0, verdict
+    # The man pages are left out of the images; everything else verify has to say counts.
+    said = host.execute(f"systemd-analyze verify --man=no {unit} 2>&1")
+    assert SERVICE not in said.stdout, said.stdout
+
+
+@ANSWERS
+def test_insmod_is_followed_like_modprobe(host: Guarded):
+    host.load()  # brings the modules that ip_vs depends on
+    host.succeed("rmmod ip_vs")
+    cursor = host.cursor()
+    host.succeed("insmod $(modinfo --field=filename ip_vs)")
+    (entry,) = host.wait_for_events(cursor, "changed")
+    assert entry["IPVSD_REASON"] == "load" and "IPVSD_REACTION_USEC" in entry
+
+
+@BOOKWORM
+def test_synthetic_events_are_harmless(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    host.succeed("udevadm trigger --action=add; udevadm settle")
+    host.succeed(
+        "for action in add remove add change; do echo $action >/sys/module/ip_vs/uevent; done"
+    )
+    host.set("1")
+    host.succeed("echo add >/sys/module/ip_vs/uevent")
+    host.wait_for_value("0")
+    # All of them lie before this one in the socket: they have been heard and told of, if at all.
+    assert len(host.wait_for_events(cursor, "changed")) == 1
+    assert host.execute("ipvsd status").status == 0
+
+
+@BOOKWORM
+def test_udevd_is_not_needed(host: Guarded):
+    stop = "systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service"
+    host.succeed(f"systemctl stop {stop}")
+    try:
+        cursor = host.cursor()
+        host.load()
+        (entry,) = host.wait_for_events(cursor, "changed")
+        assert "IPVSD_REACTION_USEC" in entry
+    finally:
+        host.succeed(f"systemctl start {stop}")
+
+
+@BOOKWORM
+def test_what_another_program_changes_is_found_by_looking_again(host: Guarded):
+    host.load()
+    host.configure(RESYNC_1S)
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    host.set("1")
+    host.wait_for_value("0")
+    (entry,) = host.wait_for_events(cursor, "changed")
+    assert entry["IPVSD_REASON"] == "drift" and "IPVSD_REACTION_USEC" not in entry
+
+
+@BOOKWORM
+def test_all_configured_keys_are_guarded_through_a_load(host: Guarded):
+    host.configure("[sysctl]\nnet.ipv4.vs.sync_threshold = 5 80\nnet/ipv4/vs/am_droprate=20\n")
+    for _ in range(2):
+        cursor = host.cursor()
+        host.load()
+        host.wait_for_value("5\\t80", "sync_threshold")
+        host.wait_for_value("20", "am_droprate")
+        entries = host.wait_for_events(cursor, "changed", 3)
+        assert entries[0]["IPVSD_KEY"] == KEY  # what stalls CPUs comes first
+        host.unload()
+
+
+@BOOKWORM
+def test_observing_tells_and_writes_nothing(host: Guarded):
+    host.configure("[guard]\nmode = observe\nresync = 1s\n")
+    cursor = host.cursor()
+    host.load()
+    (entry,) = host.wait_for_events(cursor, "would-change")
+    assert (entry["IPVSD_OLD"], entry["IPVSD_NEW"]) == ("1", "0")
+    assert host.value() == "1"
+    assert "observing only" in host.show("StatusText")
+
+
+@BOOKWORM
+def test_a_bad_configuration_is_refused_by_reload_and_by_the_daemon(host: Guarded):
+    host.configure(RESYNC_1S)
+    cursor = host.cursor()
+    with pytest.raises(AssertionError):
+        host.configure("[guard]\nmode = observe\nresync = never\n")
+    host.succeed(f"systemctl kill --signal=HUP {SERVICE}")
+    (entry,) = host.wait_for_events(cursor, "reload-refused")
+    assert "test.conf:3: resync = never: is not a duration" in entry["MESSAGE"]
+    assert host.show("ActiveState") == "active"
+    host.load()
+    host.wait_for_value("0")  # the running configuration enforces
+    host.set("1")
+    host.wait_for_value("0")  # and still looks every second
+
+
+@BOOKWORM
+def test_an_unknown_name_is_a_warning_and_the_host_stays_guarded(host: Guarded):
+    cursor = host.cursor()
+    host.configure("[guard]\nresink = 1s\n[future]\nx = 1\n")
+    warnings = [entry["MESSAGE"] for entry in host.wait_for_events(cursor, "config-warning", 2)]
+    assert "test.conf:2: unknown key resink (did you mean resync?)" in warnings[0]
+    assert host.execute("ipvsd config --check").status == 2
+    host.load()
+    host.wait_for_value("0")
+
+
+@BOOKWORM
+def test_a_killed_guard_comes_back_and_sets_what_it_missed(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    host.succeed(f"systemctl kill --signal=KILL {SERVICE}; sysctl -q -w {KEY}=1")
+    host.wait_for_value("0")
+    assert host.show("NRestarts") == "1"
+
+
+@BOOKWORM
+def test_a_stuck_guard_is_killed_by_the_watchdog_and_comes_back(host: Guarded):
+    host.override_unit("[Service]\nWatchdogSec=3s\n")
+    host.load()
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    host.succeed(f"systemctl kill --signal=STOP {SERVICE}; sysctl -q -w {KEY}=1")
+    host.wait_for_value("0")
+    said = [str(entry["MESSAGE"]) for entry in host.machine.journal(since_cursor=cursor)]
+    assert any(f"{SERVICE}.service: Watchdog timeout" in message for message in said), said
+    assert host.show("NRestarts") == "1"
+
+
+@BOOKWORM
+def test_events_that_overflow_the_socket_cost_a_resync(host: Guarded):
+    # Without CAP_NET_ADMIN the receive buffer is the default one, soon full; that the guard works
+    # without any capability is seen here too.
+    host.override_unit("[Service]\nCapabilityBoundingSet=\n")
+    host.load()
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    host.succeed(
+        f"systemctl kill --signal=STOP {SERVICE}; "
+        "for i in {1..2000}; do echo change >/sys/module/ip_vs/uevent; done; "
+        "modprobe -r ip_vs; modprobe ip_vs; "
+        f"systemctl kill --signal=CONT {SERVICE}"
+    )
+    host.wait_for_value("0")
+    (lost,) = host.wait_for_events(cursor, "events-lost")
+    assert "No buffer space" in lost["MESSAGE"]
+    assert host.status()["daemon"]["counters"]["events_lost"] == 1
+
+
+@BOOKWORM
+def test_an_add_before_the_modules_init_is_waited_for(host: Guarded):
+    """The order of kernels before 5.11, played by a module of our own."""
+    cursor = host.cursor()
+    host.succeed("insmod /opt/test-modules/ip_vs.ko delay_ms=700")
+    host.wait_for_value("0")
+    (entry,) = host.wait_for_events(cursor, "changed")
+    assert entry["IPVSD_REASON"] == "load"
+    # From the early event, over the whole init, and no periodic look has helped.
+    assert 700_000 <= int(entry["IPVSD_REACTION_USEC"]) < 700_000 + FIRST_ESTIMATION_USEC
+    counters = host.status()["daemon"]["counters"]
+    assert counters["loads"] == 1 and counters["writes"] == {"load": 1}
+    host.succeed("rmmod ip_vs")
+    host.wait_for_events(cursor, "removed")
+
+
+@BOOKWORM
+def test_a_load_that_fails_is_given_up(host: Guarded):
+    # No periodic look may help, neither resync's nor the watchdog's.
+    host.override_unit("[Service]\nWatchdogSec=0\n")
+    host.configure("[guard]\nresync = 1h\n")
+    cursor = host.cursor()
+    host.fail("insmod /opt/test-modules/ip_vs.ko delay_ms=700 fail=1")
+    host.wait_for_events(cursor, "load-failed")
+    assert "Waiting for ip_vs (absent)" in host.show("StatusText")
+    assert host.events(cursor, "changed") == []
+    host.load()
+    host.wait_for_value("0")
+
+
+@BOOKWORM
+def test_the_journal_explains(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    explained = host.succeed(f"journalctl --catalog --no-pager --unit={SERVICE}")
+    assert "run_estimation was 1 and is now 0" in explained
+    assert "ipvsd(8) tells which figures stay live" in explained
+
+
+@BOOKWORM
+def test_without_the_journal_library_lines_keep_their_priority(host: Guarded):
+    library = "/usr/lib/python3/dist-packages/systemd"
+    host.succeed(f"mv {library} {library}.away; systemctl restart {SERVICE}")
+    try:
+        cursor = host.cursor()
+        host.load()
+        host.wait_for_value("0")
+        lines = f"journalctl --quiet --after-cursor='{cursor}' --priority=5 --output=json"
+        line = host.machine.wait_until_succeeds(f"{lines} | grep 'was 1, now 0'")
+        entry = json.loads(line)
+        assert (entry["PRIORITY"], entry["_TRANSPORT"]) == ("5", "stdout")
+    finally:
+        host.succeed(f"mv {library}.away {library}; systemctl restart {SERVICE}")
+
+
+@BOOKWORM
+def test_without_root_one_can_look_and_is_told_what_needs_root(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
+    document = json.loads(host.succeed(f"{as_nobody} ipvsd status --json"))
+    assert document["daemon"]["mode"] == "enforce"
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.set("1")
+    result = host.execute(f"{as_nobody} ipvsd apply")
+    assert result.status == 4 and "are you root?" in result.stderr
+    result = host.execute(f"{as_nobody} ipvsd run")
+    assert result.status == 4 and "the daemon runs as root" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@BOOKWORM
+def test_a_second_daemon_says_so_and_ends(host: Guarded):
+    result = host.execute("ipvsd run")
+    assert result.status == 5
+    assert result.stderr.count("\n") == 1 and "another ipvsd is running" in result.stderr

@@ -1,0 +1,105 @@
+"""One QEMU process: an image booted on a throw-away disk, with a channel and a serial console."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .accel import ACCELERATORS, QEMU, accelerator
+from .channel import Channel, ChannelClosed
+from .images import Image, scratch_folder
+
+KERNEL_ARGUMENTS = (
+    "console=ttyS0 quiet loglevel=4 systemd.show_status=auto "
+    "panic=-1 "  # together with -no-reboot: a panic ends the machine, and so every wait
+    "no_timer_check "  # on a busy host the emulated timer fails a check that ends in a panic
+    "net.ifnames=0 security=none cryptomgr.notests mitigations=off random.trust_cpu=on "
+    "systemd.ssh_auto=no"  # else newer ones load the vsock modules
+)
+
+CONSOLE_TAIL_LINES = 40
+
+
+class MachineGone(AssertionError):
+    """The machine ended, or never came up; the message shows the end of its console."""
+
+
+class Qemu:
+    """A running machine; stop() leaves nothing of it on the host."""
+
+    def __init__(self, image: Image, cpus: int, memory_mb: int, network: bool) -> None:
+        with contextlib.ExitStack() as stack:
+            folder = tempfile.TemporaryDirectory(prefix="ipvsd-vm-", dir=scratch_folder())
+            self._folder = Path(stack.enter_context(folder))
+            ours, its = socket.socketpair()
+            command = _command(image, cpus, memory_mb, network, its.fileno(), self._console_file)
+            with its:
+                self._process = self._spawn(command, its.fileno())
+            stack.callback(self._kill)
+            self.channel = Channel(ours)
+            stack.callback(self.channel.close)
+            self._cleanup = stack.pop_all()
+
+    def console(self) -> str:
+        """All that the guest has printed on its serial port, and QEMU on its standard error."""
+        files = (self._console_file, self._messages_file)
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
+
+    def gone(self, what: str) -> MachineGone:
+        """The error for a machine that does not answer any more."""
+        tail = "\n".join(self.console().splitlines()[-CONSOLE_TAIL_LINES:])
+        return MachineGone(f"{what}; its console ends with:\n{tail}")
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn the channel's end into an error that shows why."""
+        try:
+            yield
+        except ChannelClosed as error:
+            raise self.gone("the machine has ended") from error
+
+    def stop(self) -> None:
+        """Switch off at once."""
+        self._cleanup.close()
+
+    @property
+    def _console_file(self) -> Path:
+        return self._folder / "console"
+
+    @property
+    def _messages_file(self) -> Path:
+        return self._folder / "qemu"
+
+    def _spawn(self, command: list[str], channel: int) -> subprocess.Popen[bytes]:
+        with self._messages_file.open("wb") as messages:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=messages,
+                stderr=messages,
+                env=os.environ | {"TMPDIR": str(self._folder)},  # the disk's overlay
+                pass_fds=[channel],
+                start_new_session=True,  # Ctrl-C is for the test, which then stops the machine
+            )
+
+    def _kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def _command(
+    image: Image, cpus: int, memory_mb: int, network: bool, channel: int, console: Path
+) -> list[str]:
+    nic = ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"] if network else []
+    return [
+        *QEMU, *ACCELERATORS[accelerator(image)], "-smp", f"{cpus}", "-m", f"{memory_mb}",
+        "-kernel", f"{image.kernel}", "-initrd", f"{image.initrd}", "-append", KERNEL_ARGUMENTS,
+        "-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe",
+        "-serial", f"file:{console}",
+        "-device", "virtio-serial-pci", "-chardev", f"socket,id=channel,fd={channel}",
+        "-device", "virtserialport,chardev=channel,nr=1",  # nr gives it its name, vport0p1
+        *nic,
+    ]  # fmt: skip

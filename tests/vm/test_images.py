@@ -1,0 +1,54 @@
+"""What each suite's image promises to the tests that use it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from .images import SUITES
+from .machine import Machine
+
+RUN_ESTIMATION = "/proc/sys/net/ipv4/vs/run_estimation"
+EST_NICE = "/proc/sys/net/ipv4/vs/est_nice"
+
+# The reason for each suite: no sysctl, timer estimators, kthread estimators.
+SYSCTLS = {
+    "bullseye": set(),
+    "bookworm": {RUN_ESTIMATION},
+    "trixie": {RUN_ESTIMATION, EST_NICE},
+    "sid": {RUN_ESTIMATION, EST_NICE},
+}
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture(params=[pytest.param(s, marks=pytest.mark.xdist_group(s)) for s in SUITES])
+def suite(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def machine(machine_for: Callable[[str], Machine], suite: str) -> Machine:
+    return machine_for(suite)
+
+
+def test_nothing_has_failed(machine: Machine) -> None:
+    assert machine.succeed("systemctl --failed --no-legend; systemctl is-system-running") == (
+        "running\n"
+    )
+
+
+def test_ip_vs_is_not_loaded_and_can_be(machine: Machine, suite: str) -> None:
+    machine.fail("test -e /sys/module/ip_vs")
+    machine.succeed("modprobe ip_vs")
+    shown = machine.execute(f"ls {RUN_ESTIMATION} {EST_NICE}").stdout
+    machine.succeed("modprobe --remove ip_vs")
+    assert set(shown.split()) == SYSCTLS[suite]
+
+
+def test_rpm_knows_what_dpkg_has(machine: Machine) -> None:
+    python = machine.succeed("python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'")
+    provided = machine.succeed("rpm --query --provides debian-provides").splitlines()
+    assert {f"python(abi) = {python.strip()}", "/bin/sh", "/usr/bin/python3"} <= set(provided)
+    names = {capability.partition(" ")[0] for capability in provided}
+    assert {"systemd", "python3-pyudev", "python3-systemd"} <= names
+    assert "python3-sdnotify" not in names
