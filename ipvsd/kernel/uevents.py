@@ -1,7 +1,9 @@
 """Kernel uevents of the ip_vs module, through pyudev."""
 
+import contextlib
+import os
 import socket
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, Iterator, List, NamedTuple, Optional
 
 from ipvsd.core.model import Exit, GuardError
 from ipvsd.kernel.module import NAME
@@ -53,8 +55,13 @@ class Monitor:
         return int(self._monitor.fileno())
 
     def drain(self) -> Drained:
-        """Take what is in the socket, without waiting."""
+        """Take what is in the socket, without waiting.
+
+        An error, ENOBUFS where the kernel has dropped events, is taken first. pyudev (0.24.0 at
+        least) raises on POLLERR without receiving, so that it would see the same error for ever.
+        """
         actions: List[str] = []
+        error = self._take_error()
         try:
             for _ in range(DRAIN_MAX):
                 device = self._monitor.poll(timeout=0)
@@ -62,27 +69,34 @@ class Monitor:
                     break
                 if device.sys_name == NAME:
                     actions.append(device.action)
-        except _RECEIVE_ERRORS as error:
-            # ENOBUFS: the kernel has dropped events (pyudev issue 194).
-            return Drained(actions, str(error))
-        return Drained(actions)
+        except _RECEIVE_ERRORS as caught:
+            error = self._take_error() or str(caught)
+        return Drained(actions, error)
 
     def defect(self) -> Optional[str]:
-        """Return why the socket is deaf, None when it is bound to the kernel's uevents.
-
-        SO_ERROR is not asked for: asking clears it, and the overflow that it may tell of is for
-        drain() to find.
-        """
+        """Return why the socket is deaf, None when it is bound to the kernel's uevents."""
         try:
-            # Python 3.6 does not find out by itself what kind of socket it is given.
-            view = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _UEVENT, self.fileno())
-            try:
+            with self._socket() as view:
                 _, groups = view.getsockname()
-            finally:
-                view.detach()  # the descriptor stays pyudev's
         except (OSError, TypeError, ValueError) as error:
             return str(error)
         return None if groups & _KERNEL_GROUP else "not bound to the kernel's uevents"
+
+    def _take_error(self) -> str:
+        """Return the socket's pending error and clear it; empty when there is none."""
+        with self._socket() as view:
+            number = view.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return os.strerror(number) if number else ""
+
+    @contextlib.contextmanager
+    def _socket(self) -> Iterator[socket.socket]:
+        """Lend pyudev's descriptor as a socket object; it stays pyudev's."""
+        # Python 3.6 does not find out by itself what kind of socket it is given.
+        view = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _UEVENT, self.fileno())
+        try:
+            yield view
+        finally:
+            view.detach()
 
     def _grow_buffer(self) -> None:
         """Ask for a large receive buffer; without it, overflow is only more likely.

@@ -111,9 +111,7 @@ def test_every_key_of_this_kernel_is_known(host: Guarded):
 @ANSWERS
 def test_the_sandbox_is_tight_and_the_unit_has_no_mistake(host: Guarded):
     unit = f"{SERVICE}.service"
-    verdict = host.succeed(f"systemd-analyze security --no-pager {unit} | tail -n 1")
-    exposure = float(verdict.split(":")[1].split()[0])
-    assert exposure <= 2.0, verdict
+    host.succeed(f"systemd-analyze security --no-pager --threshold=20 {unit}")  # 2.0
     # The man pages are left out of the images; everything else verify has to say counts.
     said = host.execute(f"systemd-analyze verify --man=no {unit} 2>&1")
     assert SERVICE not in said.stdout, said.stdout
@@ -311,7 +309,8 @@ def test_without_the_journal_library_lines_keep_their_priority(host: Guarded):
         cursor = host.cursor()
         host.load()
         host.wait_for_value("0")
-        lines = f"journalctl --quiet --after-cursor='{cursor}' --priority=5 --output=json"
+        # Without a filter: see Guarded.events.
+        lines = f"journalctl --quiet --after-cursor='{cursor}' --output=json"
         line = host.machine.wait_until_succeeds(f"{lines} | grep 'was 1, now 0'")
         entry = json.loads(line)
         assert (entry["PRIORITY"], entry["_TRANSPORT"]) == ("5", "stdout")
