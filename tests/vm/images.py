@@ -28,6 +28,7 @@ PACKAGES = (
     "python3", "python3-pyudev", "python3-psutil", "python3-systemd",
     "dnf", "rpm", "gnupg",
     "iproute2", "iputils-ping", "ipvsadm", "procps", "util-linux", "strace",
+    "libseccomp2",  # the newest systemd only recommends it, and without it filters no system call
     "busybox-static", "zstd",  # the initramfs
 )  # fmt: skip
 
