@@ -71,8 +71,9 @@ def settle(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, List[Eve
     event_ns = started if started is not None else done.event_ns
     memory, news = module_seen(memory, done.module, done.event_ns, done.now_ns)
     memory = memory._replace(loads=memory.loads + int(_is_load(before, done)))
+    as_wanted = {key.setting.key for key in done.keys if key.state is State.AS_WANTED}
     for outcome in done.outcomes:
-        if outcome.written_ns is not None and not outcome.error:
+        if outcome.written_ns is not None and outcome.write.key in as_wanted:
             memory, event = _written(memory, outcome, event_ns, done.wall_ns)
             news.append(event)
     memory, conditions = _conditions(memory, policy, done)

@@ -174,6 +174,17 @@ def test_a_lasting_condition_is_told_once_through_all_loads(state, kind):
     assert story.look(Module.LIVE, state, detail="another reason") == [kind]
 
 
+def test_a_write_that_the_kernel_does_not_keep_is_told_once_and_never_as_a_change():
+    write = Write(HOST, RUN.key, "1", "0", Reason.DRIFT)
+    outcome = Outcome(write, Reading(Found.VALUE, "1"), written_ns=5)
+    key = KeyStatus(RUN, State.REFUSED, "1", "written 0, but it reads 1")
+    done = Pass(Reason.DRIFT, HOST, Module.LIVE, (key,), (write,), (outcome,), None, 9, 9)
+    memory, news = ledger.settle(Memory(module=Module.LIVE), POLICY, done)
+    assert [event.kind for event in news] == [Kind.NOT_CHANGED]
+    memory, news = ledger.settle(memory, POLICY, done)
+    assert news == [] and memory.writes == {} and memory.failures == 2
+
+
 def test_a_condition_that_was_cured_is_told_when_it_comes_back():
     story = Story()
     story.look(Module.LIVE, State.DENIED, Reason.START, detail="EROFS")
