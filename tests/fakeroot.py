@@ -26,9 +26,6 @@ class FakeRoot:
         with open(self.join(name), encoding="utf-8") as file:
             return file.read()
 
-    def remove(self, name):
-        os.unlink(self.join(name))
-
     def load_ip_vs(self, state="live", **keys):
         """Make the files of a loaded ip_vs, with run_estimation = 1 unless other keys are given."""
         if state is None:
