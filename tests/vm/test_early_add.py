@@ -47,6 +47,7 @@ if loading.returncode == 0:
 def observe(machine_for: Callable[[str], Machine]) -> Callable[[str], list[str]]:
     """Run the observer with parameters for the module; return what it saw."""
     machine = machine_for("bookworm")
+    machine.execute("modprobe --remove ip_vs")  # another test may have left it
 
     def run(parameters: str) -> list[str]:
         return machine.succeed(f"python3 - {parameters}", input=OBSERVER.encode()).splitlines()
