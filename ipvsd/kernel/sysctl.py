@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from typing import Callable, Optional
+from typing import Callable
 
 from ipvsd.core.model import Found, Outcome, Reading, Write
 
@@ -76,7 +76,7 @@ class Sysctls:
         return os.path.join(self._base, key.replace(".", "/"))
 
 
-def _populated(folder: str) -> Optional[bool]:
+def _populated(folder: str) -> bool:
     try:
         return bool(os.listdir(folder))
     except OSError:

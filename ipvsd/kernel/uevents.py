@@ -61,8 +61,9 @@ class Monitor:
         least) raises on POLLERR without receiving, so that it would see the same error for ever.
         """
         actions: List[str] = []
-        error = self._take_error()
+        error = ""
         try:
+            error = self._take_error()
             for _ in range(DRAIN_MAX):
                 device = self._monitor.poll(timeout=0)
                 if device is None:
@@ -70,7 +71,7 @@ class Monitor:
                 if device.sys_name == NAME:
                     actions.append(device.action)
         except _RECEIVE_ERRORS as caught:
-            error = self._take_error() or str(caught)
+            error = error or str(caught)
         return Drained(actions, error)
 
     def defect(self) -> Optional[str]:

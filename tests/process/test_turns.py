@@ -132,6 +132,7 @@ def test_a_real_monitor_knows_when_it_is_deaf():
     os.dup2(null, monitor.fileno())
     try:
         assert monitor.defect()
+        assert monitor.drain().error  # told, not raised: the daemon then finds the defect
     finally:
         os.dup2(keep, monitor.fileno())
         os.close(keep)
