@@ -2,16 +2,18 @@
 
 import argparse
 import sys
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from ipvsd.commands.output import Output
-from ipvsd.core import ledger
 from ipvsd.core.config import Config, ConfigError
 from ipvsd.core.model import Exit
 from ipvsd.host import conffiles
 
 NAME = "config"
 HELP = "show or check the configuration"
+
+# Of the JSON: raised when a field changes its meaning or goes, not when one is added.
+_VERSION = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,19 +42,33 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
 
 def _print(config: Config, output: Output) -> None:
     rows = [["SETTING", "VALUE", "FROM"]]
-    rows += [[option.key, option.value, option.origin] for option in config.options]
+    rows += [[option.key, option.value or "none", option.origin] for option in config.options]
     rows += [[s.key, s.wanted, s.origin] for s in config.policy.settings]
+    rows += [
+        [f"{o.key} in {o.selector}", "not guarded" if o.wanted is None else o.wanted, o.origin]
+        for o in config.policy.overrides
+    ]
     output.table(rows)
 
 
 def _document(config: Config) -> Dict[str, Any]:
     return {
-        "version": ledger.STATUS_VERSION,
-        "guard": {option.key: _origin(option.value, option.origin) for option in config.options},
+        "version": _VERSION,
+        "guard": _section(config, "guard"),
+        "namespaces": _section(config, "namespaces"),
         "sysctl": {s.key: _origin(s.wanted, s.origin) for s in config.policy.settings},
+        "overrides": [
+            {"selector": str(o.selector), "key": o.key, **_origin(o.wanted, o.origin)}
+            for o in config.policy.overrides
+        ],
         "warnings": list(config.warnings),
     }
 
 
-def _origin(value: str, origin: str) -> Dict[str, str]:
+def _section(config: Config, name: str) -> Dict[str, Any]:
+    options = [option for option in config.options if option.section == name]
+    return {option.key: _origin(option.value, option.origin) for option in options}
+
+
+def _origin(value: Optional[str], origin: str) -> Dict[str, Optional[str]]:
     return {"value": value, "origin": origin}

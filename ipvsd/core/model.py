@@ -26,15 +26,41 @@ class GuardError(Exception):
         self.code = code
 
 
+class Owner(NamedTuple):
+    """Hints for people whose namespace it is. Anybody may choose these names: never trusted."""
+
+    mounts: Tuple[str, ...] = ()  # the paths where it is bind-mounted
+    cgroup: str = ""  # of a member process
+    container: str = ""  # id, from the cgroup
+    unit: str = ""  # of systemd, from the cgroup
+    pid: int = 0  # of a member or holder; 0 where there is none
+    command: str = ""  # of that process
+
+
+HOST_NAME = "host"
+CANARY_NAME = "canary"  # the guard's own throw-away namespace
+
+# st_dev and st_ino of the nsfs file. Inode numbers are used again as soon as they are free
+# (proc_alloc_inum, fs/proc/generic.c), so an identity alone never proves that nothing changed.
+Identity = Tuple[int, int]
+
+
 class Namespace(NamedTuple):
     """A network namespace: identity of its nsfs file, and a name for people."""
 
     device: int
     inode: int
     name: str
+    owner: Owner = Owner()
+
+    @property
+    def identity(self) -> Identity:
+        """What the kernel tells it from others by, as long as it lives."""
+        return (self.device, self.inode)
 
     def __str__(self) -> str:
-        return f"{self.name} (net:[{self.inode}])"
+        inode = f"net:[{self.inode}]"
+        return inode if self.name == inode else f"{self.name} ({inode})"
 
 
 class Module(Enum):
@@ -77,11 +103,46 @@ class Mode(Enum):
     OBSERVE = "observe"
 
 
+class Scope(Enum):
+    """Which namespaces are guarded."""
+
+    ALL = "all"
+    HOST = "host"
+
+
+class Contest(Enum):
+    """What to do about a value that something else keeps changing."""
+
+    ENFORCE = "enforce"  # set it again and again, ever more slowly
+    YIELD = "yield"  # leave it alone
+
+
 class Setting(NamedTuple):
     """One guarded sysctl: its key, the value wanted, and the file and line that say so."""
 
     key: str
     wanted: str
+    origin: str
+    rule: str = ""  # the selector of the section it stands in, empty for [sysctl]
+
+
+class Selector(NamedTuple):
+    """A rule's left side: namespaces by a kind of hint and a glob, such as `name:lb_*`."""
+
+    kind: str
+    pattern: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.pattern}"
+
+
+class Override(NamedTuple):
+    """A section [sysctl KIND:GLOB]: one key's value in some namespaces, None for not guarded."""
+
+    selector: Selector
+    key: str
+    wanted: Optional[str]
     origin: str
 
 
@@ -91,6 +152,11 @@ class Policy(NamedTuple):
     mode: Mode
     resync_ns: int
     settings: Tuple[Setting, ...]
+    scope: Scope = Scope.ALL
+    exclusions: Tuple[Selector, ...] = ()
+    overrides: Tuple[Override, ...] = ()
+    contest: Contest = Contest.ENFORCE
+    canary_ns: Optional[int] = None  # between two canaries; None for none
 
 
 class Reason(Enum):
@@ -98,6 +164,7 @@ class Reason(Enum):
 
     START = "start"
     LOAD = "load"
+    BIRTH = "birth"
     DRIFT = "drift"
     RELOAD = "reload"
     RESYNC = "resync"
@@ -132,9 +199,15 @@ class State(Enum):
 
     AS_WANTED = "as wanted"
     DIFFERS = "to be changed"
+    HELD = "held"  # on purpose, for a few seconds: see plan.hold
+    CONTESTED = "contested"  # something else keeps changing it
+    EXCLUDED = "excluded"  # by a rule; never entered
     ABSENT = "absent"
     LOADING = "loading"
     UNSUPPORTED = "unsupported"
+    HIDDEN = "hidden"  # owned by another user namespace, the kernel shows no sysctls
+    READ_ONLY = "read-only"  # owned by another user namespace, nobody may write
+    GONE = "gone"  # vanished while it was looked at
     DENIED = "not permitted"
     REFUSED = "refused"
     UNREADABLE = "unreadable"
@@ -147,3 +220,19 @@ class KeyStatus(NamedTuple):
     state: State
     value: str = ""  # as read, empty when it could not be read
     detail: str = ""  # the error, where there was one
+
+
+class Seen(NamedTuple):
+    """One namespace, as a look found it and left it."""
+
+    namespace: Namespace
+    reason: Reason
+    rule: str = ""  # of the configuration, where another than [sysctl] applied
+    keys: Tuple[KeyStatus, ...] = ()
+    writes: Tuple[Write, ...] = ()  # of what differed, whether or not they were performed
+    outcomes: Tuple[Outcome, ...] = ()
+    services: Optional[int] = None  # virtual services, None when not asked for
+    cookie: Optional[int] = None  # tells apart what has the same identity; None when not asked for
+    again_ns: Optional[int] = None  # when to look again at what was left as it is on purpose
+    told_ns: Optional[int] = None  # when the event was told that is the reason, if it was
+    now_ns: int = 0
