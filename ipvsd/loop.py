@@ -1,6 +1,6 @@
 """Waiting: descriptors, signals and one deadline."""
 
-import selectors
+import select
 import signal
 import socket
 import time
@@ -24,29 +24,29 @@ class Loop:
     """Waits on all sources at once; signals arrive as data, never in the middle of the work."""
 
     def __init__(self, signals: Iterable[int]) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._epoll = select.epoll()
         self._signals_in, signals_out = socket.socketpair()
         self._signals_out = signals_out
         for end in (self._signals_in, signals_out):
             end.setblocking(False)
-        self._selector.register(self._signals_in, selectors.EVENT_READ)
+        self.watch(self._signals_in.fileno())
         signal.set_wakeup_fd(signals_out.fileno())
         for number in signals:
             # A Python handler has to exist for the wake-up descriptor to be written.
             signal.signal(number, _ignore)
 
-    def watch(self, descriptor: int) -> None:
-        """Wait on this descriptor too, until forget()."""
-        self._selector.register(descriptor, selectors.EVENT_READ)
+    def watch(self, descriptor: int, urgent: bool = False) -> None:
+        """Wait on this descriptor too, until forget(): to be readable, or, if `urgent`, POLLPRI."""
+        self._epoll.register(descriptor, select.EPOLLPRI if urgent else select.EPOLLIN)
 
     def forget(self, descriptor: int) -> None:
         """No longer wait on this descriptor; call it before the descriptor is closed."""
-        self._selector.unregister(descriptor)
+        self._epoll.unregister(descriptor)
 
     def wait(self, deadline_ns: int) -> Woken:
-        """Wait until a descriptor is readable, a signal has come, or the deadline is over."""
+        """Wait until a descriptor is ready, a signal has come, or the deadline is over."""
         left_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
-        ready = {key.fd for key, _ in self._selector.select(left_s)}
+        ready = {descriptor for descriptor, _ in self._epoll.poll(left_s)}
         signals: Set[int] = set()
         if self._signals_in.fileno() in ready:
             ready.discard(self._signals_in.fileno())
@@ -56,7 +56,7 @@ class Loop:
     def close(self) -> None:
         """Give all descriptors back."""
         signal.set_wakeup_fd(-1)
-        self._selector.close()
+        self._epoll.close()
         self._signals_in.close()
         self._signals_out.close()
 

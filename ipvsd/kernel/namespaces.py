@@ -1,10 +1,38 @@
-"""Network namespaces: identity of the one the guard runs in."""
+"""Finds network namespaces by all that can hold one: processes, threads, mounts, descriptors."""
 
+import contextlib
 import os
+from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
 
-from ipvsd.core.model import Namespace
+from ipvsd.core import owners
+from ipvsd.core.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
+from ipvsd.kernel import mounts
 
-HOST_NAME = "host"
+# Ways in that are kept for each namespace: enough that one is left when members come and go.
+_PATHS_MAX = 4
+# Enough for the cgroup file of version 1, whose last lines matter most.
+_HINT_BYTES = 64 * 1024
+
+
+class Holder(NamedTuple):
+    """Something that keeps a namespace alive: the way in through it, and what it is."""
+
+    path: str
+    pid: int = 0
+    mount: str = ""
+    # What another holder, in the same place, of another namespace with a reused inode would show
+    # otherwise: a mount pins the nsfs inode, whose time of birth is its ctime (fs/nsfs.c).
+    birth_ns: int = 0
+
+
+class Found(NamedTuple):
+    """What a look came to: holders by namespace, and those that may be new."""
+
+    holders: Dict[Identity, List[Holder]]
+    # Namespaces with a holder that the look before did not see there. One that is not among them
+    # has been held by the same process or mount all the time, so it is still the same.
+    fresh: Set[Identity]
+    deep: bool
 
 
 def own(root: str = "/") -> Namespace:
@@ -14,3 +42,147 @@ def own(root: str = "/") -> Namespace:
     except OSError:  # a kernel without CONFIG_NET_NS: there is only one
         return Namespace(0, 0, HOST_NAME)
     return Namespace(status.st_dev, status.st_ino, HOST_NAME)
+
+
+class Finder:
+    """Looks for namespaces; remembers who held which, to tell those that may be new."""
+
+    def __init__(self, root: str = "/") -> None:
+        self._proc = os.path.join(root, "proc")
+        self._own_pid = os.getpid()
+        self._home = own(root).identity
+        self._before: Dict[Holder, Identity] = {}
+        self._hidden: Dict[Holder, Identity] = {}  # what the last deep look has added
+
+    def look(self, deep: bool) -> Found:
+        """Return the namespaces other than the own one.
+
+        Held by processes, the threads of the guard itself, and mounts in the table of pid 1. A
+        `deep` look, which costs many times more, adds other threads, the mounts in every other
+        mount namespace, and open descriptors.
+        """
+        held: Dict[Holder, Identity] = {}
+        pids = self._pids()
+        for holder, identity in self._processes(pids):
+            held[holder] = identity
+        for holder, identity in self._mounts(1):
+            held[holder] = identity
+        for holder, identity in self._threads(self._own_pid):
+            held[holder] = identity
+        if deep:
+            known = set(held.values())
+            hidden = self._hidden_holders(pids)
+            self._hidden = {holder: space for holder, space in hidden if space not in known}
+            held.update(self._hidden)
+        else:
+            for holder, identity in self._hidden.items():
+                if _identity(holder.path) == identity:
+                    held[holder] = identity
+        holders: Dict[Identity, List[Holder]] = {}
+        fresh = set()
+        for holder, identity in held.items():
+            if identity == self._home:
+                continue
+            holders.setdefault(identity, []).append(holder)
+            if self._before.get(holder) != identity:
+                fresh.add(identity)
+        self._before = held
+        return Found(holders, fresh, deep)
+
+    def describe(self, identity: Identity, holders: List[Holder]) -> Namespace:
+        """Return a namespace with the hints that its holders give."""
+        paths = tuple(sorted({holder.mount for holder in holders if holder.mount}))
+        pids = [holder.pid for holder in holders if holder.pid]
+        if pids and set(pids) == {self._own_pid}:
+            return Namespace(*identity, CANARY_NAME, Owner(pid=self._own_pid))
+        owner = Owner(mounts=paths)
+        if pids:
+            pid = min(pids)
+            cgroup, container, unit = owners.owner_from_cgroup(self._hint(pid, "cgroup"))
+            command = self._hint(pid, "comm").rstrip("\n")
+            owner = Owner(paths, cgroup, container, unit, pid, command)
+        return Namespace(*identity, owners.namespace_name(owner, identity[1]), owner)
+
+    def _pids(self) -> List[int]:
+        return [int(name) for name in os.listdir(self._proc) if name.isdigit()]
+
+    def _processes(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
+        for pid in pids:
+            path = f"{self._proc}/{pid}/ns/net"
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue  # it has ended, or is a zombie: then it holds nothing
+            yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def _threads(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
+        for name in _listed(f"{self._proc}/{pid}/task"):
+            path = f"{self._proc}/{pid}/task/{name}/ns/net"
+            with contextlib.suppress(OSError):
+                status = os.stat(path)
+                yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def _mounts(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
+        try:
+            table = mounts.read(f"{self._proc}/{pid}/mountinfo")
+        except OSError:
+            return  # it has ended
+        for mount in table:
+            path = f"{self._proc}/{pid}/root{mount.path}"
+            birth_ns = 0
+            with contextlib.suppress(OSError):
+                birth_ns = os.stat(path).st_ctime_ns
+            yield Holder(path, 0, mount.path, birth_ns), (mount.device, mount.inode)
+
+    def _hidden_holders(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
+        seen = {_identity(f"{self._proc}/1/ns/mnt")}
+        for pid in pids:
+            mount_namespace = _identity(f"{self._proc}/{pid}/ns/mnt")
+            if mount_namespace not in seen and pid != self._own_pid:
+                seen.add(mount_namespace)
+                yield from self._mounts(pid)
+            if pid != self._own_pid:
+                yield from self._threads(pid)
+                yield from self._descriptors(pid)
+
+    def _descriptors(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
+        folder = f"{self._proc}/{pid}/fd"
+        for name in _listed(folder):
+            path = f"{folder}/{name}"
+            with contextlib.suppress(OSError):
+                # The text first: it costs nothing, whatever the descriptor leads to.
+                if os.readlink(path).startswith("net:["):
+                    status = os.stat(path)
+                    yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def _hint(self, pid: int, name: str) -> str:
+        """A little file of a process, empty when it has ended. Never cmdline: it can block."""
+        try:
+            with open(f"{self._proc}/{pid}/{name}", "rb") as file:
+                return os.fsdecode(file.read(_HINT_BYTES))
+        except OSError:
+            return ""
+
+
+def ways_in(holders: List[Holder]) -> Tuple[str, ...]:
+    """Return some paths that lead into a namespace; processes first, they are the quickest."""
+    return tuple(holder.path for holder in sorted(holders, key=_is_mount)[:_PATHS_MAX])
+
+
+def _is_mount(holder: Holder) -> bool:
+    return bool(holder.mount)
+
+
+def _identity(path: str) -> Identity:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
+
+
+def _listed(folder: str) -> List[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

@@ -1,4 +1,4 @@
-"""Kernel uevents of the ip_vs module, through pyudev."""
+"""Kernel uevents, of the ip_vs module above all, through pyudev."""
 
 import contextlib
 import os
@@ -30,11 +30,12 @@ class Drained(NamedTuple):
 class Monitor:
     """A socket that hears the kernel's uevents, without udevd."""
 
-    def __init__(self) -> None:
-        """Open the socket and begin to receive.
+    def __init__(self, subsystem: str = "module", name: Optional[str] = NAME) -> None:
+        """Open the socket and begin to receive events on one device of a subsystem, or on all.
 
         Raises GuardError when pyudev is missing or the socket cannot be had.
         """
+        self._name = name
         try:
             import pyudev
         except ImportError as error:
@@ -43,7 +44,7 @@ class Monitor:
         try:
             self._monitor: Any = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
             # Applied inside libudev: events of other subsystems never become Python objects.
-            self._monitor.filter_by("module")
+            self._monitor.filter_by(subsystem)
             self._grow_buffer()
             self._monitor.start()
         except _RECEIVE_ERRORS as error:
@@ -68,11 +69,15 @@ class Monitor:
                 device = self._monitor.poll(timeout=0)
                 if device is None:
                     break
-                if device.sys_name == NAME:
+                if self._name in (None, device.sys_name):
                     actions.append(device.action)
         except _RECEIVE_ERRORS as caught:
             error = error or str(caught)
         return Drained(actions, error)
+
+    def close(self) -> None:
+        """Give the socket back: pyudev does so when its object goes."""
+        self._monitor = None
 
     def defect(self) -> Optional[str]:
         """Return why the socket is deaf, None when it is bound to the kernel's uevents."""

@@ -1,0 +1,60 @@
+"""The mount table: where network namespaces are bind-mounted, and when it changes."""
+
+import os
+import re
+from typing import List, NamedTuple
+
+# proc(5): mountinfo separates its variable fields by " - " and escapes blanks as octal numbers.
+_LINE = re.compile(
+    rb"(?P<id>\d+) \d+ (?P<major>\d+):(?P<minor>\d+) net:\[(?P<inode>\d+)\] (?P<path>/\S*) "
+    rb"[^\n]* - nsfs "
+)
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
+
+
+class NamespaceMount(NamedTuple):
+    """A network namespace bind-mounted somewhere."""
+
+    mount_id: int
+    device: int
+    inode: int
+    path: str
+
+
+def parse(table: bytes) -> List[NamespaceMount]:
+    """Return the network namespaces in the text of a mountinfo file; never raises."""
+    found = []
+    for line in table.split(b"\n"):
+        match = _LINE.match(line) if b" nsfs " in line else None
+        if match is not None:
+            device = os.makedev(int(match.group("major")), int(match.group("minor")))
+            path = _ESCAPE.sub(_unescaped, match.group("path"))
+            mount_id, inode = int(match.group("id")), int(match.group("inode"))
+            found.append(NamespaceMount(mount_id, device, inode, os.fsdecode(path)))
+    return found
+
+
+def read(path: str) -> List[NamespaceMount]:
+    """Return the network namespaces in a mountinfo file. Raises OSError."""
+    with open(path, "rb") as file:
+        return parse(file.read())
+
+
+class MountTable:
+    """A mount table that tells when it changes: poll() for POLLPRI (proc(5))."""
+
+    def __init__(self, path: str) -> None:
+        """Open the table of a process: that of pid 1 is the host's. Raises OSError."""
+        self._file = open(path, "rb", buffering=0)
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on, for POLLPRI only: it is always readable."""
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._file.close()
+
+
+def _unescaped(match: "re.Match[bytes]") -> bytes:
+    return bytes([int(match.group(1), 8) & 0xFF])

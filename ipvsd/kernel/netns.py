@@ -1,0 +1,184 @@
+"""Entering network namespaces: the only thread that calls setns.
+
+The main thread never leaves its namespace, no child process is made, and nothing is held open
+longer than a visit lasts: the visitor closes each namespace at once, and goes home after each job.
+"""
+
+import fcntl
+import os
+import queue
+import select
+import threading
+from typing import Any, Callable, Iterable, NamedTuple, Optional, TypeVar
+
+from ipvsd.core.model import Identity
+from ipvsd.kernel import libc
+
+_NS_GET_USERNS = 0xB701  # linux/nsfs.h
+_OWN = "/proc/self/ns/net"  # of the main thread, whichever thread asks
+
+# What a job under way at the end may still take.
+_LAST_JOB_S = 1.0
+
+Result = TypeVar("Result")
+
+
+class Gone(Exception):
+    """None of the ways into a namespace leads to it any more: the normal end of a namespace."""
+
+
+class Done(NamedTuple):
+    """How a job has ended: its result, or the exception that it raised."""
+
+    result: Any = None
+    error: Optional[Exception] = None
+
+
+def enter(paths: Iterable[str], identity: Identity, visit: Callable[[int], Result]) -> Result:
+    """Enter a namespace, by the first path that still leads to it, and return `visit(descriptor)`.
+
+    Only for jobs of a Visitor: the calling thread stays where it is until its next enter() or the
+    end of the job. Raises Gone, or OSError when a path leads there but it cannot be entered.
+    """
+    descriptor = _open_any(paths, identity)
+    try:
+        libc.setns(descriptor, libc.CLONE_NEWNET)
+        return visit(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def owned_elsewhere(descriptor: int) -> bool:
+    """Whether a namespace belongs to another user namespace than the caller's (ioctl_ns(2))."""
+    try:
+        owner = fcntl.ioctl(descriptor, _NS_GET_USERNS)
+    except PermissionError:
+        return True  # it belongs to one that the caller cannot even see
+    except OSError:
+        return False  # a kernel without user namespaces
+    try:
+        return not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
+    finally:
+        os.close(owner)
+
+
+def _open_any(paths: Iterable[str], identity: Identity) -> int:
+    error: Optional[OSError] = None
+    for path in paths:
+        try:
+            descriptor = _open(path, identity)
+        except OSError as caught:
+            if not isinstance(caught, (FileNotFoundError, ProcessLookupError, NotADirectoryError)):
+                error = caught
+            continue
+        if descriptor is not None:
+            return descriptor
+    if error is not None:
+        raise error
+    raise Gone
+
+
+def _open(path: str, identity: Identity) -> Optional[int]:
+    """Return a descriptor of the namespace, None when the path leads to something else.
+
+    What the path leads to may be chosen by somebody hostile: a FIFO, a device, another file. So it
+    is only pointed at first, and opened when it has proved to be the namespace that is meant.
+    """
+    pointer = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = os.fstat(pointer)
+        if (status.st_dev, status.st_ino) != identity:
+            return None
+        return os.open(f"/proc/self/fd/{pointer}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(pointer)
+
+
+class Visitor:
+    """A thread that does one job at a time, away from home if need be."""
+
+    def __init__(self) -> None:
+        """Start no thread yet. Raises OSError."""
+        self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._home = -1
+        self._thread: Optional[threading.Thread] = None
+        self.busy = False
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a job is done."""
+        return self._bell
+
+    def submit(self, job: Callable[[], Any]) -> None:
+        """Begin a job, in the caller's namespace; only when not busy. Raises OSError."""
+        if self._thread is None:
+            self._hire()
+        self.busy = True
+        self._jobs.put(job)
+
+    def take(self) -> Optional[Done]:
+        """Return how the job has ended, None when it has not."""
+        try:
+            os.read(self._bell, 1)
+            done = self._results.get_nowait()
+        except (BlockingIOError, queue.Empty):
+            return None
+        self.busy = False
+        return done
+
+    def call(self, job: Callable[[], Result]) -> Result:
+        """Do a job and wait for its end: for commands, never for the daemon's loop.
+
+        Raises what the job raises.
+        """
+        self.submit(job)
+        done = None
+        while done is None:
+            select.select([self._bell], [], [])
+            done = self.take()
+        if done.error is not None:
+            raise done.error
+        result: Result = done.result
+        return result
+
+    def replace(self) -> None:
+        """Give up the job that hangs, and its thread: it ends by itself if the kernel lets it."""
+        self._jobs.put(None)
+        self._thread = None
+        self.busy = False
+
+    def close(self) -> None:
+        """End the thread, and give the descriptors back when it has ended."""
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join(_LAST_JOB_S)
+            if self._thread.is_alive():
+                return  # it needs them still, or hangs; the process is about to end
+            os.close(self._home)
+        os.close(self._bell)
+        os.close(self._rope)
+
+    def _hire(self) -> None:
+        if self._home < 0:
+            self._home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+        # Queues of its own for each thread: what one that was given up still says is not heard.
+        self._jobs: queue.Queue[Optional[Callable[[], Any]]] = queue.Queue()
+        self._results: queue.Queue[Done] = queue.Queue()
+        arguments = (self._jobs, self._results)
+        self._thread = threading.Thread(target=self._work, args=arguments, daemon=True)
+        self._thread.start()
+
+    def _work(
+        self, jobs: "queue.Queue[Optional[Callable[[], Any]]]", results: "queue.Queue[Done]"
+    ) -> None:
+        while True:
+            job = jobs.get()
+            if job is None:
+                return
+            try:
+                done = Done(job())
+            except Exception as error:
+                done = Done(error=error)
+            libc.setns(self._home, libc.CLONE_NEWNET)
+            results.put(done)
+            if results is self._results:
+                os.write(self._rope, b"x")

@@ -1,0 +1,77 @@
+"""A network namespace made to be looked at and thrown away."""
+
+import os
+import queue
+import threading
+import time
+from typing import Callable, NamedTuple, Optional, Union
+
+from ipvsd.core.model import Identity, Reading
+from ipvsd.kernel import libc
+
+_OWN = "/proc/thread-self/ns/net"
+
+
+class Born(NamedTuple):
+    """The namespace is there: its identity, when it came (monotonic), and what it reads."""
+
+    identity: Identity
+    born_ns: int
+    reading: Reading
+
+
+class Failed(NamedTuple):
+    """It could not be made."""
+
+    error: str
+
+
+News = Union[Born, Failed]
+
+
+class ThrowAway:
+    """A new namespace that one thread of the guard makes and is the only one to be in.
+
+    It goes when the thread does: nothing else holds it, and nothing of it is left.
+    """
+
+    def __init__(self, read: Callable[[], Reading]) -> None:
+        """Begin to make it; `read` is called in it. Raises OSError."""
+        self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._news: queue.Queue[News] = queue.Queue()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._live, args=(read,), daemon=True)
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when take() has something."""
+        return self._bell
+
+    def take(self) -> Optional[News]:
+        """Return Born or Failed, None when there is nothing new."""
+        try:
+            os.read(self._bell, 1)
+            return self._news.get_nowait()
+        except (BlockingIOError, queue.Empty):
+            return None
+
+    def close(self) -> None:
+        """Let the namespace go, and wait until the kernel has let the thread go."""
+        self._end.set()
+        self._thread.join()
+        os.close(self._bell)
+        os.close(self._rope)
+
+    def _live(self, read: Callable[[], Reading]) -> None:
+        try:
+            libc.unshare(libc.CLONE_NEWNET)
+            born_ns = int(time.monotonic() * 1e9)
+            status = os.stat(_OWN)
+            self._tell(Born((status.st_dev, status.st_ino), born_ns, read()))
+        except OSError as error:
+            self._tell(Failed(str(error.strerror)))
+        self._end.wait()
+
+    def _tell(self, news: News) -> None:
+        self._news.put(news)
+        os.write(self._rope, b"x")
