@@ -1,3 +1,3 @@
 """ipvs-estoff-guard: keeps IPVS estimation switched off."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,34 +1,56 @@
 """The daemon: Init (may die), Loop (must not), Finish; the one place where the parts meet.
 
 Events only say "look": what a look finds is the truth, so a lost, doubled or early event costs
-at most one period. The hot path is short: the values are set before anything else is done.
+at most one period. The hot path is short: the host's values are set before anything else is done,
+then those of the other namespaces, by a thread that enters them one after the other.
 """
 
 import os
 import signal
 import time
 import traceback
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd import __version__
-from ipvsd.core import events, ledger, plan
+from ipvsd.canary import Canary
+from ipvsd.core import events, ledger, plan, report, spaces
 from ipvsd.core.config import Config
 from ipvsd.core.events import Event, Kind
-from ipvsd.core.ledger import Memory, Pass
-from ipvsd.core.model import Exit, GuardError, Module, Reason, State
+from ipvsd.core.ledger import Memory
+from ipvsd.core.model import (
+    CANARY_NAME,
+    NS_PER_S,
+    Exit,
+    GuardError,
+    Identity,
+    KeyStatus,
+    Mode,
+    Module,
+    Namespace,
+    Reason,
+    Scope,
+    State,
+)
+from ipvsd.core.policy import verdict
+from ipvsd.core.spaces import Space
 from ipvsd.core.text import iso_time, printable
-from ipvsd.guard import Guard
+from ipvsd.core.values import RUN_ESTIMATION
+from ipvsd.guard import Guard, as_pass
 from ipvsd.host.journal import Send
 from ipvsd.host.notify import Notifier
-from ipvsd.host.state import RuntimeFolder
+from ipvsd.host.state import NAMESPACES, STATUS, RuntimeFolder
 from ipvsd.kernel.uevents import Monitor
-from ipvsd.loop import Loop, monotonic_ns
+from ipvsd.loop import Loop, Woken, monotonic_ns
+from ipvsd.sources import Hints, Writes
+from ipvsd.sweep import Collected, Sweeper, is_canary
 
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 RELOAD_SIGNALS = {signal.SIGHUP}
 
 # systemd's advice is half of the limit (sd_watchdog_enabled(3)).
 _WATCHDOG_SHARE = 2
+# In a storm of births; the status files may be large.
+_PUBLISH_NS = NS_PER_S
 
 
 class Parts(NamedTuple):
@@ -41,6 +63,7 @@ class Parts(NamedTuple):
     notifier: Notifier
     watchdog_ns: Optional[int]
     new_monitor: Callable[[], Monitor]
+    root: str
 
 
 class Daemon:
@@ -57,10 +80,17 @@ class Daemon:
         self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS)
         self._monitor = parts.new_monitor()
         self._loop.watch(self._monitor.fileno())
+        self._sweeper = Sweeper(parts.guard, parts.root)
+        self._loop.watch(self._sweeper.fileno())
+        self._hints = Hints(self._loop, parts.root)
+        self._writes = Writes(self._loop, parts.root)
+        self._canary = Canary(self._loop, lambda: parts.guard.read(RUN_ESTIMATION))
         self._memory = Memory()
         self._news: List[Event] = []
-        self._published: Dict[str, Any] = {}
-        self._status_file_error: Optional[str] = None
+        self._published: Dict[str, Dict[str, Any]] = {}
+        self._file_errors: Dict[str, str] = {}
+        self._published_spaces: Optional[Dict[Identity, Space]] = None
+        self._publish_ns = 0  # at the latest
         self._next_look_ns = 0
         # From a start or SIGHUP until a whole pass is over, which READY=1 then tells.
         self._reloading = True
@@ -71,38 +101,51 @@ class Daemon:
         self._start()
         stopping = False
         while not stopping:
-            woken = self._loop.wait(self._next_look_ns)
+            woken = self._loop.wait(self._deadline_ns())
             event_ns = monotonic_ns()
             try:
                 stopping = bool(woken.signals & STOP_SIGNALS)
                 if not stopping:
-                    self._turn(woken.descriptors, woken.signals, event_ns)
+                    self._turn(woken, event_ns)
             except Exception as error:
                 self._survive(error)
         self._finish()
         return Exit.AS_WANTED
 
     def _start(self) -> None:
-        done = self._look(Reason.START, None)
-        unreadable = [key.detail for key in done.keys if key.state is State.UNREADABLE]
+        self._look(Reason.START, None)
+        unreadable = [key.detail for key in self._host_keys() if key.state is State.UNREADABLE]
         if unreadable:
             raise GuardError(f"{unreadable[0]}; the guard cannot work here", Exit.CANNOT_TELL)
-        self._news.insert(0, self._started_event(done))
+        self._news.insert(0, self._started_event())
         self._news += _warnings(self._config)
-        self._publish(done)
+        self._arrange_sources()
+        self._see_to_the_others()
+        self._publish(looked=True)
 
-    def _turn(self, descriptors: Set[int], signals: Set[int], event_ns: int) -> None:
+    def _turn(self, woken: Woken, event_ns: int) -> None:
         """Find out why the loop woke; look, unless it was for events of other modules."""
         # By the clock, not by how the wait has ended: under a storm of events it never times out.
-        trigger = Reason.DRIFT if event_ns >= self._next_look_ns else None
-        if signals & RELOAD_SIGNALS:
+        periodic = event_ns >= self._next_look_ns
+        trigger = Reason.DRIFT if periodic else None
+        if woken.signals & RELOAD_SIGNALS:
             self._reloading = True
             self._parts.notifier.reloading(event_ns)
             trigger = self._reload()
-        if descriptors:
+        if self._monitor.fileno() in woken.descriptors:
             trigger = self._hear(event_ns) or trigger
+        written = self._writes.hear(woken.descriptors) and not self._contested()
+        if written:
+            trigger = trigger or Reason.DRIFT
         if trigger is not None:
-            self._publish(self._look(trigger, event_ns if trigger is Reason.LOAD else None))
+            told = written or trigger is Reason.LOAD
+            self._look(trigger, event_ns if told else None)
+            self._arrange_sources()
+        hint = self._hints.hear(woken.descriptors, self._news)
+        if hint is not None and self._guards_others():
+            self._sweeper.hint(hint.births, hint.first_ns)
+        self._see_to_the_others()
+        self._publish(looked=trigger is not None)
 
     def _hear(self, event_ns: int) -> Optional[Reason]:
         """Drain the uevents; return why to look, None when they tell nothing about ip_vs."""
@@ -119,46 +162,126 @@ class Daemon:
             return Reason.RESYNC
         return Reason.DRIFT if drained.actions else None
 
-    def _look(self, trigger: Reason, event_ns: Optional[int]) -> Pass:
-        """Make a pass, settle what it came to, and set the time of the next one."""
-        policy = self._config.policy
-        reason = plan.reason_for(trigger, self._memory.module)
-        done = self._parts.guard.run_pass(policy, reason, event_ns)
-        self._memory, news = ledger.settle(self._memory, policy, done)
+    def _look(self, trigger: Reason, told_ns: Optional[int]) -> None:
+        """Look at the host's namespace, settle what that came to, and see what to do next."""
+        policy, before = self._config.policy, self._memory
+        known = before.spaces.get(self._parts.guard.host.identity)
+        reason = spaces.host_reason(known, plan.reason_for(trigger, before.module))
+        done = self._parts.guard.look_at_host(policy, reason, known, told_ns)
+        self._memory, news = ledger.settle_host(before, policy, done)
         self._news += news
         now_ns = monotonic_ns()
-        self._next_look_ns = plan.next_look(policy, self._memory.waiting_since_ns, now_ns)
+        moments = [plan.next_look(policy, self._memory.waiting_since_ns, now_ns)]
+        moments += [seen.again_ns for seen in done.seen if seen.again_ns is not None]
         if self._parts.watchdog_ns is not None:
-            feed_ns = now_ns + self._parts.watchdog_ns // _WATCHDOG_SHARE
-            self._next_look_ns = min(self._next_look_ns, feed_ns)
-        return done
+            moments.append(now_ns + self._parts.watchdog_ns // _WATCHDOG_SHARE)
+        self._next_look_ns = min(moments)
+        if not self._guards_others():
+            self._sweeper.pause()
+            self._forget_all_but(set())
+        elif self._memory.loads != before.loads:
+            self._sweeper.all_anew(Reason.LOAD, self._memory.loaded_ns)
+        elif trigger in (Reason.START, Reason.RELOAD, Reason.RESYNC):
+            self._sweeper.all_anew(trigger, None)
 
-    def _publish(self, done: Pass) -> None:
-        """Tell the journal, the status file and systemd what is new; then feed the watchdog."""
-        self._publish_status_file(done)
+    def _arrange_sources(self) -> None:
+        self._news += self._hints.arrange(self._config.policy.scope is Scope.ALL)
+        self._news += self._writes.arrange(self._memory.loads if self._loaded() else None)
+
+    def _see_to_the_others(self) -> None:
+        """Settle what the visitor has done in the other namespaces, and give it its next job."""
+        policy = self._config.policy
+        hung = self._sweeper.give_up_what_hangs()
+        if hung:
+            message = f"namespaces: {printable(hung)}: it hangs, and was given up"
+            self._news.append(events.plain(Kind.VISIT_HUNG, message))
+        done = self._sweeper.collect(self._memory)
+        if done is not None and self._guards_others():
+            self._settle(done)
+        self._see_to_the_canary()
+        self._sweeper.proceed(policy, self._memory, self._hints.complete)
+
+    def _settle(self, done: Collected) -> None:
+        if done.alive is not None:
+            self._forget_all_but(done.alive)
+        for seen in filter(is_canary, done.seen):
+            self._canary.see(seen)
+        others = [seen for seen in done.seen if not is_canary(seen)]
+        settled = as_pass(others, Module.LIVE, done.since_ns)
+        self._memory, news = ledger.settle(self._memory, self._config.policy, settled)
+        self._news += news
+
+    def _forget_all_but(self, alive: Set[Identity]) -> None:
+        alive = {self._parts.guard.host.identity} | alive
+        self._memory = ledger.forget(self._memory, alive, monotonic_ns())
+
+    def _see_to_the_canary(self) -> None:
+        period_ns = self._config.policy.canary_ns
+        if period_ns is None or not self._canary_wanted():
+            self._canary.abandon()
+        elif self._sweeper.whole:
+            self._news += self._canary.proceed(period_ns, monotonic_ns())
+            if self._canary.failed:
+                self._news += self._hints.distrust("the canary's birth led to nothing")
+
+    def _canary_wanted(self) -> bool:
+        """Whether a new namespace would be set to 0: else there would be nothing to see."""
+        policy = self._config.policy
+        if policy.canary_ns is None or not self._guards_others():
+            return False
+        settings = verdict(policy, Namespace(0, 0, CANARY_NAME)).settings
+        zero = any(setting.key == RUN_ESTIMATION and setting.wanted == "0" for setting in settings)
+        states = [key.state for key in self._host_keys() if key.setting.key == RUN_ESTIMATION]
+        supported = State.UNSUPPORTED not in states
+        return policy.mode is Mode.ENFORCE and zero and supported
+
+    def _deadline_ns(self) -> int:
+        """Return when to go on though nothing wakes the loop."""
+        moments = [self._next_look_ns]
+        deadline_ns = self._sweeper.deadline_ns()
+        moments += [deadline_ns] if deadline_ns is not None else []
+        if self._sweeper.whole and self._canary_wanted():
+            moments.append(self._canary.deadline_ns())
+        return min(moments)
+
+    def _publish(self, looked: bool) -> None:
+        """Tell the journal, the status files and systemd what is new; then feed the watchdog.
+
+        While many namespaces are being set, that comes first: then only once in a while.
+        """
+        now_ns = monotonic_ns()
+        if not looked and not self._sweeper.idle and now_ns < self._publish_ns:
+            return
+        self._publish_ns = now_ns + _PUBLISH_NS
+        self._publish_file(STATUS, self._document())
+        if self._sweeper.idle and self._published_spaces is not self._memory.spaces:
+            self._published_spaces = self._memory.spaces
+            documents = [report.space_document(s, now_ns) for s in self._memory.spaces.values()]
+            self._publish_file(NAMESPACES, {"namespaces": documents})
         news, self._news = self._news, []
         for event in news:
             self._tell(event)
-        summary = ledger.summary(self._memory, self._config.policy, done.keys)
-        if self._reloading:
+        summary = report.summary(self._memory, self._config.policy)
+        canary_sings = self._canary.proven or not self._canary_wanted()
+        if self._reloading and self._sweeper.whole and canary_sings:
             self._reloading = False
             self._parts.notifier.ready(summary)
         self._parts.notifier.status(summary)
-        readable = all(key.state is not State.UNREADABLE for key in done.keys)
-        if self._monitor_hears() and readable:
+        readable = all(key.state is not State.UNREADABLE for key in self._host_keys())
+        if looked and self._monitor_hears() and readable and not self._canary.failed:
             self._parts.notifier.watchdog()
 
-    def _publish_status_file(self, done: Pass) -> None:
-        document = self._document(done)
-        if document == self._published:
+    def _publish_file(self, name: str, document: Dict[str, Any]) -> None:
+        if document == self._published.get(name):
             return
-        error = self._parts.folder.publish(document)
+        error = self._parts.folder.publish(name, document)
         if error is None:
-            self._published = document
-        elif error != self._status_file_error:
+            self._published[name] = document
+            self._file_errors.pop(name, None)
+        elif error != self._file_errors.get(name):
             message = f"{error}; `ipvsd status` shows older counters, the guard goes on"
             self._news.append(events.plain(Kind.STATUS_FILE, message))
-        self._status_file_error = error
+            self._file_errors[name] = error
 
     def _monitor_hears(self) -> bool:
         """Whether the uevent socket is sound; a broken one is replaced, and all looked at again."""
@@ -189,6 +312,7 @@ class Daemon:
         message = f"configuration: reloaded: {_guarding(self._config)}"
         self._news.append(events.plain(Kind.RELOADED, message))
         self._news += _warnings(self._config)
+        self._memory = ledger.forgive(self._memory)
         return Reason.DRIFT if self._config.policy == before else Reason.RELOAD
 
     def _survive(self, error: Exception) -> None:
@@ -202,6 +326,10 @@ class Daemon:
     def _finish(self) -> None:
         self._parts.notifier.stopping()
         self._tell(events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are"))
+        self._canary.abandon()
+        self._sweeper.close()
+        self._hints.close()
+        self._writes.close()
         self._parts.folder.withdraw()
         self._parts.folder.unlock()
         self._parts.notifier.close()
@@ -213,29 +341,50 @@ class Daemon:
         except OSError:
             pass  # neither the journal nor stderr takes it: there is nowhere left to tell
 
-    def _started_event(self, done: Pass) -> Event:
+    def _loaded(self) -> bool:
+        return self._memory.module is not None and self._memory.module.loaded
+
+    def _guards_others(self) -> bool:
+        """Whether there may be anything to do in other namespaces; a kernel may not have any."""
+        in_scope = self._config.policy.scope is Scope.ALL
+        return self._loaded() and in_scope and self._parts.guard.host.inode != 0
+
+    def _host_keys(self) -> Tuple[KeyStatus, ...]:
+        host = self._memory.spaces.get(self._parts.guard.host.identity)
+        return host.keys if host is not None else ()
+
+    def _contested(self) -> bool:
+        return any(key.state is State.CONTESTED for key in self._host_keys())
+
+    def _started_event(self) -> Event:
+        module = self._memory.module.value if self._memory.module is not None else "unknown"
         message = (
             f"guard: started: version {__version__}, {_guarding(self._config)}; "
-            f"kernel {os.uname().release}, ip_vs {done.module.value}"
+            f"kernel {os.uname().release}, ip_vs {module}"
         )
         return events.plain(Kind.STARTED, message)
 
-    def _document(self, done: Pass) -> Dict[str, Any]:
+    def _document(self) -> Dict[str, Any]:
+        policy, memory = self._config.policy, self._memory
         return {
-            "version": ledger.STATUS_VERSION,
+            "version": report.STATUS_VERSION,
             "guard": __version__,
             "started": self._started,
-            "mode": self._config.policy.mode.value,
-            "module": done.module.value,
-            "keys": ledger.keys_document(done.namespace, done.keys),
-            "counters": ledger.counters(self._memory),
+            "mode": policy.mode.value,
+            "scope": policy.scope.value,
+            "module": memory.module.value if memory.module is not None else None,
+            "states": report.count_states(space.keys for space in memory.spaces.values()),
+            "sources": dict(self._hints.states(), uevents="on", writes=self._writes.state),
+            "canary": self._canary.status,
+            "counters": report.counters(memory, monotonic_ns()),
         }
 
 
 def _guarding(config: Config) -> str:
     policy = config.policy
     keys = ", ".join(f"{setting.key}={setting.wanted}" for setting in policy.settings)
-    return f"mode {policy.mode.value}, guarding {keys or 'nothing'}"
+    scope = "every namespace" if policy.scope is Scope.ALL else "the host's namespace"
+    return f"mode {policy.mode.value}, guarding {keys or 'nothing'} in {scope}"
 
 
 def _warnings(config: Config) -> List[Event]:

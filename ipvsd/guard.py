@@ -1,14 +1,37 @@
-"""One pass over the guarded keys of the host's namespace: observe, plan, perform."""
+"""A look at guarded keys: observe, plan, perform. The host's namespace, or others by visits."""
 
 import time
-from typing import Optional
+from typing import Iterable, NamedTuple, Optional, Tuple
 
-from ipvsd.core import plan, values
+from ipvsd.core import plan, spaces, values
 from ipvsd.core.ledger import Pass
-from ipvsd.core.model import Found, Mode, Policy, Reason
-from ipvsd.kernel import module, namespaces
+from ipvsd.core.model import (
+    Found,
+    KeyStatus,
+    Mode,
+    Module,
+    Namespace,
+    Policy,
+    Reading,
+    Reason,
+    Seen,
+    State,
+)
+from ipvsd.core.policy import Verdict, verdict
+from ipvsd.core.spaces import Space
+from ipvsd.kernel import ipvs, module, namespaces, netns
 from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.loop import monotonic_ns
+
+
+class Target(NamedTuple):
+    """A namespace to be looked at: what is known of it, and, if it is not the own one, ways in."""
+
+    namespace: Namespace
+    reason: Reason
+    known: Optional[Space] = None
+    paths: Tuple[str, ...] = ()
+    told_ns: Optional[int] = None  # as in Seen
 
 
 class Guard:
@@ -17,38 +40,132 @@ class Guard:
     def __init__(self, root: str = "/") -> None:
         self._root = root
         self._sysctls = Sysctls(root)
-        self._namespace = namespaces.own(root)
+        self.host = namespaces.own(root)
 
-    def run_pass(
-        self, policy: Policy, reason: Reason, event_ns: Optional[int] = None, dry: bool = False
+    def read(self, key: str) -> Reading:
+        """Read a key in the namespace of the calling thread."""
+        return self._sysctls.read(key)
+
+    def look_at_host(
+        self,
+        policy: Policy,
+        reason: Reason,
+        known: Optional[Space] = None,
+        told_ns: Optional[int] = None,
+        dry: bool = False,
     ) -> Pass:
-        """Make the values as the policy wants, and return how it went.
+        """Make the host's values as the policy wants, and return how it went.
+
+        Nothing is written when `dry`, or when mode = observe.
+        """
+        target = Target(self.host, reason, known, told_ns=told_ns)
+        seen, state = self._look(policy, target, dry)
+        return as_pass((seen,), state)
+
+    def visit(self, policy: Policy, target: Target, dry: bool = False) -> Seen:
+        """Make the values of another namespace as the policy wants: in a job of a netns.Visitor.
+
+        One that an exclusion names is not even entered.
+        """
+        ruling = verdict(policy, target.namespace)
+        seen = Seen(target.namespace, target.reason, ruling.rule, now_ns=monotonic_ns())
+        if not ruling.settings:
+            return seen
+
+        def look(descriptor: int) -> Seen:
+            return self._look(policy, target, dry, descriptor)[0]
+
+        try:
+            return netns.enter(target.paths, target.namespace.identity, look)
+        except netns.Gone:
+            state, detail = State.GONE, ""
+        except OSError as error:
+            denied = isinstance(error, PermissionError)
+            state = State.DENIED if denied else State.UNREADABLE
+            detail = f"cannot be entered: {error.strerror}"
+        keys = tuple(KeyStatus(setting, state, detail=detail) for setting in ruling.settings)
+        return seen._replace(keys=keys)
+
+    def _look(
+        self,
+        policy: Policy,
+        target: Target,
+        dry: bool,
+        descriptor: Optional[int] = None,
+    ) -> Tuple[Seen, Module]:
+        """Look at the namespace that the calling thread is in; `descriptor` if it is not its own.
 
         The values come first, the module's state after them: it only serves to explain a value
-        that is not there. Nothing is written when `dry`, or when mode = observe.
+        that is not there.
         """
+        ruling = verdict(policy, target.namespace)
         perform = policy.mode is Mode.ENFORCE and not dry
         for _ in range(2):
-            readings = {s.key: self._sysctls.read(s.key) for s in policy.settings}
-            writes = plan.plan(policy, self._namespace, readings, reason)
-            performed = writes if perform else ()
-            outcomes = {write.key: self._sysctls.write(write, values.same) for write in performed}
-            module_state = module.state(self._root)
+            readings = {s.key: self._sysctls.read(s.key) for s in ruling.settings}
+            seen, decision = self._decide(policy, target, ruling, readings, descriptor is None)
+            due = decision.due if perform else ()
+            outcomes = {write.key: self._sysctls.write(write, values.same) for write in due}
+            state = module.state(self._root)
             without_tree = any(r.found is Found.NO_TREE for r in readings.values())
-            if not (module_state.loaded and without_tree):
-                break  # otherwise ip_vs came between the two looks, or has no sysctls at all
+            if not (state.loaded and without_tree):
+                break  # otherwise ip_vs came between the two looks, or shows no sysctls here
+        unusual = (
+            len(outcomes) < len(seen.writes)
+            or any(outcome.denied for outcome in outcomes.values())
+            or any(reading.found is not Found.VALUE for reading in readings.values())
+        )
+        foreign = unusual and descriptor is not None and netns.owned_elsewhere(descriptor)
         keys = tuple(
-            plan.classify(setting, module_state, readings[setting.key], outcomes.get(setting.key))
-            for setting in policy.settings
+            plan.classify(
+                setting,
+                state,
+                readings[setting.key],
+                outcomes.get(setting.key),
+                decision.otherwise(setting.key),
+                foreign,
+            )
+            for setting in ruling.settings
         )
-        return Pass(
-            reason=reason,
-            namespace=self._namespace,
-            module=module_state,
-            keys=keys,
+        seen = seen._replace(keys=keys, outcomes=tuple(outcomes.values()), now_ns=monotonic_ns())
+        return seen, state
+
+    def _decide(
+        self,
+        policy: Policy,
+        target: Target,
+        ruling: Verdict,
+        readings: plan.Readings,
+        is_host: bool,
+    ) -> Tuple[Seen, plan.Decision]:
+        """Decide what to write, asking the namespace for more where that depends on it.
+
+        The host's is always the same one, and nothing waits longer than it has to.
+        """
+        namespace, known = target.namespace, target.known
+        reason, told_ns = target.reason, target.told_ns
+        writes = plan.plan(ruling.settings, namespace, readings, reason)
+        with_kthreads = bool(writes) and ipvs.has_kthreads(self._root)
+        asked = ipvs.facts() if with_kthreads or not is_host else ipvs.Facts(None, None)
+        if not is_host and known is not None and spaces.is_another(known, asked.cookie):
+            known, reason, told_ns = None, spaces.reason_for(None, reason, None), None
+            writes = plan.plan(ruling.settings, namespace, readings, reason)
+        held_until_ns = None
+        if with_kthreads:
+            held_until_ns = plan.hold_until(known, asked.services, monotonic_ns())
+        decision = plan.restrain(writes, known, policy.contest, held_until_ns, monotonic_ns())
+        seen = Seen(
+            namespace,
+            reason,
+            ruling.rule,
             writes=writes,
-            outcomes=tuple(outcomes.values()),
-            event_ns=event_ns,
-            now_ns=monotonic_ns(),
-            wall_ns=int(time.time() * 1e9),
+            services=asked.services,
+            cookie=asked.cookie,
+            again_ns=decision.again_ns,
+            told_ns=told_ns,
         )
+        return seen, decision
+
+
+def as_pass(seen: Iterable[Seen], state: Module, since_ns: Optional[int] = None) -> Pass:
+    """Return a pass that ends now."""
+    return Pass(state, tuple(seen), since_ns, monotonic_ns(), int(time.time() * 1e9))

@@ -5,12 +5,12 @@ import sys
 from typing import Any, Dict
 
 from ipvsd.commands.output import Output
-from ipvsd.core import ledger, plan
-from ipvsd.core.ledger import Pass
-from ipvsd.core.model import Exit, KeyStatus, Mode, Reason, State
+from ipvsd.core import plan, report
+from ipvsd.core.model import HOST_NAME, Exit, KeyStatus, Mode, Namespace, Seen, State
 from ipvsd.core.text import printable
 from ipvsd.guard import Guard
 from ipvsd.host import conffiles
+from ipvsd.survey import Survey, survey
 
 NAME = "apply"
 HELP = "set the guarded values once, now"
@@ -21,6 +21,8 @@ _PROBLEMS = {
     State.UNREADABLE: "cannot be read",
     State.UNSUPPORTED: "unsupported by ip_vs of the running kernel",
     State.LOADING: "ip_vs is still loading",
+    State.HIDDEN: "owned by another user namespace, nobody can set it",
+    State.READ_ONLY: "owned by another user namespace, nobody can set it",
 }
 
 
@@ -37,39 +39,59 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     for warning in config.warnings:
         print(f"ipvsd: warning: {warning}", file=sys.stderr)
     policy = config.policy._replace(mode=Mode.ENFORCE)
-    done = Guard(options.root).run_pass(policy, Reason.APPLY, dry=options.dry_run)
+    done = survey(Guard(options.root), policy, options.root, dry=options.dry_run)
     if options.json:
         output.json(_document(done))
     else:
-        _print(done, options.dry_run, output)
+        for seen in done.seen:
+            _print(seen, options.dry_run, output)
+        _print_rest(done, output)
     return plan.exit_code(done.keys)
 
 
-def _print(done: Pass, dry: bool, output: Output) -> None:
-    writes = {write.key: write for write in done.writes}
-    for key in done.keys:
+def _print(seen: Seen, dry: bool, output: Output) -> None:
+    writes = {write.key: write for write in seen.writes}
+    for key in seen.keys:
         write = writes.get(key.setting.key)
-        if write is not None and key.state in (State.AS_WANTED, State.DIFFERS):
-            output.line(f"{'would set' if dry else 'set'} {write}")
+        if write is not None and key.state in (State.AS_WANTED, State.DIFFERS, State.HELD):
+            output.line(f"{'would set' if dry else 'set'} {printable(str(write))}")
         elif key.state in _PROBLEMS:
-            print(f"ipvsd: {_problem(key)}", file=sys.stderr)
+            print(f"ipvsd: {_problem(key, seen.namespace)}", file=sys.stderr)
+        elif seen.namespace.name != HOST_NAME:
+            continue  # as wanted, or gone meanwhile
         elif key.state is State.ABSENT:
             output.line(f"{key.setting.key}: ip_vs is not loaded, nothing to set")
         else:
             output.line(f"{key.setting.key}: is {printable(key.value)}, as wanted")
 
 
-def _problem(key: KeyStatus) -> str:
+def _print_rest(done: Survey, output: Output) -> None:
+    others = [seen for seen in done.seen if seen.namespace.name != HOST_NAME]
+    right = [seen for seen in others if not seen.writes and report.is_right(seen.keys)]
+    if others:
+        output.line(f"other namespaces: {len(others)}, as wanted before: {len(right)}")
+
+
+def _problem(key: KeyStatus, namespace: Namespace) -> str:
+    where = "" if namespace.name == HOST_NAME else f" in {printable(str(namespace))}"
     detail = f" ({printable(key.detail)})" if key.detail else ""
-    return f"{key.setting.key}: {_PROBLEMS[key.state]}{detail}"
+    return f"{key.setting.key}{where}: {_PROBLEMS[key.state]}{detail}"
 
 
-def _document(done: Pass) -> Dict[str, Any]:
+def _document(done: Survey) -> Dict[str, Any]:
     return {
-        "version": ledger.STATUS_VERSION,
+        "version": report.STATUS_VERSION,
         "module": done.module.value,
         "writes": [
-            {"key": write.key, "old": write.found, "new": write.wanted} for write in done.writes
+            {
+                "namespace": write.namespace.name,
+                "inode": write.namespace.inode,
+                "key": write.key,
+                "old": write.found,
+                "new": write.wanted,
+            }
+            for seen in done.seen
+            for write in seen.writes
         ],
-        "keys": ledger.keys_document(done.namespace, done.keys),
+        "namespaces": [report.namespace_document(seen) for seen in report.in_order(done.seen)],
     }

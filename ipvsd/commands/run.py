@@ -28,5 +28,6 @@ def main(options: argparse.Namespace, _output: Output) -> Exit:
         notifier=notify.Notifier(os.environ),
         watchdog_ns=notify.watchdog_ns(os.environ),
         new_monitor=Monitor,
+        root=options.root,
     )
     return Daemon(parts).run()

@@ -2,86 +2,191 @@
 
 import argparse
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from ipvsd.commands.output import Output
-from ipvsd.core import ledger, plan
-from ipvsd.core.ledger import Pass
-from ipvsd.core.model import NS_PER_S, Exit, KeyStatus, Reason
+from ipvsd.core import plan, report
+from ipvsd.core.model import (
+    HOST_NAME,
+    NS_PER_S,
+    Exit,
+    Identity,
+    KeyStatus,
+    Namespace,
+    Scope,
+    Seen,
+    State,
+)
 from ipvsd.core.text import format_duration, printable
 from ipvsd.guard import Guard
 from ipvsd.host import conffiles, state
+from ipvsd.survey import Survey, survey
 
 NAME = "status"
 HELP = "show values, states and what the daemon has done"
 
+# Why a value is left as it is.
+_DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
+
+Remembered = Dict[Identity, Dict[str, Any]]
+
+# What fits on a screen together with the lines above the table.
+_ROWS = 15
+_NS_PER_USEC = NS_PER_S // 10**6
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
+    parser.add_argument("--all", action="store_true", help="list every namespace")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="print nothing, tell by exit code")
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
-    """Read the kernel now; the daemon's own file adds what only the daemon knows."""
-    config = conffiles.load(options.config_dir)
-    done = Guard(options.root).run_pass(config.policy, Reason.APPLY, dry=True)
-    daemon = state.RuntimeFolder(options.root).daemon()
+    """Read the kernel now; the daemon's own files add what only the daemon knows."""
+    policy = conffiles.load(options.config_dir).policy
+    is_root = os.geteuid() == 0
+    if not is_root:
+        policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
+    now = survey(Guard(options.root), policy, options.root, dry=True)
+    folder = state.RuntimeFolder(options.root)
+    daemon = folder.daemon()
+    remembered = _remembered(folder.daemon(state.NAMESPACES))
+    now = now._replace(seen=tuple(report.in_order(_explained(now.seen, remembered))))
     if options.json:
-        output.json(_document(done, daemon))
+        output.json(_document(now, daemon, remembered))
     else:
-        _print_daemon(daemon, output)
-        output.line(f"ip_vs:  {done.module.value}, kernel {os.uname().release}")
-        _print_keys(done, output)
-        _print_counters(daemon, output)
-    return plan.exit_code(done.keys)
+        _print_head(now, daemon, output)
+        if not is_root:
+            output.line("Only the host's namespace is shown: to look into the others, be root.")
+        _print_namespaces(now.seen, output, None if options.all else _ROWS)
+    return plan.exit_code(now.keys)
 
 
-def _print_daemon(daemon: Optional[Dict[str, Any]], output: Output) -> None:
+def _remembered(document: Optional[Dict[str, Any]]) -> Remembered:
+    """Return what the daemon remembers, by namespace; nothing if it does not run."""
+    namespaces = document["namespaces"] if document is not None else []
+    return {(one["device"], one["inode"]): one for one in namespaces}
+
+
+def _explained(seen: Sequence[Seen], remembered: Remembered) -> List[Seen]:
+    """Return the namespaces with the states of which only the daemon knows."""
+    explained = []
+    for one in seen:
+        known = remembered.get(one.namespace.identity, {"keys": []})
+        words = {key["key"]: key["state"] for key in known["keys"]}
+        keys = [
+            key._replace(state=_DAEMONS_STATES.get(words.get(key.setting.key, ""), key.state))
+            if key.state is State.DIFFERS
+            else key
+            for key in one.keys
+        ]
+        explained.append(one._replace(keys=tuple(keys)))
+    return explained
+
+
+def _print_head(now: Survey, daemon: Optional[Dict[str, Any]], output: Output) -> None:
     if daemon is None:
-        output.line("guard:  NOT RUNNING (systemctl enable --now ipvs-estoff-guard)")
-        return
-    text = f"{daemon['guard']}, mode {daemon['mode']}, since {daemon['started']}"
-    output.line(f"guard:  running, pid {daemon['pid']}, version {printable(text)}")
-
-
-def _print_keys(done: Pass, output: Output) -> None:
-    if not done.keys:
-        output.line("No sysctl is configured, nothing is guarded.")
-        return
-    rows: List[List[str]] = [["SYSCTL", "NAMESPACE", "WANTED", "VALUE", "STATE"]]
-    for key in done.keys:
-        value = printable(key.value) or "-"
-        rows.append([key.setting.key, done.namespace.name, key.setting.wanted, value, _state(key)])
-    output.line()
-    output.table(rows)
-
-
-def _state(key: KeyStatus) -> str:
-    return key.state.value + (f" ({printable(key.detail)})" if key.detail else "")
-
-
-def _print_counters(daemon: Optional[Dict[str, Any]], output: Output) -> None:
+        output.line("guard:       NOT RUNNING (systemctl enable --now ipvs-estoff-guard)")
+    else:
+        text = f"{daemon['guard']}, mode {daemon['mode']}, since {daemon['started']}"
+        output.line(f"guard:       running, pid {daemon['pid']}, version {printable(text)}")
+    output.line(f"ip_vs:       {now.module.value}, kernel {os.uname().release}")
+    counts = report.count_states(seen.keys for seen in now.seen)
+    states = ", ".join(f"{count} {word}" for word, count in counts.items())
+    output.line(f"namespaces:  {len(now.seen)}: {states}")
     if daemon is None:
         return
-    counters = daemon["counters"]
+    sources = ", ".join(f"{name} {text}" for name, text in daemon["sources"].items())
+    output.line(f"sources:     {printable(sources)}")
+    output.line(f"canary:      {_canary(daemon['canary'])}")
+    _print_counters(daemon["counters"], output)
+
+
+def _canary(canary: Optional[Dict[str, Any]]) -> str:
+    if canary is None:
+        return "none"
+    if canary["fixed_usec"] is None:
+        return printable(f"{canary['error']}, {canary['time']}")
+    return f"set {_duration(canary['fixed_usec'])} after its birth, {canary['time']}"
+
+
+def _print_counters(counters: Dict[str, Any], output: Output) -> None:
     writes = ", ".join(f"{count} {reason}" for reason, count in counters["writes"].items())
-    output.line()
-    output.line(f"loads seen: {counters['loads']}; writes by reason: {writes or 'none'}")
+    output.line(f"loads seen:  {counters['loads']}; writes by reason: {writes or 'none'}")
+    exposed = _duration(counters["exposed_usec"])
+    output.line(
+        f"leaked:      {counters['passes_leaked']} estimation passes at most, {exposed} at 1"
+    )
     last = counters["last_write"]
     if last is not None:
         reaction = ""
         if last["reaction_usec"] is not None:
-            took = format_duration(last["reaction_usec"] * NS_PER_S // 10**6)
-            reaction = f", {took} after its event"
-        change = f"{last['key']} {last['old']} -> {last['new']}"
-        output.line(f"last write: {last['time']} {change} ({last['reason']}{reaction})")
+            reaction = f", {_duration(last['reaction_usec'])} after its event"
+        change = f"{last['key']} in {printable(last['namespace'])} {last['old']} -> {last['new']}"
+        output.line(f"last write:  {last['time']} {change} ({last['reason']}{reaction})")
 
 
-def _document(done: Pass, daemon: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+def _duration(usec: int) -> str:
+    return format_duration(usec * _NS_PER_USEC)
+
+
+def _print_namespaces(seen: Sequence[Seen], output: Output, limit: Optional[int]) -> None:
+    rows = [["NAMESPACE", "STATE", "SYSCTL", "VALUE", "WANTED", "OWNER"]]
+    shown = seen if limit is None else seen[:limit]
+    for one in shown:
+        rows += _rows(one)
+    output.line()
+    output.table(rows)
+    left = seen[len(shown) :]
+    if left:
+        counts = report.count_states(one.keys for one in left)
+        text = ", ".join(f"{count} {word}" for word, count in counts.items())
+        output.line(f"... and {len(left)} more: {text}; `ipvsd status --all` lists them.")
+
+
+def _rows(one: Seen) -> List[List[str]]:
+    """One row for each key that is not as wanted, or else for the first; all for the host."""
+    keys = list(one.keys)
+    if one.namespace.name != HOST_NAME:
+        wrong = [key for key in keys if not report.is_right([key])]
+        keys = wrong or keys[:1]
+    name, owner = printable(str(one.namespace)), printable(_owner(one.namespace, one.rule))
+    if not keys:
+        return [[name, report.state_word(()), "-", "-", "-", owner]]
+    return [[name, *_key(key), owner] for key in keys]
+
+
+def _key(key: KeyStatus) -> List[str]:
+    word = report.state_word([key])
+    shown = word + (f" ({printable(key.detail)})" if key.detail else "")
+    return [shown, key.setting.key, printable(key.value) or "-", key.setting.wanted]
+
+
+def _owner(namespace: Namespace, rule: str) -> str:
+    owner = namespace.owner
+    hints = list(owner.mounts[:1])
+    if owner.unit:
+        hints.append(owner.unit)
+    if owner.container:
+        hints.append(f"container {owner.container[:12]}")
+    if owner.pid:
+        hints.append(f"pid {owner.pid} ({owner.command})")
+    if rule:
+        hints.append(f"[{rule}]")
+    return ", ".join(hints)
+
+
+def _document(
+    now: Survey, daemon: Optional[Dict[str, Any]], remembered: Remembered
+) -> Dict[str, Any]:
+    exposures = {identity: one["exposure"] for identity, one in remembered.items()}
     return {
-        "version": ledger.STATUS_VERSION,
-        "module": done.module.value,
-        "keys": ledger.keys_document(done.namespace, done.keys),
+        "version": report.STATUS_VERSION,
+        "module": now.module.value,
+        "namespaces": [
+            dict(report.namespace_document(seen), exposure=exposures.get(seen.namespace.identity))
+            for seen in now.seen
+        ],
         "daemon": daemon,
     }

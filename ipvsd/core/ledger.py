@@ -1,45 +1,47 @@
 """The memory of the guard: what a pass came to, what of it is news, and the counters."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
-from ipvsd.core import events
+from ipvsd.core import events, exposure
+from ipvsd.core.contest import STRIKES, Fight
+from ipvsd.core.digest import Digest, digest
 from ipvsd.core.events import Event, Kind
 from ipvsd.core.model import (
+    Identity,
     KeyStatus,
     Mode,
     Module,
-    Namespace,
     Outcome,
     Policy,
     Reason,
+    Seen,
     State,
     Write,
 )
 from ipvsd.core.plan import LOAD_WAIT_NS
-from ipvsd.core.text import format_duration, iso_time
+from ipvsd.core.spaces import Space, is_another
+from ipvsd.core.text import format_duration
+from ipvsd.core.values import RUN_ESTIMATION
 
-# Version of the documents that `status --json` prints and status.json holds: raised when a
-# field changes its meaning or goes, not when one is added.
-STATUS_VERSION = 1
-
+# Nobody may change them, whatever the policy says.
+_FOREIGN = (State.HIDDEN, State.READ_ONLY)
 # Said once and remembered while ip_vs comes and goes: another load will not cure them.
-_LASTING = (State.UNSUPPORTED, State.UNREADABLE, State.DENIED, State.REFUSED)
-
-Condition = Tuple[State, str]
+_LASTING = (State.UNSUPPORTED, State.UNREADABLE, State.DENIED, State.REFUSED, *_FOREIGN)
 
 
 class Pass(NamedTuple):
-    """One pass over all guarded keys, as it went."""
+    """One pass over the guarded keys, as it went: of the host, or of some other namespaces."""
 
-    reason: Reason
-    namespace: Namespace
     module: Module
-    keys: Tuple[KeyStatus, ...]
-    writes: Tuple[Write, ...]  # planned; performed too unless mode = observe
-    outcomes: Tuple[Outcome, ...]
-    event_ns: Optional[int]  # when the event that asked for the pass was received
+    seen: Tuple[Seen, ...]
+    since_ns: Optional[int]  # what was not known before was not there before this moment
     now_ns: int
     wall_ns: int  # the same moment, since the epoch
+
+    @property
+    def keys(self) -> Tuple[KeyStatus, ...]:
+        """The guarded keys of all namespaces that were seen."""
+        return tuple(key for seen in self.seen for key in seen.keys)
 
 
 class LastWrite(NamedTuple):
@@ -50,37 +52,79 @@ class LastWrite(NamedTuple):
     wall_ns: int
 
 
+class Tally(NamedTuple):
+    """What is counted over all namespaces, those that are gone included."""
+
+    writes: Dict[str, int] = {}
+    failures: int = 0
+    exposed_ns: int = 0
+    passes_leaked: int = 0
+
+
 class Memory(NamedTuple):
     """All that one pass leaves for the next; never changed in place."""
 
     module: Optional[Module] = None  # None before the first pass
     waiting_since_ns: Optional[int] = None  # while ip_vs is on its way
     waited_out: bool = False
-    conditions: Dict[str, Condition] = {}
     loads: int = 0
-    writes: Dict[str, int] = {}
-    failures: int = 0
+    loaded_ns: Optional[int] = None  # when ip_vs was last loaded, at the earliest
+    looked_ns: Optional[int] = None  # when ip_vs was last looked at
+    spaces: Dict[Identity, Space] = {}
+    tally: Tally = Tally()
     events_lost: int = 0
     last_write: Optional[LastWrite] = None
+    digest: Digest = Digest()
+
+
+def settle_host(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, List[Event]]:
+    """Return the memory after a pass over the host's namespace, and the events that are news."""
+    before = memory
+    (host,) = done.seen
+    if before.waiting_since_ns is not None:
+        host = host._replace(told_ns=before.waiting_since_ns)
+        done = done._replace(seen=(host,))
+    memory, news = module_seen(memory, done.module, host.told_ns, done.now_ns)
+    if _is_load(before, done):
+        loaded_ns = host.told_ns if host.told_ns is not None else before.looked_ns
+        memory = memory._replace(loads=memory.loads + 1, loaded_ns=loaded_ns)
+    memory = memory._replace(looked_ns=done.now_ns)
+    memory, more = settle(memory, policy, done)
+    news += more
+    appeared = _appeared(before, done)
+    if appeared and not _as_wanted(before, done) and _as_wanted(memory, done) and not news:
+        news.append(events.plain(Kind.LOADED, "ip_vs: loaded; all guarded values are as wanted"))
+    return memory, news
 
 
 def settle(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, List[Event]]:
-    """Return the memory after a pass, and the events that are news."""
-    before = memory
-    started = before.waiting_since_ns
-    event_ns = started if started is not None else done.event_ns
-    memory, news = module_seen(memory, done.module, done.event_ns, done.now_ns)
-    memory = memory._replace(loads=memory.loads + int(_is_load(before, done)))
-    as_wanted = {key.setting.key for key in done.keys if key.state is State.AS_WANTED}
-    for outcome in done.outcomes:
-        if outcome.written_ns is not None and outcome.write.key in as_wanted:
-            memory, event = _written(memory, outcome, event_ns, done.wall_ns)
-            news.append(event)
-    memory, conditions = _conditions(memory, policy, done)
-    news += conditions
-    if _appeared(before, done) and not _as_wanted(before) and _as_wanted(memory) and not news:
-        news.append(events.plain(Kind.LOADED, "ip_vs: loaded; all guarded values are as wanted"))
-    return memory, news
+    """Return the memory after a pass over some namespaces, and the events that are news."""
+    spaces = dict(memory.spaces)
+    news: List[Event] = []
+    for seen in done.seen:
+        identity = seen.namespace.identity
+        settling = _Settling(memory, policy, done, seen, spaces.pop(identity, None))
+        memory = settling.memory
+        news += settling.news
+        if settling.space is not None:
+            spaces[identity] = settling.space
+    state, told = digest(memory.digest, news, done.now_ns)
+    return memory._replace(spaces=spaces, digest=state), told
+
+
+def forget(memory: Memory, alive: Set[Identity], now_ns: int) -> Memory:
+    """Return the memory without the namespaces that are no longer there."""
+    gone = [space for identity, space in memory.spaces.items() if identity not in alive]
+    for space in gone:
+        memory = memory._replace(tally=_closed(memory.tally, space, now_ns))
+    spaces = {key: space for key, space in memory.spaces.items() if key in alive}
+    return memory._replace(spaces=spaces) if gone else memory
+
+
+def forgive(memory: Memory) -> Memory:
+    """Return the memory without contests: the user has reloaded the configuration."""
+    spaces = {key: space._replace(fights={}) for key, space in memory.spaces.items()}
+    return memory._replace(spaces=spaces)
 
 
 def module_seen(
@@ -123,121 +167,203 @@ def _is_load(before: Memory, done: Pass) -> bool:
 
     The second is a load whose `remove` was not heard; an `add` alone may be a synthetic one.
     """
-    states = [before.conditions.get(write.key) for write in done.writes]
-    reset = any(told is not None and told[0] is State.AS_WANTED for told in states)
-    return _appeared(before, done) or (done.reason is Reason.LOAD and done.module.loaded and reset)
+    reset = False
+    for seen in done.seen:
+        known = before.spaces.get(seen.namespace.identity)
+        told = [known.conditions.get(write.key) for write in seen.writes] if known else []
+        right = any(condition is not None and condition[0] is State.AS_WANTED for condition in told)
+        reset = reset or (seen.reason is Reason.LOAD and right)
+    return _appeared(before, done) or (done.module.loaded and reset)
 
 
-def _as_wanted(memory: Memory) -> bool:
-    return all(state is State.AS_WANTED for state, _ in memory.conditions.values())
+def _as_wanted(memory: Memory, done: Pass) -> bool:
+    """Whether the values of the namespaces of a pass were last told to be as wanted."""
+    spaces = [memory.spaces.get(seen.namespace.identity) for seen in done.seen]
+    conditions = [state for space in spaces if space for state, _ in space.conditions.values()]
+    return all(state is State.AS_WANTED for state in conditions)
 
 
-def _written(
-    memory: Memory, outcome: Outcome, event_ns: Optional[int], wall_ns: int
-) -> Tuple[Memory, Event]:
-    reaction_ns = None
-    if event_ns is not None and outcome.written_ns is not None:
-        reaction_ns = outcome.written_ns - event_ns
-    reason = outcome.write.reason.value
-    writes = dict(memory.writes)
-    writes[reason] = writes.get(reason, 0) + 1
-    memory = memory._replace(writes=writes, last_write=LastWrite(outcome, reaction_ns, wall_ns))
-    return memory, events.changed(outcome, reaction_ns)
+def _closed(tally: Tally, space: Space, now_ns: int) -> Tally:
+    """Return the tally after a namespace has gone, with whatever it was still exposed to."""
+    before, after = space.exposure, exposure.right(space.exposure, now_ns)
+    return tally._replace(
+        exposed_ns=tally.exposed_ns + after.closed_ns - before.closed_ns,
+        passes_leaked=tally.passes_leaked + after.closed_passes - before.closed_passes,
+    )
 
 
-def _conditions(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, List[Event]]:
-    """Tell the conditions that are new, and remember those that have been told."""
-    news: List[Event] = []
-    conditions: Dict[str, Condition] = {}
-    failures = memory.failures
-    writes = {write.key: write for write in done.writes}
-    for key in done.keys:
-        name = key.setting.key
-        told = memory.conditions.get(name)
-        away = key.state in (State.ABSENT, State.LOADING)
-        lasts = away and told is not None and told[0] in _LASTING
-        now = told if lasts and told is not None else (key.state, key.detail)
-        event = _condition_event(policy, done, key, writes.get(name)) if now != told else None
-        conditions[name] = now
-        news += [event] if event is not None else []
-        failures += int(name in writes and key.state in (State.DENIED, State.REFUSED))
-    return memory._replace(conditions=conditions, failures=failures), news
+class _Settling:
+    """One namespace of a pass being settled; the results are in `memory`, `space` and `news`."""
 
+    def __init__(
+        self, memory: Memory, policy: Policy, done: Pass, seen: Seen, known: Optional[Space]
+    ) -> None:
+        self.memory = memory
+        self.news: List[Event] = []
+        self.space: Optional[Space] = None
+        self._policy = policy
+        self._done = done
+        self._seen = seen
+        if known is not None and is_another(known, seen.cookie):
+            self._lose(known)
+            known = None
+        if any(key.state is State.GONE for key in seen.keys):
+            self._lose(known)
+            return
+        self._known = known if known is not None else self._new()
+        self.space = self._known._replace(
+            namespace=seen.namespace,
+            rule=seen.rule,
+            keys=seen.keys,
+            looked_ns=done.now_ns,
+            reason=seen.reason if seen.writes else self._known.reason,
+        )
+        self._services()
+        leaked = self._exposure()
+        self._writes(leaked)
+        self._conditions()
 
-def _condition_event(
-    policy: Policy, done: Pass, key: KeyStatus, write: Optional[Write]
-) -> Optional[Event]:
-    if key.state is State.UNSUPPORTED:
-        return events.unsupported(key.setting.key, done.namespace, key.detail)
-    if key.state in (State.DENIED, State.REFUSED) and write is not None:
-        return events.not_changed(write, key.detail, policy)
-    if key.state in (State.UNREADABLE, State.DENIED):
-        return events.unreadable(key.setting.key, done.namespace, key.detail)
-    if key.state is State.DIFFERS and write is not None and policy.mode is Mode.OBSERVE:
-        return events.would_change(write)
-    return None
+    def _new(self) -> Space:
+        now_ns = self._done.now_ns
+        return Space(self._seen.namespace, now_ns, self._done.wall_ns, now_ns)
 
+    def _lose(self, known: Optional[Space]) -> None:
+        if known is not None:
+            tally = _closed(self.memory.tally, known, self._done.now_ns)
+            self.memory = self.memory._replace(tally=tally)
 
-def summary(memory: Memory, policy: Policy, keys: Tuple[KeyStatus, ...]) -> str:
-    """Return the one sentence that `systemctl status` shows."""
-    module = memory.module.value if memory.module is not None else "unknown"
-    wrong = [key for key in keys if key.state not in (State.AS_WANTED, State.ABSENT)]
-    if not keys:
-        text = "No sysctl is configured, nothing is guarded"
-    elif wrong:
-        text = "; ".join(f"{key.setting.key} is {key.state.value}" for key in wrong)
-    elif memory.module is not None and not memory.module.loaded:
-        text = f"Waiting for ip_vs ({module}) to set {_count(len(keys), 'sysctl')}"
-    else:
-        text = f"{_count(len(keys), 'sysctl')} as wanted, ip_vs {module}"
-    mode = ", observing only" if policy.mode is Mode.OBSERVE else ""
-    written = _count(sum(memory.writes.values()), "write")
-    return f"{text}{mode}; {_count(memory.loads, 'load')} seen, {written}{_last(memory)}"
+    def _update(self, **changes: object) -> None:
+        assert self.space is not None
+        self.space = self.space._replace(**changes)  # type: ignore[arg-type]
 
+    def _services(self) -> None:
+        seen, known = self._seen, self._known
+        if seen.cookie is not None:
+            self._update(cookie=seen.cookie)
+        if seen.services is not None and seen.services != known.services:
+            self._update(services=seen.services, services_since_ns=self._done.now_ns)
+        held = any(key.state is State.HELD for key in seen.keys)
+        since_ns = known.held_since_ns if known.held_since_ns is not None else self._done.now_ns
+        self._update(held_since_ns=since_ns if held else None)
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+    def _exposure(self) -> int:
+        """Account for the time that run_estimation was wrong; return the passes leaked by that."""
+        key = next((key for key in self._seen.keys if key.setting.key == RUN_ESTIMATION), None)
+        before = self._known.exposure
+        if self._policy.mode is Mode.OBSERVE or key is None or key.setting.wanted != "0":
+            return 0
+        write = next((write for write in self._seen.writes if write.key == RUN_ESTIMATION), None)
+        after = before
+        if write is not None and key.state not in _FOREIGN:
+            after = exposure.wrong(before, self._wrong_since_ns())
+        if key.state in (State.AS_WANTED, State.ABSENT):
+            written = [o.written_ns for o in self._seen.outcomes if o.write.key == RUN_ESTIMATION]
+            until_ns = written[0] if written and written[0] is not None else self._done.now_ns
+            after = exposure.right(after, until_ns)
+        leaked = after.closed_passes - before.closed_passes
+        tally = self.memory.tally
+        tally = tally._replace(
+            exposed_ns=tally.exposed_ns + after.closed_ns - before.closed_ns,
+            passes_leaked=tally.passes_leaked + leaked,
+        )
+        self.memory = self.memory._replace(tally=tally)
+        self._update(exposure=after)
+        return leaked
 
-
-def _last(memory: Memory) -> str:
-    if memory.last_write is None or memory.last_write.reaction_ns is None:
-        return ""
-    return f" (last {format_duration(memory.last_write.reaction_ns)} after its event)"
-
-
-def counters(memory: Memory) -> Dict[str, Any]:
-    """Return what only the daemon knows, as plain data for status.json."""
-    last = memory.last_write
-    return {
-        "loads": memory.loads,
-        "writes": dict(sorted(memory.writes.items())),
-        "failures": memory.failures,
-        "events_lost": memory.events_lost,
-        "last_write": None
-        if last is None
-        else {
-            "namespace": last.outcome.write.namespace.name,
-            "key": last.outcome.write.key,
-            "old": last.outcome.write.found,
-            "new": last.outcome.after.value,
-            "reason": last.outcome.write.reason.value,
-            "time": iso_time(last.wall_ns),
-            "reaction_usec": None if last.reaction_ns is None else last.reaction_ns // 1000,
-        },
-    }
-
-
-def keys_document(namespace: Namespace, keys: Tuple[KeyStatus, ...]) -> List[Dict[str, Any]]:
-    """Return the guarded keys as plain data for JSON."""
-    return [
-        {
-            "namespace": {"name": namespace.name, "inode": namespace.inode},
-            "key": key.setting.key,
-            "wanted": key.setting.wanted,
-            "value": key.value or None,
-            "state": key.state.value,
-            "detail": key.detail or None,
-            "origin": key.setting.origin,
+    def _wrong_since_ns(self) -> int:
+        """Since when the value that was found wrong can have been so, at the most."""
+        done, reason = self._done, self._seen.reason
+        bounds = {
+            Reason.LOAD: self.memory.loaded_ns,
+            Reason.BIRTH: done.since_ns,
+            Reason.DRIFT: self._known.looked_ns,
+            Reason.RESYNC: self._known.looked_ns,
         }
-        for key in keys
-    ]
+        for since_ns in (self._seen.told_ns, bounds.get(reason)):
+            if since_ns is not None:
+                return since_ns
+        return done.now_ns
+
+    def _writes(self, leaked: int) -> None:
+        states = {key.setting.key: key.state for key in self._seen.keys}
+        for outcome in self._seen.outcomes:
+            if outcome.written_ns is None:
+                continue
+            fight = self._struck(outcome.write)
+            if states[outcome.write.key] is State.AS_WANTED:
+                self._written(outcome, outcome.written_ns, leaked, fight)
+
+    def _struck(self, write: Write) -> Fight:
+        """Count a value that was set again as contested; return what is known of the contest."""
+        assert self.space is not None
+        fight = self.space.fights.get(write.key, Fight())
+        if write.reason in (Reason.DRIFT, Reason.RESYNC):
+            fight = fight.struck(self._done.now_ns, self._policy.resync_ns)
+            self._update(fights=dict(self.space.fights, **{write.key: fight}))
+            if fight.strikes == STRIKES:
+                self.news.append(events.contested(write, self._policy))
+        return fight
+
+    def _written(self, outcome: Outcome, written_ns: int, leaked: int, fight: Fight) -> None:
+        write, memory = outcome.write, self.memory
+        told_ns = self._seen.told_ns
+        reaction_ns = max(0, written_ns - told_ns) if told_ns is not None else None
+        writes = dict(memory.tally.writes)
+        writes[write.reason.value] = writes.get(write.reason.value, 0) + 1
+        self.memory = memory._replace(
+            tally=memory.tally._replace(writes=writes),
+            last_write=LastWrite(outcome, reaction_ns, self._done.wall_ns),
+        )
+        if reaction_ns is not None:
+            self._update(set_after_ns=reaction_ns)
+        if not fight.contested:
+            self.news.append(events.changed(outcome, reaction_ns, leaked))
+
+    def _conditions(self) -> None:
+        """Tell the conditions that are new, and remember those that have been told."""
+        assert self.space is not None
+        conditions = {}
+        writes = {write.key: write for write in self._seen.writes}
+        for key in self._seen.keys:
+            name = key.setting.key
+            told = self._known.conditions.get(name)
+            away = key.state in (State.ABSENT, State.LOADING)
+            lasts = away and told is not None and told[0] in _LASTING
+            now = told if lasts and told is not None else (key.state, key.detail)
+            event = self._condition_event(key, writes.get(name)) if now != told else None
+            conditions[name] = now
+            self.news += [event] if event is not None else []
+            if name in writes and key.state in (State.DENIED, State.REFUSED):
+                tally = self.memory.tally
+                tally = tally._replace(failures=tally.failures + 1)
+                self.memory = self.memory._replace(tally=tally)
+        self._update(conditions=conditions, fights=self._fights())
+
+    def _fights(self) -> Dict[str, Fight]:
+        """Return the contests that go on; those that are over are told if they had been told."""
+        assert self.space is not None
+        going_on = {}
+        right = {key.setting.key for key in self._seen.keys if key.state is State.AS_WANTED}
+        for name, fight in self.space.fights.items():
+            if name in right and fight.over(self._done.now_ns, self._policy.resync_ns):
+                if fight.contested:
+                    self.news.append(events.contest_over(name, self._seen.namespace))
+            else:
+                going_on[name] = fight
+        return going_on
+
+    def _condition_event(self, key: KeyStatus, write: Optional[Write]) -> Optional[Event]:
+        namespace, name = self._seen.namespace, key.setting.key
+        if key.state in _FOREIGN:
+            return events.foreign(name, namespace, key.state)
+        if key.state is State.UNSUPPORTED:
+            return events.unsupported(name, namespace, key.detail)
+        if key.state in (State.DENIED, State.REFUSED) and write is not None:
+            return events.not_changed(write, key.detail, self._policy)
+        if key.state in (State.UNREADABLE, State.DENIED):
+            return events.unreadable(name, namespace, key.detail)
+        if key.state is State.HELD and write is not None:
+            return events.held(write)
+        if key.state is State.DIFFERS and write is not None and self._policy.mode is Mode.OBSERVE:
+            return events.would_change(write)
+        return None

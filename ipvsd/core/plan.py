@@ -1,11 +1,13 @@
 """Decisions: from policy, memory and what was just seen to actions and the next look."""
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.core import values
+from ipvsd.core.contest import Fight
 from ipvsd.core.model import (
     NS_PER_MS,
     NS_PER_S,
+    Contest,
     Exit,
     Found,
     KeyStatus,
@@ -19,6 +21,7 @@ from ipvsd.core.model import (
     State,
     Write,
 )
+from ipvsd.core.spaces import Space
 
 Readings = Dict[str, Reading]
 
@@ -32,17 +35,94 @@ LOOK_MAX_NS = 50 * NS_PER_MS
 # An init that takes longer hangs; the periodic look finds the file if it comes after all.
 LOAD_WAIT_NS = 10 * NS_PER_S
 
+# Thirty times the window in which the deadlock was seen; the first pass of a new service's
+# estimation is cheap. Services that keep coming are no reason to wait for ever.
+HOLD_NS = 3 * NS_PER_S
+HOLD_MAX_NS = 30 * NS_PER_S
+
+# Somebody else's doing; the other reasons are the kernel's, or the user's.
+_CONTESTABLE = (Reason.DRIFT, Reason.RESYNC)
+
+
+class Decision(NamedTuple):
+    """What to do about the values that differ: all of them, and those left as they are for now."""
+
+    writes: Tuple[Write, ...] = ()
+    restrained: Dict[str, State] = {}
+    again_ns: Optional[int] = None  # when to decide anew about those
+    contested: Tuple[str, ...] = ()  # keys that somebody keeps changing back
+
+    @property
+    def due(self) -> Tuple[Write, ...]:
+        """The writes to be made now."""
+        return tuple(write for write in self.writes if write.key not in self.restrained)
+
+    def otherwise(self, key: str) -> Optional[State]:
+        """Return the state of a key whose value is not as wanted in the end, None for the usual."""
+        return State.CONTESTED if key in self.contested else self.restrained.get(key)
+
 
 def plan(
-    policy: Policy, namespace: Namespace, readings: Readings, reason: Reason
+    settings: Sequence[Setting], namespace: Namespace, readings: Readings, reason: Reason
 ) -> Tuple[Write, ...]:
     """Return the writes that make the values as wanted, none for those that already are."""
     return tuple(
         Write(namespace, setting.key, readings[setting.key].value, setting.wanted, reason)
-        for setting in policy.settings
+        for setting in settings
         if readings[setting.key].found is Found.VALUE
         and not values.same(setting.key, readings[setting.key].value, setting.wanted)
     )
+
+
+def restrain(
+    writes: Tuple[Write, ...],
+    known: Optional[Space],
+    contest: Contest,
+    held_until_ns: Optional[int],
+    now_ns: int,
+) -> Decision:
+    """Return which of the writes are better not made now.
+
+    A value that somebody keeps changing back waits for its back-off, unless a load or a birth is
+    why it differs. `held_until_ns` is what hold_until() says of this namespace. What has proved to
+    be read-only is not tried again.
+    """
+    restrained = {}
+    contested = []
+    moments = []
+    states = {key.setting.key: key.state for key in known.keys} if known is not None else {}
+    for write in writes:
+        fight = known.fights.get(write.key, Fight()) if known is not None else Fight()
+        if fight.contested and write.reason in _CONTESTABLE:
+            contested.append(write.key)
+        if states.get(write.key) is State.READ_ONLY:
+            restrained[write.key] = State.READ_ONLY
+        elif write.reason in _CONTESTABLE and fight.leave_alone(contest, now_ns):
+            restrained[write.key] = State.CONTESTED
+            moments += [fight.last_ns + fight.back_off_ns] if contest is Contest.ENFORCE else []
+        elif held_until_ns is not None and write.key == values.RUN_ESTIMATION:
+            restrained[write.key] = State.HELD
+            moments.append(held_until_ns)
+    return Decision(writes, restrained, min(moments, default=None), tuple(contested))
+
+
+def hold_until(known: Optional[Space], services: Optional[int], now_ns: int) -> Optional[int]:
+    """Return until when a namespace's run_estimation is left alone on kernels with kthreads.
+
+    From Linux 6.2 until 2fd109238925 (2026), stopping the kthreads can deadlock with whoever
+    changes the services, within some 100 ms after the first one or while many are added. So the
+    write waits until their number has stood still for a while; without any there is no kthread
+    to stop, and no reason to wait. None when there is none, or no longer.
+    """
+    if services == 0:
+        return None
+    since_ns = now_ns
+    if known is not None and known.services == services:
+        since_ns = known.services_since_ns
+    until_ns = since_ns + HOLD_NS
+    if known is not None and known.held_since_ns is not None:
+        until_ns = min(until_ns, known.held_since_ns + HOLD_MAX_NS)
+    return until_ns if until_ns > now_ns else None
 
 
 def reason_for(trigger: Reason, module_before: Optional[Module]) -> Reason:
@@ -57,25 +137,43 @@ def reason_for(trigger: Reason, module_before: Optional[Module]) -> Reason:
 
 
 def classify(
-    setting: Setting, module: Module, reading: Reading, outcome: Optional[Outcome]
+    setting: Setting,
+    module: Module,
+    reading: Reading,
+    outcome: Optional[Outcome] = None,
+    otherwise: Optional[State] = None,
+    foreign: bool = False,
 ) -> KeyStatus:
-    """Return the state of one key at the end of a pass; `outcome` where a write was tried."""
+    """Return the state of one key at the end of a look.
+
+    `outcome` where a write was tried, `otherwise` as Decision.otherwise() has it. `foreign` says
+    that another user namespace owns the network namespace: nobody may change its sysctls then. Up
+    to Linux 6.9 the kernel shows none, from 6.10 on read-only ones.
+    """
     if outcome is not None:
         reading = outcome.after
         if outcome.error:
-            state = State.DENIED if outcome.denied else State.REFUSED
+            if outcome.denied:
+                state = State.READ_ONLY if foreign else State.DENIED
+            else:
+                state = State.REFUSED
             return KeyStatus(setting, state, reading.value, outcome.error)
     if reading.found is Found.VALUE:
         if values.same(setting.key, reading.value, setting.wanted):
             return KeyStatus(setting, State.AS_WANTED, reading.value)
+        if otherwise is not None:
+            return KeyStatus(setting, otherwise, reading.value)
         if outcome is not None:
             detail = f"written {setting.wanted}, but it reads {reading.value}"
             return KeyStatus(setting, State.REFUSED, reading.value, detail)
-        return KeyStatus(setting, State.DIFFERS, reading.value)
+        return KeyStatus(setting, State.READ_ONLY if foreign else State.DIFFERS, reading.value)
     if reading.found is Found.DENIED:
-        return KeyStatus(setting, State.DENIED, detail=reading.error)
+        state = State.READ_ONLY if foreign else State.DENIED
+        return KeyStatus(setting, state, detail=reading.error)
     if reading.found is Found.FAILED:
         return KeyStatus(setting, State.UNREADABLE, detail=reading.error)
+    if foreign and module.loaded:
+        return KeyStatus(setting, State.HIDDEN)
     return KeyStatus(setting, *_missing(module, reading))
 
 
@@ -98,18 +196,37 @@ def next_look(policy: Policy, waiting_since_ns: Optional[int], now_ns: int) -> i
     return now_ns + max(LOOK_MIN_NS, min(LOOK_MAX_NS, share))
 
 
-# The worst of several states decides; what the user can act on comes first.
+# The worst of several states decides; what the user can act on comes first. What is not in the
+# list is as it should be, or as the kernel and the configuration will have it.
 _EXIT_CODES = (
     (State.DENIED, Exit.NOT_PERMITTED),
     (State.UNREADABLE, Exit.CANNOT_TELL),
     (State.REFUSED, Exit.NOT_AS_WANTED),
+    (State.CONTESTED, Exit.NOT_AS_WANTED),
     (State.DIFFERS, Exit.NOT_AS_WANTED),
+    (State.HELD, Exit.NOT_AS_WANTED),
     (State.LOADING, Exit.NOT_AS_WANTED),
     (State.UNSUPPORTED, Exit.UNSUPPORTED),
 )
+_HARMLESS = (
+    State.READ_ONLY,
+    State.HIDDEN,
+    State.EXCLUDED,
+    State.ABSENT,
+    State.GONE,
+    State.AS_WANTED,
+)
+SEVERITY = {
+    state: rank for rank, state in enumerate([state for state, _ in _EXIT_CODES] + list(_HARMLESS))
+}
 
 
-def exit_code(keys: Tuple[KeyStatus, ...]) -> Exit:
+def worst(keys: Iterable[KeyStatus]) -> Optional[KeyStatus]:
+    """Return the key whose state matters most, None when there are no keys."""
+    return min(keys, key=lambda key: SEVERITY[key.state], default=None)
+
+
+def exit_code(keys: Iterable[KeyStatus]) -> Exit:
     """Return the exit code that says how the keys stand; ip_vs not loaded is as wanted."""
-    states = {key.state for key in keys}
-    return next((code for state, code in _EXIT_CODES if state in states), Exit.AS_WANTED)
+    key = worst(keys)
+    return Exit.AS_WANTED if key is None else dict(_EXIT_CODES).get(key.state, Exit.AS_WANTED)

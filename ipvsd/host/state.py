@@ -8,6 +8,9 @@ from typing import Any, Dict, Optional
 from ipvsd.core.model import Exit, GuardError
 
 FOLDER = "run/ipvs-estoff-guard"
+STATUS = "status.json"
+# What the daemon remembers of each namespace: apart, because it may be large.
+NAMESPACES = "namespaces.json"
 _START_TIME_FIELD = 22 - 3  # proc(5): field 22 of /proc/PID/stat, counted behind ") "
 
 
@@ -17,7 +20,6 @@ class RuntimeFolder:
     def __init__(self, root: str = "/") -> None:
         self._root = root
         self._folder = os.path.join(root, FOLDER)
-        self._status = os.path.join(self._folder, "status.json")
         self._lock: Optional[int] = None
 
     def lock(self) -> None:
@@ -48,31 +50,32 @@ class RuntimeFolder:
             os.close(self._lock)
             self._lock = None
 
-    def publish(self, document: Dict[str, Any]) -> Optional[str]:
-        """Replace the status file at one stroke; return why that failed, None if it did not."""
+    def publish(self, name: str, document: Dict[str, Any]) -> Optional[str]:
+        """Replace a file at one stroke; return why that failed, None if it did not."""
         document = dict(document, pid=os.getpid(), start_time=self._start_time(os.getpid()))
-        temporary = self._status + ".new"
+        path = os.path.join(self._folder, name)
+        temporary = path + ".new"
         try:
             with open(temporary, "w", encoding="utf-8") as file:
                 os.fchmod(file.fileno(), 0o644)
-                json.dump(document, file)
-                file.write("\n")
-            os.replace(temporary, self._status)
+                file.write(json.dumps(document) + "\n")  # dump() is many times slower
+            os.replace(temporary, path)
         except OSError as error:
-            return f"{self._status}: {error.strerror}"
+            return f"{path}: {error.strerror}"
         return None
 
     def withdraw(self) -> None:
-        """Remove the status file: the daemon ends."""
-        try:
-            os.unlink(self._status)
-        except OSError:
-            pass  # it was never written, or systemd has removed the folder
+        """Remove the files: the daemon ends."""
+        for name in (STATUS, NAMESPACES):
+            try:
+                os.unlink(os.path.join(self._folder, name))
+            except OSError:
+                pass  # it was never written, or systemd has removed the folder
 
-    def daemon(self) -> Optional[Dict[str, Any]]:
-        """Return the status file's content if the daemon that wrote it still runs, else None."""
+    def daemon(self, name: str = STATUS) -> Optional[Dict[str, Any]]:
+        """Return a file's content if the daemon that wrote it still runs, else None."""
         try:
-            with open(self._status, encoding="utf-8") as file:
+            with open(os.path.join(self._folder, name), encoding="utf-8") as file:
                 document = json.load(file)
             alive = document["start_time"] == self._start_time(document["pid"])
         except (OSError, ValueError, KeyError, TypeError):

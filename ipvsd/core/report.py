@@ -1,0 +1,186 @@
+"""Memory and looks as plain data, for JSON and for people."""
+
+from typing import Any, Dict, Iterable, List, Optional
+
+from ipvsd.core import exposure
+from ipvsd.core.ledger import Memory
+from ipvsd.core.model import HOST_NAME, KeyStatus, Mode, Namespace, Policy, Seen, State
+from ipvsd.core.plan import SEVERITY, worst
+from ipvsd.core.spaces import Space
+from ipvsd.core.text import format_duration, iso_time
+from ipvsd.core.values import RUN_ESTIMATION
+
+# Version of the documents that `status --json` prints and status.json holds: raised when a
+# field changes its meaning or goes, not when one is added.
+STATUS_VERSION = 2
+
+
+def state_word(keys: Iterable[KeyStatus]) -> str:
+    """Return the state of a namespace in a word: the worst of its keys', `off` if all is well."""
+    keys = tuple(keys)
+    key = worst(keys)
+    if key is None:
+        return str(State.EXCLUDED.value)
+    if key.state is not State.AS_WANTED:
+        return str(key.state.value)
+    estimation = next((key for key in keys if key.setting.key == RUN_ESTIMATION), None)
+    if estimation is None:
+        return str(key.state.value)
+    return {"0": "off", "1": "on"}.get(estimation.setting.wanted, "as wanted")
+
+
+def is_right(keys: Iterable[KeyStatus]) -> bool:
+    """Whether all keys are as wanted."""
+    return all(key.state is State.AS_WANTED for key in keys)
+
+
+def severity(keys: Iterable[KeyStatus]) -> int:
+    """Return a number by which namespaces are sorted, the worst first."""
+    key = worst(keys)
+    return SEVERITY[State.EXCLUDED if key is None else key.state]
+
+
+def summary(memory: Memory, policy: Policy) -> str:
+    """Return the one sentence that `systemctl status` shows."""
+    module = memory.module.value if memory.module is not None else "unknown"
+    spaces = memory.spaces.values()
+    host = next((space for space in spaces if space.namespace.name == HOST_NAME), None)
+    keys = host.keys if host is not None else ()
+    wrong = [key for key in keys if key.state not in (State.AS_WANTED, State.ABSENT)]
+    if not policy.settings and not policy.overrides:
+        text = "No sysctl is configured, nothing is guarded"
+    elif wrong:
+        text = "; ".join(f"{key.setting.key} is {key.state.value}" for key in wrong)
+    elif memory.module is not None and not memory.module.loaded:
+        text = f"Waiting for ip_vs ({module}) to set {_count(len(keys), 'sysctl')}"
+    else:
+        text = f"{_count(len(keys), 'sysctl')} as wanted, ip_vs {module}"
+    mode = ", observing only" if policy.mode is Mode.OBSERVE else ""
+    written = _count(sum(memory.tally.writes.values()), "write")
+    loads = _count(memory.loads, "load")
+    return f"{text}{mode}{_others(memory)}; {loads} seen, {written}{_last(memory)}"
+
+
+def _others(memory: Memory) -> str:
+    """How the namespaces other than the host's stand, empty when there are none."""
+    counts = count_states(
+        space.keys for space in memory.spaces.values() if space.namespace.name != HOST_NAME
+    )
+    if not counts or memory.module is None or not memory.module.loaded:
+        return ""
+    text = ", ".join(f"{count} {word}" for word, count in counts.items())
+    return f"; {_count(sum(counts.values()), 'namespace')} more: {text}"
+
+
+def count_states(namespaces: Iterable[Iterable[KeyStatus]]) -> Dict[str, int]:
+    """Return how many namespaces are in each state, the worst state first."""
+    ranked = sorted((severity(keys), state_word(keys)) for keys in map(tuple, namespaces))
+    counts: Dict[str, int] = {}
+    for _, word in ranked:
+        counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _last(memory: Memory) -> str:
+    if memory.last_write is None or memory.last_write.reaction_ns is None:
+        return ""
+    return f" (last {format_duration(memory.last_write.reaction_ns)} after its event)"
+
+
+def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
+    """Return what only the daemon knows, as plain data for status.json."""
+    last = memory.last_write
+    exposed_ns, passes = memory.tally.exposed_ns, memory.tally.passes_leaked
+    for space in memory.spaces.values():
+        now = exposure.right(space.exposure, now_ns)
+        exposed_ns += now.closed_ns - space.exposure.closed_ns
+        passes += now.closed_passes - space.exposure.closed_passes
+    return {
+        "loads": memory.loads,
+        "writes": dict(sorted(memory.tally.writes.items())),
+        "failures": memory.tally.failures,
+        "events_lost": memory.events_lost,
+        "exposed_usec": exposed_ns // 1000,
+        "passes_leaked": passes,
+        "last_write": None
+        if last is None
+        else {
+            "namespace": last.outcome.write.namespace.name,
+            "key": last.outcome.write.key,
+            "old": last.outcome.write.found,
+            "new": last.outcome.after.value,
+            "reason": last.outcome.write.reason.value,
+            "time": iso_time(last.wall_ns),
+            "reaction_usec": None if last.reaction_ns is None else last.reaction_ns // 1000,
+        },
+    }
+
+
+def namespace_document(seen: Seen) -> Dict[str, Any]:
+    """Return one namespace, as a look found it, as plain data for JSON."""
+    return {
+        **_identity(seen.namespace),
+        "state": state_word(seen.keys),
+        "rule": seen.rule or None,
+        "services": seen.services,
+        "owner": {
+            "mounts": list(seen.namespace.owner.mounts),
+            "cgroup": seen.namespace.owner.cgroup or None,
+            "container": seen.namespace.owner.container or None,
+            "unit": seen.namespace.owner.unit or None,
+            "pid": seen.namespace.owner.pid or None,
+            "command": seen.namespace.owner.command or None,
+        },
+        "keys": [
+            {
+                "key": key.setting.key,
+                "wanted": key.setting.wanted,
+                "value": key.value or None,
+                "state": key.state.value,
+                "detail": key.detail or None,
+                "origin": key.setting.origin,
+            }
+            for key in seen.keys
+        ],
+    }
+
+
+def _identity(namespace: Namespace) -> Dict[str, Any]:
+    return {"name": namespace.name, "device": namespace.device, "inode": namespace.inode}
+
+
+def space_document(space: Space, now_ns: int) -> Dict[str, Any]:
+    """Return what the daemon remembers of a namespace, as plain data for namespaces.json."""
+    seen = Seen(space.namespace, space.reason, space.rule, space.keys, services=space.services)
+    return dict(namespace_document(seen), exposure=_exposure(space, now_ns))
+
+
+def _exposure(space: Space, now_ns: int) -> Dict[str, Any]:
+    now = exposure.right(space.exposure, now_ns)
+    return {
+        "since": iso_time(space.first_wall_ns),
+        "set_after_usec": _usec(space.set_after_ns),
+        "exposed_usec": now.closed_ns // 1000,
+        "passes": now.closed_passes,
+    }
+
+
+def _usec(duration_ns: Optional[int]) -> Optional[int]:
+    return None if duration_ns is None else duration_ns // 1000
+
+
+def in_order(seen: Iterable[Seen]) -> List[Seen]:
+    """Return namespaces in the order in which they are shown: the host, then the worst first."""
+    return sorted(
+        seen,
+        key=lambda one: (
+            one.namespace.name != HOST_NAME,
+            severity(one.keys),
+            -(one.services or 0),
+            one.namespace.name,
+        ),
+    )

@@ -1,0 +1,267 @@
+"""The namespaces other than the host's: found, and visited in turn, by the visitor's thread.
+
+The loop hands the visitor one small job at a time and goes on; between two jobs it decides anew
+what comes next, so that a new namespace never waits for a sweep of thousands to end.
+"""
+
+import os
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+
+from ipvsd.core import agenda, spaces
+from ipvsd.core.agenda import Agenda, Look
+from ipvsd.core.ledger import Memory
+from ipvsd.core.model import CANARY_NAME, NS_PER_S, Identity, Namespace, Policy, Reason, Seen
+from ipvsd.guard import Guard, Target
+from ipvsd.kernel.namespaces import Finder, Found, ways_in
+from ipvsd.kernel.netns import Visitor
+from ipvsd.loop import monotonic_ns
+
+# Small enough that what is urgent soon has its turn, large enough that handing over costs little.
+VISITS_A_JOB = 64
+# What takes longer hangs, in somebody else's file system on the way to a namespace.
+VISITS_LIMIT_NS = 10 * NS_PER_S
+LOOK_LIMIT_NS = 60 * NS_PER_S
+
+
+class Looked(NamedTuple):
+    """What a look for namespaces came to, and descriptions of those that may be new."""
+
+    found: Found
+    described: Dict[Identity, Namespace]
+
+
+class Collected(NamedTuple):
+    """What a job came to: visits, or a look for namespaces."""
+
+    seen: Tuple[Seen, ...] = ()
+    since_ns: Optional[int] = None  # what was not known before has not been there before
+    alive: Optional[Set[Identity]] = None  # after a look: all that there are
+
+
+class Visits:
+    """The visits of one job, and how far the visitor has come with them."""
+
+    def __init__(self, targets: Tuple[Target, ...]) -> None:
+        self.targets = targets
+        self.at = 0
+
+    def make(self, guard: Guard, policy: Policy) -> List[Seen]:
+        """Make them, one after the other: the job itself."""
+        seen = []
+        for target in self.targets:
+            seen.append(guard.visit(policy, target))
+            self.at += 1
+        return seen
+
+
+class Sweeper:
+    """Looks for namespaces and into them, as its agenda says."""
+
+    def __init__(self, guard: Guard, root: str) -> None:
+        """Start the visitor. Raises OSError."""
+        self._guard = guard
+        self._root = root
+        self._finder = Finder(root)
+        self._visitor = Visitor()
+        self._agenda = Agenda()
+        self._there: Dict[Identity, Tuple[Namespace, Tuple[str, ...]]] = {}
+        # Waiting to be visited, in this order.
+        self._urgent: List[Identity] = []
+        self._rest: List[Identity] = []
+        self._fresh: Set[Identity] = set()  # may be others than those known, until visited
+        self._again: Dict[Identity, int] = {}
+        self._hung: Set[Identity] = set()
+        # How many services each had when last visited, be it under another load of ip_vs.
+        self._services: Dict[Identity, int] = {}
+        # Why everything is looked at anew, until that has been done; DRIFT when it is routine.
+        self._campaign = Reason.DRIFT
+        self._campaign_told_ns: Optional[int] = None
+        self._campaign_began_ns = 0
+        self._look: Optional[Look] = None
+        self._look_ns = 0
+        self._took_ns = 0
+        self._since_ns: Optional[int] = None
+        self._born_ns: Optional[int] = None
+        self._new = 0
+        self._job: Optional[Visits] = None  # None during a look
+        self._job_ns = 0
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a job is done."""
+        return self._visitor.fileno()
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was to be looked at anew has been."""
+        return self._campaign is Reason.DRIFT
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being done just now."""
+        return not (self._visitor.busy or self._urgent or self._rest or self._look is not None)
+
+    def all_anew(self, reason: Reason, told_ns: Optional[int]) -> None:
+        """Look into every namespace now; `told_ns` is when the reason was told, if it was."""
+        self._campaign, self._campaign_told_ns = reason, told_ns
+        self._campaign_began_ns = monotonic_ns()
+        self._agenda = agenda.all_anew(self._agenda, self._campaign_began_ns)
+
+    def hint(self, births: int = 0, born_ns: Optional[int] = None) -> None:
+        """Look for new namespaces soon: so many births were told, the first at this moment.
+
+        A load of ip_vs is told as a birth for each namespace; all of them are looked into anyway.
+        """
+        if born_ns is None or born_ns > self._campaign_began_ns:
+            self._agenda = agenda.hinted(self._agenda, monotonic_ns(), births, born_ns)
+
+    def pause(self) -> None:
+        """Look for nothing until all_anew(): ip_vs is not loaded."""
+        self._agenda, self._campaign, self._look = Agenda(), Reason.DRIFT, None
+        self._urgent, self._rest, self._again = [], [], {}
+
+    def deadline_ns(self) -> Optional[int]:
+        """Return when to call proceed() though nothing has happened, None for not at all."""
+        if self._visitor.busy:
+            return self._job_ns + (LOOK_LIMIT_NS if self._job is None else VISITS_LIMIT_NS)
+        if not self.idle:
+            return 0
+        _, look_ns = agenda.next_look(self._agenda, monotonic_ns())
+        moments = [look_ns] if look_ns is not None else []
+        return min([*moments, *self._again.values()], default=None)
+
+    def proceed(self, policy: Policy, memory: Memory, told: bool) -> None:
+        """Give the visitor its next job, if it has none; `told` as in agenda.Done."""
+        if self._visitor.busy:
+            return
+        now_ns = monotonic_ns()
+        due = [identity for identity, moment_ns in self._again.items() if moment_ns <= now_ns]
+        for identity in due:
+            del self._again[identity]
+        self._urgent += due
+        if self._look is not None and not self._urgent:
+            done = agenda.Done(self._look, self._new, self._took_ns, policy.resync_ns, told)
+            self._agenda = agenda.looked(self._agenda, done, now_ns)
+            self._look = None
+        look, _ = agenda.next_look(self._agenda, now_ns)
+        if self._urgent:
+            routine = self._campaign is Reason.DRIFT
+            trigger = Reason.BIRTH if routine else self._campaign
+            batch, self._urgent = self._urgent[:VISITS_A_JOB], self._urgent[VISITS_A_JOB:]
+            self._visit(policy, batch, memory, trigger)
+        elif look is not None:
+            self._begin(look, now_ns)
+        elif self._rest:
+            batch, self._rest = self._rest[:VISITS_A_JOB], self._rest[VISITS_A_JOB:]
+            self._visit(policy, batch, memory, self._campaign)
+        else:
+            self._campaign = Reason.DRIFT
+
+    def collect(self, memory: Memory) -> Optional[Collected]:
+        """Take the end of a job; return what it came to, None when there was none.
+
+        Raises whatever a defect of the guard has raised in the visitor's thread.
+        """
+        done = self._visitor.take()
+        if done is None:
+            return None
+        if done.error is not None:
+            self._look = self._job = None
+            raise done.error
+        if isinstance(done.result, Looked):
+            if self._look is not None:  # else it was begun before pause()
+                self._note(done.result)
+            return Collected(alive=set(self._there))
+        self._job = None
+        for seen in done.result:
+            identity = seen.namespace.identity
+            known = memory.spaces.get(identity)
+            self._new += int(known is None or spaces.is_another(known, seen.cookie))
+            self._fresh.discard(identity)
+            if seen.again_ns is not None:
+                self._again[identity] = seen.again_ns
+            if seen.services is not None:
+                self._services[identity] = seen.services
+        return Collected(tuple(done.result), self._since_ns)
+
+    def give_up_what_hangs(self) -> str:
+        """Return what has hung for too long and was given up, empty if nothing has."""
+        limit_ns = self.deadline_ns()
+        if not self._visitor.busy or limit_ns is None or monotonic_ns() < limit_ns:
+            return ""
+        self._visitor.replace()
+        if self._job is None:
+            self._finder, self._look = Finder(self._root), None
+            return "looking for namespaces"
+        target, left = self._job.targets[self._job.at], self._job.targets[self._job.at + 1 :]
+        self._job = None
+        self._hung.add(target.namespace.identity)
+        self._urgent = [one.namespace.identity for one in left] + self._urgent
+        return f"entering {target.namespace} through {target.paths[0]}"
+
+    def close(self) -> None:
+        """End the visitor."""
+        self._visitor.close()
+
+    def _begin(self, look: Look, now_ns: int) -> None:
+        self._since_ns = self._look_ns or None
+        self._look, self._look_ns, self._job_ns, self._new = look, now_ns, now_ns, 0
+        self._born_ns = agenda.earliest_birth(self._agenda, look, self._since_ns)
+        self._agenda = agenda.begun(self._agenda, look)
+        finder, there = self._finder, self._there
+
+        def find() -> Looked:
+            found = finder.look(deep=look is Look.DEEP)
+            described = {
+                identity: finder.describe(identity, holders)
+                for identity, holders in found.holders.items()
+                if identity in found.fresh or identity not in there
+            }
+            return Looked(found, described)
+
+        self._visitor.submit(find)
+
+    def _note(self, looked: Looked) -> None:
+        """Take over what a look has found, and line up what is to be visited."""
+        self._took_ns = monotonic_ns() - self._look_ns
+        before = self._there
+        self._there = {
+            identity: (looked.described.get(identity) or before[identity][0], ways_in(holders))
+            for identity, holders in looked.found.holders.items()
+        }
+        self._hung &= set(self._there)
+        self._fresh = looked.found.fresh
+        self._again = {one: due_ns for one, due_ns in self._again.items() if one in self._there}
+        self._services = {one: n for one, n in self._services.items() if one in self._there}
+        if self._look is Look.SWEEP:
+            # The worst first: each service has an estimator, and so has each of its real servers.
+            self._rest = sorted(self._there, key=lambda one: -self._services.get(one, 0))
+        else:
+            self._urgent += looked.found.fresh
+
+    def _visit(
+        self, policy: Policy, batch: List[Identity], memory: Memory, trigger: Reason
+    ) -> None:
+        self._job_ns = monotonic_ns()
+        targets = tuple(
+            self._target(identity, memory, trigger)
+            for identity in dict.fromkeys(batch)
+            if identity in self._there and identity not in self._hung
+        )
+        job = self._job = Visits(targets)
+        guard = self._guard
+        self._visitor.submit(lambda: job.make(guard, policy))
+
+    def _target(self, identity: Identity, memory: Memory, trigger: Reason) -> Target:
+        namespace, paths = self._there[identity]
+        known = memory.spaces.get(identity)
+        if identity in self._fresh and known is not None and known.cookie is None:
+            known = None  # it has a new holder, and nothing proves that it is not another one
+        reason = spaces.reason_for(known, trigger, memory.loaded_ns)
+        told = {Reason.BIRTH: self._born_ns, Reason.LOAD: self._campaign_told_ns}
+        return Target(namespace, reason, known, paths, told.get(reason))
+
+
+def is_canary(seen: Seen) -> bool:
+    """Whether this is the guard's own throw-away namespace, and not one that is called so."""
+    namespace = seen.namespace
+    return namespace.name == CANARY_NAME and namespace.owner.pid == os.getpid()
