@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd import __version__
 from ipvsd.canary import Canary
-from ipvsd.core import events, ledger, plan, report, spaces
+from ipvsd.core import digest, events, ledger, plan, report, spaces
 from ipvsd.core.config import Config
 from ipvsd.core.events import Event, Kind
 from ipvsd.core.ledger import Memory
@@ -168,6 +168,7 @@ class Daemon:
         known = before.spaces.get(self._parts.guard.host.identity)
         reason = spaces.host_reason(known, plan.reason_for(trigger, before.module))
         done = self._parts.guard.look_at_host(policy, reason, known, told_ns)
+        done = done._replace(writer=self._hints.writer)
         self._memory, news = ledger.settle_host(before, policy, done)
         self._news += news
         now_ns = monotonic_ns()
@@ -187,6 +188,9 @@ class Daemon:
     def _arrange_sources(self) -> None:
         self._news += self._hints.arrange(self._config.policy.scope is Scope.ALL)
         self._news += self._writes.arrange(self._memory.loads if self._loaded() else None)
+        # From the first time that somebody changes a value back until that is called a contest.
+        fights = [f for space in self._memory.spaces.values() for f in space.fights.values()]
+        self._hints.name_writers(any(not fight.contested for fight in fights))
 
     def _see_to_the_others(self) -> None:
         """Settle what the visitor has done in the other namespaces, and give it its next job."""
@@ -207,7 +211,7 @@ class Daemon:
         for seen in filter(is_canary, done.seen):
             self._canary.see(seen)
         others = [seen for seen in done.seen if not is_canary(seen)]
-        settled = as_pass(others, Module.LIVE, done.since_ns)
+        settled = as_pass(others, Module.LIVE, done.since_ns)._replace(writer=self._hints.writer)
         self._memory, news = ledger.settle(self._memory, self._config.policy, settled)
         self._news += news
 
@@ -325,6 +329,8 @@ class Daemon:
 
     def _finish(self) -> None:
         self._parts.notifier.stopping()
+        for event in [*self._news, *digest.left_out(self._memory.digest)]:
+            self._tell(event)
         self._tell(events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are"))
         self._canary.abandon()
         self._sweeper.close()

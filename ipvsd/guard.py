@@ -96,25 +96,24 @@ class Guard:
         """Look at the namespace that the calling thread is in; `descriptor` if it is not its own.
 
         The values come first, the module's state after them: it only serves to explain a value
-        that is not there.
+        that is not there, and, of the host's, to notice loads.
         """
         ruling = verdict(policy, target.namespace)
+        is_host = descriptor is None
         perform = policy.mode is Mode.ENFORCE and not dry
         for _ in range(2):
             readings = {s.key: self._sysctls.read(s.key) for s in ruling.settings}
-            seen, decision = self._decide(policy, target, ruling, readings, descriptor is None)
+            seen, decision = self._decide(policy, target, ruling, readings, is_host)
             due = decision.due if perform else ()
             outcomes = {write.key: self._sysctls.write(write, values.same) for write in due}
-            state = module.state(self._root)
+            plain = all(reading.found is Found.VALUE for reading in readings.values())
+            state = Module.LIVE if plain and not is_host else module.state(self._root)
             without_tree = any(r.found is Found.NO_TREE for r in readings.values())
             if not (state.loaded and without_tree):
                 break  # otherwise ip_vs came between the two looks, or shows no sysctls here
-        unusual = (
-            len(outcomes) < len(seen.writes)
-            or any(outcome.denied for outcome in outcomes.values())
-            or any(reading.found is not Found.VALUE for reading in readings.values())
-        )
-        foreign = unusual and descriptor is not None and netns.owned_elsewhere(descriptor)
+        refused = any(outcome.denied for outcome in outcomes.values())
+        settled = plain and not refused and len(outcomes) == len(seen.writes)
+        foreign = not settled and descriptor is not None and netns.owned_elsewhere(descriptor)
         keys = tuple(
             plan.classify(
                 setting,

@@ -82,6 +82,7 @@ class Hints:
 
     def __init__(self, loop: Loop, root: str) -> None:
         """Open nothing yet; arrange() does."""
+        self.writer = ""  # who has last written a sysctl, where that is asked for and known
         poll = "new namespaces are found by looking every second"
         table = os.path.join(root, "proc/1/mountinfo")
         self._births = Source("births of namespaces", poll, loop, lambda: Births(root))
@@ -110,6 +111,11 @@ class Hints:
         """Births are not told although they should be: do without, until the next arrange()."""
         return self._births.lose(reason) if self.complete else []
 
+    def name_writers(self, wanted: bool) -> None:
+        """Learn who writes sysctls, or no longer; only where births are told too."""
+        if self.complete:
+            self._births.opened.name_writers(wanted)
+
     def hear(self, descriptors: Set[int], news: List[Event]) -> Optional[Told]:
         """Take what has been told, None if nothing was; what is worth telling goes to `news`.
 
@@ -121,7 +127,9 @@ class Hints:
             told = Told()
         if self._births.among(descriptors):
             try:
-                told = self._births.opened.drain()
+                heard = self._births.opened.drain()
+                self.writer = heard.writer or self.writer
+                told = heard if heard.births else told
             except OSError as error:
                 news += self._births.lose(str(error.strerror))
         return told

@@ -104,6 +104,7 @@ class Sweeper:
         """Look into every namespace now; `told_ns` is when the reason was told, if it was."""
         self._campaign, self._campaign_told_ns = reason, told_ns
         self._campaign_began_ns = monotonic_ns()
+        self._rest = []
         self._agenda = agenda.all_anew(self._agenda, self._campaign_began_ns)
 
     def hint(self, births: int = 0, born_ns: Optional[int] = None) -> None:
@@ -144,17 +145,23 @@ class Sweeper:
             self._look = None
         look, _ = agenda.next_look(self._agenda, now_ns)
         if self._urgent:
-            routine = self._campaign is Reason.DRIFT
-            trigger = Reason.BIRTH if routine else self._campaign
+            trigger = Reason.BIRTH if self.whole else self._campaign
             batch, self._urgent = self._urgent[:VISITS_A_JOB], self._urgent[VISITS_A_JOB:]
             self._visit(policy, batch, memory, trigger)
-        elif look is not None:
+        elif look is not None and not (self._rest and self._can_wait(look)):
             self._begin(look, now_ns)
         elif self._rest:
             batch, self._rest = self._rest[:VISITS_A_JOB], self._rest[VISITS_A_JOB:]
             self._visit(policy, batch, memory, self._campaign)
         else:
             self._campaign = Reason.DRIFT
+
+    def _can_wait(self, look: Look) -> bool:
+        """Whether a look may wait until the rest of the sweep before it has been visited.
+
+        After a load what is known to be there is set before anything hidden is searched for.
+        """
+        return look is Look.SWEEP or (look is Look.DEEP and not self.whole)
 
     def collect(self, memory: Memory) -> Optional[Collected]:
         """Take the end of a job; return what it came to, None when there was none.
@@ -165,7 +172,8 @@ class Sweeper:
         if done is None:
             return None
         if done.error is not None:
-            self._look = self._job = None
+            self._abort_look()
+            self._job = None
             raise done.error
         if isinstance(done.result, Looked):
             if self._look is not None:  # else it was begun before pause()
@@ -190,7 +198,8 @@ class Sweeper:
             return ""
         self._visitor.replace()
         if self._job is None:
-            self._finder, self._look = Finder(self._root), None
+            self._finder = Finder(self._root, wary=True)
+            self._abort_look()
             return "looking for namespaces"
         target, left = self._job.targets[self._job.at], self._job.targets[self._job.at + 1 :]
         self._job = None
@@ -206,7 +215,7 @@ class Sweeper:
         self._since_ns = self._look_ns or None
         self._look, self._look_ns, self._job_ns, self._new = look, now_ns, now_ns, 0
         self._born_ns = agenda.earliest_birth(self._agenda, look, self._since_ns)
-        self._agenda = agenda.begun(self._agenda, look)
+        self._agenda = agenda.begun(self._agenda, look, now_ns)
         finder, there = self._finder, self._there
 
         def find() -> Looked:
@@ -219,6 +228,11 @@ class Sweeper:
             return Looked(found, described)
 
         self._visitor.submit(find)
+
+    def _abort_look(self) -> None:
+        if self._look is not None and self._job is None:
+            self._agenda = agenda.failed(self._agenda, self._look, monotonic_ns())
+            self._look = None
 
     def _note(self, looked: Looked) -> None:
         """Take over what a look has found, and line up what is to be visited."""
@@ -235,7 +249,7 @@ class Sweeper:
         if self._look is Look.SWEEP:
             # The worst first: each service has an estimator, and so has each of its real servers.
             self._rest = sorted(self._there, key=lambda one: -self._services.get(one, 0))
-        else:
+        if self._look is not Look.SWEEP or self._campaign is not Reason.LOAD:
             self._urgent += looked.found.fresh
 
     def _visit(

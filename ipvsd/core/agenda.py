@@ -19,6 +19,8 @@ DEEP_SHARE = 20
 
 # Where no births are told, a new namespace is found by a glance well before its first estimation.
 POLL_NS = NS_PER_S
+# After a look that has failed.
+AGAIN_NS = NS_PER_S
 # All births being told, a deep look only finds what has changed hands.
 DEEP_PERIOD_NS = 600 * NS_PER_S
 
@@ -37,9 +39,11 @@ class Agenda(NamedTuple):
     sweep_ns: Optional[int] = None
     deep_ns: Optional[int] = None
     glance_ns: Optional[int] = None
-    tries: int = 0  # glances since births were told
     births: int = 0  # told, and not yet found
-    born_ns: Optional[int] = None  # when the first of them was told
+    born_ns: Optional[int] = None  # when the first of them was; None where one has no time
+    heard_ns: int = 0  # when the last of them was told
+    tries: int = 0  # how often they were looked for again
+    retry_ns: Optional[int] = None  # when they are to be next; None when only a deep look may help
     glance_after_ns: int = 0  # so that looking costs no more than its share
     deep_after_ns: int = 0
 
@@ -76,12 +80,18 @@ def hinted(agenda: Agenda, now_ns: int, births: int = 0, born_ns: Optional[int] 
     Hints that come while a look is due or under way are merged with it. A hint that does not say
     how many (`births` = 0), such as a new mount, is followed by one glance.
     """
-    first = [moment for moment in (agenda.born_ns, born_ns) if moment is not None]
     agenda = _glance_at(agenda, max(now_ns, agenda.glance_after_ns))
+    if not births:
+        return agenda
+    if not agenda.births:
+        return agenda._replace(births=births, born_ns=born_ns, heard_ns=now_ns, tries=0)
+    known = [moment for moment in (agenda.born_ns, born_ns) if moment is not None]
     return agenda._replace(
-        tries=agenda.tries if agenda.births else 0,
         births=agenda.births + births,
-        born_ns=min(first) if first else None,
+        born_ns=min(known) if len(known) > 1 else None,
+        heard_ns=now_ns,
+        # One that is long gone must not use up the tries of those that come after it.
+        tries=agenda.tries if agenda.retry_ns is not None else 0,
     )
 
 
@@ -98,16 +108,21 @@ def next_look(agenda: Agenda, now_ns: int) -> Tuple[Optional[Look], Optional[int
     return None, min((moment for moment, _ in due if moment is not None), default=None)
 
 
-def begun(agenda: Agenda, look: Look) -> Agenda:
+def begun(agenda: Agenda, look: Look, now_ns: int) -> Agenda:
     """Return the agenda when a look has begun: hints that come from now on ask for another.
 
-    What a deep look does not find is not there: the births that were told before it are done with.
+    What a deep look does not find is not there, if it was told long enough ago to be visible.
     """
     if look is Look.SWEEP:
         return agenda._replace(sweep_ns=None, glance_ns=None)
-    if look is Look.DEEP:
-        return agenda._replace(deep_ns=None, glance_ns=None, births=0, born_ns=None)
-    return agenda._replace(glance_ns=None)
+    if look is Look.GLANCE:
+        return agenda._replace(glance_ns=None)
+    agenda = agenda._replace(deep_ns=None, glance_ns=None)
+    if now_ns - agenda.heard_ns >= VISIBLE_NS:
+        return agenda._replace(births=0, born_ns=None, retry_ns=None)
+    if agenda.born_ns is None:
+        return agenda
+    return agenda._replace(born_ns=max(agenda.born_ns, now_ns - VISIBLE_NS))
 
 
 def looked(agenda: Agenda, done: Done, now_ns: int) -> Agenda:
@@ -122,16 +137,36 @@ def looked(agenda: Agenda, done: Done, now_ns: int) -> Agenda:
         agenda = agenda._replace(glance_after_ns=now_ns + GLANCE_SHARE * done.took_ns)
     if done.look is Look.SWEEP:
         agenda = agenda._replace(sweep_ns=now_ns + done.period_ns)
-    born_ns = agenda.born_ns if births else None
-    agenda = agenda._replace(births=births, born_ns=born_ns, deep_ns=deep_ns)
-    if births and agenda.tries < len(RETRIES_NS):
-        due_ns = now_ns + RETRIES_NS[agenda.tries]
-        return _glance_at(agenda._replace(tries=agenda.tries + 1), due_ns)
+    agenda = agenda._replace(births=births, deep_ns=deep_ns)
     if births:
-        due_ns = max(now_ns, agenda.deep_after_ns)
-        return agenda._replace(deep_ns=min(due_ns, deep_ns) if deep_ns is not None else due_ns)
-    agenda = agenda._replace(tries=0)
+        return _retried(agenda, now_ns)
+    agenda = agenda._replace(born_ns=None, retry_ns=None)
     return agenda if done.told else _glance_at(agenda, now_ns + POLL_NS)
+
+
+def _retried(agenda: Agenda, now_ns: int) -> Agenda:
+    """Return the agenda when births were not found: with the next retry, or a deep look."""
+    if agenda.retry_ns is not None and now_ns < agenda.retry_ns:
+        return _glance_at(agenda, agenda.retry_ns)
+    if agenda.tries == len(RETRIES_NS):
+        if agenda.retry_ns is None:
+            return agenda
+        due_ns = max(now_ns, agenda.deep_after_ns)
+        deep_ns = due_ns if agenda.deep_ns is None else min(due_ns, agenda.deep_ns)
+        agenda = agenda._replace(deep_ns=deep_ns, retry_ns=None)
+        if now_ns - agenda.heard_ns >= VISIBLE_NS:
+            return agenda
+        agenda = agenda._replace(tries=0)
+    retry_ns = now_ns + RETRIES_NS[agenda.tries]
+    return _glance_at(agenda._replace(tries=agenda.tries + 1, retry_ns=retry_ns), retry_ns)
+
+
+def failed(agenda: Agenda, look: Look, now_ns: int) -> Agenda:
+    """Return the agenda after a look that has come to nothing: it is made again soon."""
+    due_ns = now_ns + AGAIN_NS
+    if look is Look.SWEEP:
+        return agenda._replace(sweep_ns=due_ns)
+    return agenda._replace(deep_ns=due_ns) if look is Look.DEEP else _glance_at(agenda, due_ns)
 
 
 def _glance_at(agenda: Agenda, due_ns: int) -> Agenda:

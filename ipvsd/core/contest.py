@@ -2,7 +2,10 @@
 
 from typing import NamedTuple
 
-from ipvsd.core.model import NS_PER_S, Contest
+from ipvsd.core.model import NS_PER_S, Contest, Reason
+
+# Somebody else's doing; the other reasons are the kernel's, or the user's.
+CONTESTABLE = (Reason.DRIFT, Reason.RESYNC)
 
 # This many times set back in a row is no accident.
 STRIKES = 3

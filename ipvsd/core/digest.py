@@ -32,7 +32,7 @@ def digest(before: Digest, news: List[Event], now_ns: int) -> Tuple[Digest, List
     """
     after, told = before, []
     if now_ns >= before.due_ns:
-        told += _summary(before)
+        told += left_out(before)
         after = Digest(window_ns=now_ns)
     for event in news:
         if event.fields.get("IPVSD_NAMESPACE", HOST_NAME) == HOST_NAME:
@@ -50,7 +50,8 @@ def digest(before: Digest, news: List[Event], now_ns: int) -> Tuple[Digest, List
     return after, told
 
 
-def _summary(before: Digest) -> List[Event]:
+def left_out(before: Digest) -> List[Event]:
+    """Return what was left out in the present window, as at most one event."""
     if not before.left_out:
         return []
     return [events.many(before.left_out, before.slowest_usec)]

@@ -102,16 +102,20 @@ def held(write: Write) -> Event:
     return Event(Kind.HELD, message, _write_fields(write, write.found))
 
 
-def contested(write: Write, policy: Policy) -> Event:
-    """A value has been changed back again and again."""
+def contested(write: Write, policy: Policy, writer: str) -> Event:
+    """A value has been changed back again and again, likely by the `writer`, if one is known."""
     does = "set again ever more slowly, not reported each time"
     if policy.contest is Contest.YIELD:
         does = "left alone from now on (contested = yield)"
+    who = f"something, likely {printable(writer)}," if writer else "something"
     message = (
-        f"{write.key} in {_shown(write.namespace)}: something keeps changing it back to "
+        f"{write.key} in {_shown(write.namespace)}: {who} keeps changing it back to "
         f"{printable(write.found)}; {does}"
     )
-    return Event(Kind.CONTESTED, message, _write_fields(write, write.wanted))
+    fields = _write_fields(write, write.wanted)
+    if writer:
+        fields["IPVSD_WRITER"] = writer
+    return Event(Kind.CONTESTED, message, fields)
 
 
 def contest_over(key: str, namespace: Namespace) -> Event:

@@ -3,7 +3,7 @@
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.core import events, exposure
-from ipvsd.core.contest import STRIKES, Fight
+from ipvsd.core.contest import CONTESTABLE, STRIKES, Fight
 from ipvsd.core.digest import Digest, digest
 from ipvsd.core.events import Event, Kind
 from ipvsd.core.model import (
@@ -37,6 +37,7 @@ class Pass(NamedTuple):
     since_ns: Optional[int]  # what was not known before was not there before this moment
     now_ns: int
     wall_ns: int  # the same moment, since the epoch
+    writer: str = ""  # who has last written a sysctl, if that is known
 
     @property
     def keys(self) -> Tuple[KeyStatus, ...]:
@@ -103,7 +104,11 @@ def settle(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, List[Eve
     news: List[Event] = []
     for seen in done.seen:
         identity = seen.namespace.identity
-        settling = _Settling(memory, policy, done, seen, spaces.pop(identity, None))
+        known = spaces.pop(identity, None)
+        if known is not None and _as_before(known, seen):
+            spaces[identity] = known._replace(looked_ns=done.now_ns)
+            continue
+        settling = _Settling(memory, policy, done, seen, known)
         memory = settling.memory
         news += settling.news
         if settling.space is not None:
@@ -183,6 +188,22 @@ def _as_wanted(memory: Memory, done: Pass) -> bool:
     return all(state is State.AS_WANTED for state in conditions)
 
 
+def _as_before(known: Space, seen: Seen) -> bool:
+    """Whether all is well and was so before: the common case, which costs next to nothing."""
+    return (
+        not seen.writes
+        and seen.keys == known.keys
+        and seen.namespace == known.namespace
+        and seen.rule == known.rule
+        and seen.services == known.services
+        and seen.cookie == known.cookie
+        and known.exposure.since_ns is None
+        and known.held_since_ns is None
+        and not known.fights
+        and all(key.state is State.AS_WANTED for key in seen.keys)
+    )
+
+
 def _closed(tally: Tally, space: Space, now_ns: int) -> Tally:
     """Return the tally after a namespace has gone, with whatever it was still exposed to."""
     before, after = space.exposure, exposure.right(space.exposure, now_ns)
@@ -248,16 +269,14 @@ class _Settling:
 
     def _exposure(self) -> int:
         """Account for the time that run_estimation was wrong; return the passes leaked by that."""
-        key = next((key for key in self._seen.keys if key.setting.key == RUN_ESTIMATION), None)
-        before = self._known.exposure
-        if self._policy.mode is Mode.OBSERVE or key is None or key.setting.wanted != "0":
-            return 0
-        write = next((write for write in self._seen.writes if write.key == RUN_ESTIMATION), None)
+        seen, before = self._seen, self._known.exposure
+        states = [k.state for k in seen.keys if k.setting[:2] == (RUN_ESTIMATION, "0")]
+        minded = self._policy.mode is Mode.ENFORCE and states and states[0] not in _FOREIGN
         after = before
-        if write is not None and key.state not in _FOREIGN:
-            after = exposure.wrong(before, self._wrong_since_ns())
-        if key.state in (State.AS_WANTED, State.ABSENT):
-            written = [o.written_ns for o in self._seen.outcomes if o.write.key == RUN_ESTIMATION]
+        if minded and any(write.key == RUN_ESTIMATION for write in seen.writes):
+            after = exposure.wrong(after, self._wrong_since_ns())
+        if not minded or states[0] in (State.AS_WANTED, State.ABSENT):
+            written = [o.written_ns for o in seen.outcomes if o.write.key == RUN_ESTIMATION]
             until_ns = written[0] if written and written[0] is not None else self._done.now_ns
             after = exposure.right(after, until_ns)
         leaked = after.closed_passes - before.closed_passes
@@ -297,11 +316,11 @@ class _Settling:
         """Count a value that was set again as contested; return what is known of the contest."""
         assert self.space is not None
         fight = self.space.fights.get(write.key, Fight())
-        if write.reason in (Reason.DRIFT, Reason.RESYNC):
+        if write.reason in CONTESTABLE:
             fight = fight.struck(self._done.now_ns, self._policy.resync_ns)
             self._update(fights=dict(self.space.fights, **{write.key: fight}))
             if fight.strikes == STRIKES:
-                self.news.append(events.contested(write, self._policy))
+                self.news.append(events.contested(write, self._policy, self._done.writer))
         return fight
 
     def _written(self, outcome: Outcome, written_ns: int, leaked: int, fight: Fight) -> None:
@@ -316,7 +335,7 @@ class _Settling:
         )
         if reaction_ns is not None:
             self._update(set_after_ns=reaction_ns)
-        if not fight.contested:
+        if write.reason not in CONTESTABLE or not fight.contested:
             self.news.append(events.changed(outcome, reaction_ns, leaked))
 
     def _conditions(self) -> None:

@@ -3,7 +3,7 @@
 from typing import Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.core import values
-from ipvsd.core.contest import Fight
+from ipvsd.core.contest import CONTESTABLE, Fight
 from ipvsd.core.model import (
     NS_PER_MS,
     NS_PER_S,
@@ -39,9 +39,6 @@ LOAD_WAIT_NS = 10 * NS_PER_S
 # estimation is cheap. Services that keep coming are no reason to wait for ever.
 HOLD_NS = 3 * NS_PER_S
 HOLD_MAX_NS = 30 * NS_PER_S
-
-# Somebody else's doing; the other reasons are the kernel's, or the user's.
-_CONTESTABLE = (Reason.DRIFT, Reason.RESYNC)
 
 
 class Decision(NamedTuple):
@@ -93,11 +90,11 @@ def restrain(
     states = {key.setting.key: key.state for key in known.keys} if known is not None else {}
     for write in writes:
         fight = known.fights.get(write.key, Fight()) if known is not None else Fight()
-        if fight.contested and write.reason in _CONTESTABLE:
+        if fight.contested and write.reason in CONTESTABLE:
             contested.append(write.key)
         if states.get(write.key) is State.READ_ONLY:
             restrained[write.key] = State.READ_ONLY
-        elif write.reason in _CONTESTABLE and fight.leave_alone(contest, now_ns):
+        elif write.reason in CONTESTABLE and fight.leave_alone(contest, now_ns):
             restrained[write.key] = State.CONTESTED
             moments += [fight.last_ns + fight.back_off_ns] if contest is Contest.ENFORCE else []
         elif held_until_ns is not None and write.key == values.RUN_ESTIMATION:
@@ -152,11 +149,10 @@ def classify(
     """
     if outcome is not None:
         reading = outcome.after
+        if outcome.denied and foreign:
+            return KeyStatus(setting, State.READ_ONLY, reading.value)
         if outcome.error:
-            if outcome.denied:
-                state = State.READ_ONLY if foreign else State.DENIED
-            else:
-                state = State.REFUSED
+            state = State.DENIED if outcome.denied else State.REFUSED
             return KeyStatus(setting, state, reading.value, outcome.error)
     if reading.found is Found.VALUE:
         if values.same(setting.key, reading.value, setting.wanted):
@@ -168,8 +164,9 @@ def classify(
             return KeyStatus(setting, State.REFUSED, reading.value, detail)
         return KeyStatus(setting, State.READ_ONLY if foreign else State.DIFFERS, reading.value)
     if reading.found is Found.DENIED:
-        state = State.READ_ONLY if foreign else State.DENIED
-        return KeyStatus(setting, state, detail=reading.error)
+        if foreign:
+            return KeyStatus(setting, State.READ_ONLY)
+        return KeyStatus(setting, State.DENIED, detail=reading.error)
     if reading.found is Found.FAILED:
         return KeyStatus(setting, State.UNREADABLE, detail=reading.error)
     if foreign and module.loaded:

@@ -1,20 +1,22 @@
 """Births of network namespaces, told by a kprobe through tracefs: plain file operations, no BPF.
 
-The probe and the trace instance are the guard's own. They are removed at its end, and those of a
-guard that was killed at the next start.
+A second probe, only set while somebody changes values back, tells who writes sysctls. The probes
+and the trace instance are the guard's own. They are removed at its end, and those of a guard that
+was killed at the next start.
 """
 
 import contextlib
 import os
 import re
-from typing import List, NamedTuple, Optional
+from typing import Iterable, List, Match, NamedTuple, Optional
 
 from ipvsd.core.model import Module
 from ipvsd.kernel import module
 
 FOLDERS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
 _INSTANCE = "ipvs-estoff-guard"
-_EVENT = "ipvsd/birth"
+_BIRTH = "ipvsd/birth"
+_WRITE = "ipvsd/write"
 
 # Where the probe may sit, the best first; all return when the namespace is as good as ready.
 # ip_vs_control_net_init (net/netfilter/ipvs/ip_vs_ctl.c) runs for each namespace that gets an
@@ -23,10 +25,15 @@ _EVENT = "ipvsd/birth"
 # returns for threads that get other namespaces only: then the guard looks once in vain.
 _INIT = "ip_vs_control_net_init"
 _COPY = "copy_net_ns"
+# fs/proc/proc_sysctl.c: every write to a sysctl, of any namespace, through any procfs.
+_SYSCTL_WRITE = "proc_sys_write"
 
-# "comm-pid [cpu] flags seconds.micros: birth: ...", where the comm, which anybody may choose, has
+# "comm-pid [cpu] flags seconds.micros: event: ...", where the comm, which anybody may choose, has
 # 16 columns. A line that does not look like this is a birth without a time.
-_LINE = re.compile(rb".{16}-\d+ +(?:\([ \d-]+\) +)?\[\d+\] \S+ +(\d+)\.(\d{6}): birth:", re.DOTALL)
+_LINE = re.compile(
+    rb"(?P<comm>.{16})-(?P<pid>\d+) +(?:\([ \d-]+\) +)?\[\d+\] \S+ +"
+    rb"(?P<seconds>\d+)\.(?P<micros>\d{6}): (?P<event>birth|write):"
+)
 
 _READ_BYTES = 64 * 1024
 _READS_MAX = 16  # what is left is drained in the next turn
@@ -34,10 +41,11 @@ _BUFFER_KB = 16  # for each CPU; the kernel's default of 1.4 MB would be 150 MB 
 
 
 class Told(NamedTuple):
-    """Births that were told: how many, and when the first of them was (monotonic nanoseconds)."""
+    """What was told: births, when the first of them was (monotonic), who last wrote a sysctl."""
 
     births: int = 0
     first_ns: Optional[int] = None
+    writer: str = ""  # command and pid
 
 
 class Births:
@@ -49,6 +57,7 @@ class Births:
         self._folder = _tracefs(root)
         self._instance = os.path.join(self._folder, "instances", _INSTANCE)
         self._pipe = -1
+        self._names_writers = False
         self._remove()
         try:
             os.mkdir(self._instance, 0o700)
@@ -60,7 +69,7 @@ class Births:
             self.place = self._set_probe()
             pipe = os.path.join(self._instance, "trace_pipe")
             self._pipe = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            self._write(f"events/{_EVENT}/enable", "1")
+            self._write(f"events/{_BIRTH}/enable", "1")
         except OSError:
             self.close()
             raise
@@ -80,14 +89,24 @@ class Births:
             lines += data.splitlines()
             if not data:
                 break
-        times = [_time_ns(line) for line in lines]
-        known = [time for time in times if time is not None]
-        return Told(len(lines), min(known) if known else None)
+        return parse(lines)
+
+    def name_writers(self, wanted: bool) -> None:
+        """Tell who writes sysctls from now on, or no longer; where that fails, do nothing."""
+        if wanted == self._names_writers:
+            return
+        self._names_writers = wanted
+        with contextlib.suppress(OSError):
+            if wanted:
+                self._define(f"p:{_WRITE} {_SYSCTL_WRITE}")
+            self._write(f"events/{_WRITE}/enable", "1" if wanted else "0")
+            if not wanted:
+                self._define(f"-:{_WRITE}")
 
     def defect(self) -> Optional[str]:
         """Return why no birth can be told any more, None when the probe is as it was set."""
         try:
-            with open(os.path.join(self._instance, f"events/{_EVENT}/enable"), "rb") as file:
+            with open(os.path.join(self._instance, f"events/{_BIRTH}/enable"), "rb") as file:
                 enabled = file.read(1) == b"1"
             with open(os.path.join(self._instance, "tracing_on"), "rb") as file:
                 running = file.read(1) == b"1"
@@ -105,18 +124,19 @@ class Births:
     def _set_probe(self) -> str:
         place = _INIT if module.state(self._root) is Module.BUILT_IN else f"{module.NAME}:{_INIT}"
         try:
-            self._define(f"r:{_EVENT} {place}")
+            self._define(f"r:{_BIRTH} {place}")
         except OSError:
             place = _COPY
-            self._define(f"r:{_EVENT} {place}")
+            self._define(f"r:{_BIRTH} {place}")
         return place
 
     def _remove(self) -> None:
-        """The instance first: while it listens, the probe cannot go."""
+        """The instance first: while it listens, the probes cannot go."""
         with contextlib.suppress(OSError):
             os.rmdir(self._instance)
-        with contextlib.suppress(OSError):
-            self._define(f"-:{_EVENT}")
+        for event in (_BIRTH, _WRITE):
+            with contextlib.suppress(OSError):
+                self._define(f"-:{event}")
 
     def _define(self, text: str) -> None:
         # For appending: opening the file to write anew would remove everybody's probes.
@@ -149,8 +169,24 @@ def _tracefs(root: str) -> str:
     raise error
 
 
-def _time_ns(line: bytes) -> Optional[int]:
-    match = _LINE.match(line)
-    if match is None:
-        return None
-    return int(match.group(1)) * 10**9 + int(match.group(2)) * 1000
+def parse(lines: Iterable[bytes]) -> Told:
+    """Return what lines of a trace tell; never raises."""
+    births, times, writer = 0, [], ""
+    for line in lines:
+        match = _LINE.match(line)
+        if match is not None and match.group("event") == b"write":
+            writer = _writer(match) or writer
+            continue
+        births += 1
+        if match is not None:
+            times.append(int(match.group("seconds")) * 10**9 + int(match.group("micros")) * 1000)
+    # One without a time may have been the first.
+    return Told(births, min(times) if births and len(times) == births else None, writer)
+
+
+def _writer(match: Match[bytes]) -> str:
+    """Command and pid of whoever wrote, empty when it was the guard itself."""
+    thread = int(match.group("pid"))
+    if os.path.exists(f"/proc/self/task/{thread}"):
+        return ""
+    return f"{match.group('comm').decode('utf-8', 'replace').strip()} (pid {thread})"

@@ -2,11 +2,12 @@
 
 import os
 import re
-from typing import List, NamedTuple
+from typing import List, Match, NamedTuple
 
 # proc(5): mountinfo separates its variable fields by " - " and escapes blanks as octal numbers.
 _LINE = re.compile(
-    rb"(?P<id>\d+) \d+ (?P<major>\d+):(?P<minor>\d+) net:\[(?P<inode>\d+)\] (?P<path>/\S*) "
+    rb"(?P<id>\d{1,10}) \d{1,10} (?P<major>\d{1,4}):(?P<minor>\d{1,7}) "
+    rb"net:\[(?P<inode>\d{1,20})\] (?P<path>/[^ ]*) "
     rb"[^\n]* - nsfs "
 )
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
@@ -56,5 +57,5 @@ class MountTable:
         self._file.close()
 
 
-def _unescaped(match: "re.Match[bytes]") -> bytes:
+def _unescaped(match: Match[bytes]) -> bytes:
     return bytes([int(match.group(1), 8) & 0xFF])

@@ -47,8 +47,10 @@ def own(root: str = "/") -> Namespace:
 class Finder:
     """Looks for namespaces; remembers who held which, to tell those that may be new."""
 
-    def __init__(self, root: str = "/") -> None:
+    def __init__(self, root: str = "/", wary: bool = False) -> None:
+        """Look below a root; a `wary` one, after a look that hung, asks no foreign file system."""
         self._proc = os.path.join(root, "proc")
+        self._wary = wary
         self._own_pid = os.getpid()
         self._home = own(root).identity
         self._before: Dict[Holder, Identity] = {}
@@ -150,10 +152,13 @@ class Finder:
         for name in _listed(folder):
             path = f"{folder}/{name}"
             with contextlib.suppress(OSError):
-                # The text first: it costs nothing, whatever the descriptor leads to.
-                if os.readlink(path).startswith("net:["):
+                # The text first: it costs nothing, whatever the descriptor leads to. One that was
+                # opened through a mount that has gone shows the root of that mount.
+                text = os.readlink(path)
+                if text.startswith("net:[") or (text == "/" and not self._wary):
                     status = os.stat(path)
-                    yield Holder(path, pid), (status.st_dev, status.st_ino)
+                    if status.st_dev == self._home[0]:
+                        yield Holder(path, pid), (status.st_dev, status.st_ino)
 
     def _hint(self, pid: int, name: str) -> str:
         """A little file of a process, empty when it has ended. Never cmdline: it can block."""

@@ -102,6 +102,8 @@ class Visitor:
         self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._home = -1
         self._thread: Optional[threading.Thread] = None
+        self._jobs: queue.Queue[Optional[Callable[[], Any]]] = queue.Queue()
+        self._results: queue.Queue[Done] = queue.Queue()
         self.busy = False
 
     def fileno(self) -> int:
@@ -144,25 +146,24 @@ class Visitor:
         """Give up the job that hangs, and its thread: it ends by itself if the kernel lets it."""
         self._jobs.put(None)
         self._thread = None
+        # Others than the old thread has: what it still says is not heard.
+        self._jobs, self._results = queue.Queue(), queue.Queue()
         self.busy = False
 
     def close(self) -> None:
         """End the thread, and give the descriptors back when it has ended."""
+        self._jobs.put(None)
         if self._thread is not None:
-            self._jobs.put(None)
             self._thread.join(_LAST_JOB_S)
             if self._thread.is_alive():
                 return  # it needs them still, or hangs; the process is about to end
-            os.close(self._home)
-        os.close(self._bell)
-        os.close(self._rope)
+        for descriptor in (self._home, self._bell, self._rope):
+            if descriptor >= 0:
+                os.close(descriptor)
 
     def _hire(self) -> None:
         if self._home < 0:
             self._home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
-        # Queues of its own for each thread: what one that was given up still says is not heard.
-        self._jobs: queue.Queue[Optional[Callable[[], Any]]] = queue.Queue()
-        self._results: queue.Queue[Done] = queue.Queue()
         arguments = (self._jobs, self._results)
         self._thread = threading.Thread(target=self._work, args=arguments, daemon=True)
         self._thread.start()

@@ -36,12 +36,16 @@ class ThrowAway:
     """
 
     def __init__(self, read: Callable[[], Reading]) -> None:
-        """Begin to make it; `read` is called in it. Raises OSError."""
+        """Begin to make it; `read` is called in it. Raises OSError or RuntimeError."""
         self._bell, self._rope = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._news: queue.Queue[News] = queue.Queue()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._live, args=(read,), daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # there are too many threads
+            self._close_descriptors()
+            raise
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when take() has something."""
@@ -59,6 +63,9 @@ class ThrowAway:
         """Let the namespace go, and wait until the kernel has let the thread go."""
         self._end.set()
         self._thread.join()
+        self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
         os.close(self._bell)
         os.close(self._rope)
 
