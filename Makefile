@@ -30,7 +30,7 @@ lint: setup ## style, types, lowest Python version, shell scripts
 	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py
 	shellcheck $(SCRIPTS)
 
-unit: setup ## unit and process tests on every Python that is found
+unit: setup ## unit, process and (as root) namespace tests on every Python that is found
 	$(PYTHON) tools/test_pythons.py
 
 test-packaging: setup ## install tree, wheel, RPM, repository, man pages

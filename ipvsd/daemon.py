@@ -194,7 +194,7 @@ class Daemon:
 
     def _see_to_the_others(self) -> None:
         """Settle what the visitor has done in the other namespaces, and give it its next job."""
-        policy = self._config.policy
+        policy, now_ns = self._config.policy, monotonic_ns()
         hung = self._sweeper.give_up_what_hangs()
         if hung:
             message = f"namespaces: {printable(hung)}: it hangs, and was given up"
@@ -202,6 +202,8 @@ class Daemon:
         done = self._sweeper.collect(self._memory)
         if done is not None and self._guards_others():
             self._settle(done)
+        elif (self._memory.digest.due_ns or now_ns) < now_ns:
+            self._settle(Collected())
         self._see_to_the_canary()
         self._sweeper.proceed(policy, self._memory, self._hints.complete)
 
@@ -241,9 +243,9 @@ class Daemon:
 
     def _deadline_ns(self) -> int:
         """Return when to go on though nothing wakes the loop."""
-        moments = [self._next_look_ns]
-        deadline_ns = self._sweeper.deadline_ns()
-        moments += [deadline_ns] if deadline_ns is not None else []
+        optional = (self._sweeper.deadline_ns(), self._memory.digest.due_ns)
+        moments = [moment for moment in optional if moment is not None]
+        moments.append(self._next_look_ns)
         if self._sweeper.whole and self._canary_wanted():
             moments.append(self._canary.deadline_ns())
         return min(moments)

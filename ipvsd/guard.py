@@ -59,7 +59,7 @@ class Guard:
         Nothing is written when `dry`, or when mode = observe.
         """
         target = Target(self.host, reason, known, told_ns=told_ns)
-        seen, state = self._look(policy, target, dry)
+        seen, state = self._look(policy, target, dry, is_host=True)
         return as_pass((seen,), state)
 
     def visit(self, policy: Policy, target: Target, dry: bool = False) -> Seen:
@@ -72,8 +72,8 @@ class Guard:
         if not ruling.settings:
             return seen
 
-        def look(descriptor: int) -> Seen:
-            return self._look(policy, target, dry, descriptor)[0]
+        def look() -> Seen:
+            return self._look(policy, target, dry, is_host=False)[0]
 
         try:
             return netns.enter(target.paths, target.namespace.identity, look)
@@ -87,19 +87,14 @@ class Guard:
         return seen._replace(keys=keys)
 
     def _look(
-        self,
-        policy: Policy,
-        target: Target,
-        dry: bool,
-        descriptor: Optional[int] = None,
+        self, policy: Policy, target: Target, dry: bool, is_host: bool
     ) -> Tuple[Seen, Module]:
-        """Look at the namespace that the calling thread is in; `descriptor` if it is not its own.
+        """Look at the namespace that the calling thread is in.
 
         The values come first, the module's state after them: it only serves to explain a value
         that is not there, and, of the host's, to notice loads.
         """
         ruling = verdict(policy, target.namespace)
-        is_host = descriptor is None
         perform = policy.mode is Mode.ENFORCE and not dry
         for _ in range(2):
             readings = {s.key: self._sysctls.read(s.key) for s in ruling.settings}
@@ -113,7 +108,7 @@ class Guard:
                 break  # otherwise ip_vs came between the two looks, or shows no sysctls here
         refused = any(outcome.denied for outcome in outcomes.values())
         settled = plain and not refused and len(outcomes) == len(seen.writes)
-        foreign = not settled and descriptor is not None and netns.owned_elsewhere(descriptor)
+        foreign = not settled and not is_host and netns.owned_elsewhere()
         keys = tuple(
             plan.classify(
                 setting,

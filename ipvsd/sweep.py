@@ -76,9 +76,9 @@ class Sweeper:
         # Why everything is looked at anew, until that has been done; DRIFT when it is routine.
         self._campaign = Reason.DRIFT
         self._campaign_told_ns: Optional[int] = None
-        self._campaign_began_ns = 0
         self._look: Optional[Look] = None
-        self._look_ns = 0
+        self._look_ns: Optional[int] = None  # when the last one began
+        self._deep_ns: Optional[int] = None  # when the last deep one did
         self._took_ns = 0
         self._since_ns: Optional[int] = None
         self._born_ns: Optional[int] = None
@@ -103,17 +103,12 @@ class Sweeper:
     def all_anew(self, reason: Reason, told_ns: Optional[int]) -> None:
         """Look into every namespace now; `told_ns` is when the reason was told, if it was."""
         self._campaign, self._campaign_told_ns = reason, told_ns
-        self._campaign_began_ns = monotonic_ns()
         self._rest = []
-        self._agenda = agenda.all_anew(self._agenda, self._campaign_began_ns)
+        self._agenda = agenda.all_anew(self._agenda, monotonic_ns())
 
     def hint(self, births: int = 0, born_ns: Optional[int] = None) -> None:
-        """Look for new namespaces soon: so many births were told, the first at this moment.
-
-        A load of ip_vs is told as a birth for each namespace; all of them are looked into anyway.
-        """
-        if born_ns is None or born_ns > self._campaign_began_ns:
-            self._agenda = agenda.hinted(self._agenda, monotonic_ns(), births, born_ns)
+        """Look for new namespaces soon: so many births were told, the first at this moment."""
+        self._agenda = agenda.hinted(self._agenda, monotonic_ns(), births, born_ns)
 
     def pause(self) -> None:
         """Look for nothing until all_anew(): ip_vs is not loaded."""
@@ -212,9 +207,12 @@ class Sweeper:
         self._visitor.close()
 
     def _begin(self, look: Look, now_ns: int) -> None:
-        self._since_ns = self._look_ns or None
+        before_ns = self._deep_ns if look is Look.DEEP else self._look_ns
+        self._since_ns = before_ns - agenda.VISIBLE_NS if before_ns is not None else None
+        if look is Look.DEEP:
+            self._deep_ns = now_ns
         self._look, self._look_ns, self._job_ns, self._new = look, now_ns, now_ns, 0
-        self._born_ns = agenda.earliest_birth(self._agenda, look, self._since_ns)
+        self._born_ns = agenda.earliest_birth(self._agenda, look, before_ns)
         self._agenda = agenda.begun(self._agenda, look, now_ns)
         finder, there = self._finder, self._there
 
@@ -236,14 +234,14 @@ class Sweeper:
 
     def _note(self, looked: Looked) -> None:
         """Take over what a look has found, and line up what is to be visited."""
-        self._took_ns = monotonic_ns() - self._look_ns
+        self._took_ns = monotonic_ns() - self._job_ns
         before = self._there
         self._there = {
             identity: (looked.described.get(identity) or before[identity][0], ways_in(holders))
             for identity, holders in looked.found.holders.items()
         }
         self._hung &= set(self._there)
-        self._fresh = looked.found.fresh
+        self._fresh = (self._fresh & set(self._there)) | looked.found.fresh
         self._again = {one: due_ns for one, due_ns in self._again.items() if one in self._there}
         self._services = {one: n for one, n in self._services.items() if one in self._there}
         if self._look is Look.SWEEP:

@@ -16,14 +16,21 @@ def root(tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_left_over(request):
-    """Every test gives back its descriptors and threads (the VM's own belong to its session)."""
+    """Every test gives back what it takes (the VM's own belong to its session).
+
+    Descriptors, threads, mounts below the folders of this run; and the main thread stays at home.
+    """
     if request.node.get_closest_marker("vm"):
         yield
         return
-    before = _descriptors(), threading.active_count()
+    folder = str(request.getfixturevalue("tmp_path_factory").getbasetemp())
+    before = _held(folder)
     yield
-    assert (_descriptors(), threading.active_count()) == before
+    assert _held(folder) == before
 
 
-def _descriptors():
-    return len(os.listdir("/proc/self/fd"))
+def _held(folder):
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        mounts = sum(folder in line for line in file)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    return descriptors, threading.active_count(), mounts, os.readlink("/proc/self/ns/net")

@@ -10,6 +10,8 @@ class FakeRoot:
         self.path = str(path)
         for folder in ("proc/sys/net/ipv4", "sys/module", "etc/ipvs-estoff-guard/conf.d", "run"):
             os.makedirs(self.join(folder))
+        # The namespaces of the real machine, and canaries, are not in this tree.
+        self.configure("[namespaces]\nscope = host\n", "conf.d/00-fake-root.conf")
 
     def join(self, name):
         return os.path.join(self.path, name)
@@ -43,3 +45,9 @@ class FakeRoot:
 
     def configure(self, text, name="guard.conf"):
         self.write("etc/ipvs-estoff-guard/" + name, text)
+
+    def unconfigure(self):
+        """Take back what configure() has written, the restriction to the host included."""
+        for folder, _, names in os.walk(self.join("etc/ipvs-estoff-guard")):
+            for name in names:
+                os.unlink(os.path.join(folder, name))

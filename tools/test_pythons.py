@@ -1,4 +1,4 @@
-"""Runs the unit and process tests on every Python from 3.6 on that is found here.
+"""Runs the tests that need no VM on every Python from 3.6 on that is found here, as root.
 
 Looks at the PATH and at pyenv's versions. Each Python gets a virtual environment of its own
 below build/pythons, with the newest libraries that it can take.
@@ -15,7 +15,7 @@ from pathlib import Path
 HOME = Path(__file__).resolve().parent.parent
 VENVS = HOME / "build" / "pythons"
 LIBRARIES = ["pytest", "hypothesis", "pyudev", "sdnotify"]
-TESTS = ["tests/unit", "tests/process"]
+TESTS = ["tests/unit", "tests/process", "tests/namespaces"]
 MINIMUM = (3, 6)
 NAMES = ["python3"] + [f"python3.{minor}" for minor in range(MINIMUM[1], 30)]
 

@@ -1,6 +1,6 @@
 """Keeps the journal readable: so many lines about single namespaces, then counts."""
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ipvsd.core import events
 from ipvsd.core.events import Event
@@ -20,9 +20,14 @@ class Digest(NamedTuple):
     slowest_usec: int = 0
 
     @property
-    def due_ns(self) -> int:
-        """When what was left out is to be told."""
+    def end_ns(self) -> int:
+        """When the window is over."""
         return self.window_ns + WINDOW_NS
+
+    @property
+    def due_ns(self) -> Optional[int]:
+        """When what was left out is to be told, None if nothing was."""
+        return self.end_ns if self.left_out else None
 
 
 def digest(before: Digest, news: List[Event], now_ns: int) -> Tuple[Digest, List[Event]]:
@@ -31,7 +36,7 @@ def digest(before: Digest, news: List[Event], now_ns: int) -> Tuple[Digest, List
     The rest is counted, and told as one line when the window is over.
     """
     after, told = before, []
-    if now_ns >= before.due_ns:
+    if now_ns >= before.end_ns:
         told += left_out(before)
         after = Digest(window_ns=now_ns)
     for event in news:

@@ -12,8 +12,10 @@ PERIOD_NS = 2 * NS_PER_S
 class Exposure(NamedTuple):
     """Time at the wrong value, in nanoseconds, and the estimation passes that may have run in it.
 
-    Always an upper bound: where the moment of a change is not known, the last one is taken at which
-    the value was still right, or at which the namespace was not yet there.
+    The time is an upper bound: where the moment of a change is not known, the last one is taken at
+    which the value was still right, or at which the namespace was not yet there. A pass is counted
+    for each full period, which is exact from a birth or a load on; after a change in between, one
+    more may have run.
     """
 
     since_ns: Optional[int] = None  # monotonic, while the value is wrong

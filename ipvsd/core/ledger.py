@@ -313,14 +313,18 @@ class _Settling:
                 self._written(outcome, outcome.written_ns, leaked, fight)
 
     def _struck(self, write: Write) -> Fight:
-        """Count a value that was set again as contested; return what is known of the contest."""
+        """Count a value that was set again as contested; return what is known of the contest.
+
+        A load or a birth is nobody's doing: it ends a contest.
+        """
         assert self.space is not None
-        fight = self.space.fights.get(write.key, Fight())
+        fights, fight = dict(self.space.fights), Fight()
+        before = fights.pop(write.key, fight)
         if write.reason in CONTESTABLE:
-            fight = fight.struck(self._done.now_ns, self._policy.resync_ns)
-            self._update(fights=dict(self.space.fights, **{write.key: fight}))
+            fight = fights[write.key] = before.struck(self._done.now_ns, self._policy.resync_ns)
             if fight.strikes == STRIKES:
                 self.news.append(events.contested(write, self._policy, self._done.writer))
+        self._update(fights=fights)
         return fight
 
     def _written(self, outcome: Outcome, written_ns: int, leaked: int, fight: Fight) -> None:
@@ -335,7 +339,7 @@ class _Settling:
         )
         if reaction_ns is not None:
             self._update(set_after_ns=reaction_ns)
-        if write.reason not in CONTESTABLE or not fight.contested:
+        if not fight.contested:
             self.news.append(events.changed(outcome, reaction_ns, leaked))
 
     def _conditions(self) -> None:

@@ -34,8 +34,8 @@ class Done(NamedTuple):
     error: Optional[Exception] = None
 
 
-def enter(paths: Iterable[str], identity: Identity, visit: Callable[[int], Result]) -> Result:
-    """Enter a namespace, by the first path that still leads to it, and return `visit(descriptor)`.
+def enter(paths: Iterable[str], identity: Identity, visit: Callable[[], Result]) -> Result:
+    """Enter a namespace, by the first path that still leads to it, and return `visit()`.
 
     Only for jobs of a Visitor: the calling thread stays where it is until its next enter() or the
     end of the job. Raises Gone, or OSError when a path leads there but it cannot be entered.
@@ -43,15 +43,23 @@ def enter(paths: Iterable[str], identity: Identity, visit: Callable[[int], Resul
     descriptor = _open_any(paths, identity)
     try:
         libc.setns(descriptor, libc.CLONE_NEWNET)
-        return visit(descriptor)
     finally:
+        # At once: as long as it is open, a mount that it was opened through is busy.
         os.close(descriptor)
+    return visit()
 
 
-def owned_elsewhere(descriptor: int) -> bool:
-    """Whether a namespace belongs to another user namespace than the caller's (ioctl_ns(2))."""
+def owned_elsewhere() -> bool:
+    """Whether the calling thread's network namespace belongs to another user namespace than it.
+
+    See ioctl_ns(2).
+    """
     try:
-        owner = fcntl.ioctl(descriptor, _NS_GET_USERNS)
+        descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            owner = fcntl.ioctl(descriptor, _NS_GET_USERNS)
+        finally:
+            os.close(descriptor)
     except PermissionError:
         return True  # it belongs to one that the caller cannot even see
     except OSError:
@@ -165,8 +173,9 @@ class Visitor:
         if self._home < 0:
             self._home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
         arguments = (self._jobs, self._results)
-        self._thread = threading.Thread(target=self._work, args=arguments, daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._work, args=arguments, daemon=True)
+        thread.start()
+        self._thread = thread
 
     def _work(
         self, jobs: "queue.Queue[Optional[Callable[[], Any]]]", results: "queue.Queue[Done]"

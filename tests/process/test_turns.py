@@ -6,13 +6,17 @@ import time
 
 import pytest
 
+from ipvsd.core import plan
+from ipvsd.core.digest import Digest
 from ipvsd.core.events import Kind
+from ipvsd.core.model import NS_PER_MS
 from ipvsd.daemon import RELOAD_SIGNALS, STOP_SIGNALS, Daemon, Parts
 from ipvsd.guard import Guard
 from ipvsd.host import conffiles
 from ipvsd.host.notify import Notifier
 from ipvsd.host.state import RuntimeFolder
 from ipvsd.kernel.uevents import Drained, Monitor
+from ipvsd.loop import monotonic_ns
 
 TIMEOUT_S = 20
 
@@ -55,6 +59,7 @@ class Stage:
             notifier=Notifier({}),
             watchdog_ns=None,
             new_monitor=self.new_monitor,
+            root=root.path,
         )
 
     def new_monitor(self):
@@ -122,6 +127,39 @@ def test_a_defect_of_its_own_is_told_and_survived(root, stage, monkeypatch):
     failed = next(event for event in stage.told if event.kind is Kind.PASS_FAILED)
     assert "RuntimeError" in failed.message and "test_turns.py:" in failed.message
     assert failed.message.isprintable()
+
+
+def test_what_the_host_was_held_for_is_still_why_it_is_set(root, stage, monkeypatch):
+    """A kernel with kthreads, and services that came just before ip_vs's first look."""
+    root.set("est_nice", "0")
+    monkeypatch.setattr(plan, "HOLD_NS", 50 * NS_PER_MS)
+
+    def drain(_monitor):
+        stage.stop_if(Kind.CHANGED in stage.kinds())
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    told = [event for event in stage.told if event.kind in (Kind.HELD, Kind.CHANGED)]
+    assert [event.kind for event in told] == [Kind.HELD, Kind.CHANGED]
+    assert told[1].fields["IPVSD_REASON"] == "start"
+    assert root.get() == "0"
+
+
+def test_what_was_left_out_of_the_journal_is_told_at_the_end(root, stage, monkeypatch):
+    """Nothing is lost: what was counted is told before the guard stops."""
+
+    def drain(_monitor):
+        stage.stop_if(Kind.STARTED in stage.kinds())
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    daemon = Daemon(stage.parts)
+    left_out = Digest(monotonic_ns(), 100, {"changed": 7}, 0)
+    daemon._memory = daemon._memory._replace(digest=left_out)
+    assert daemon.run() == 0
+    many = [event for event in stage.told if event.kind is Kind.MANY]
+    assert [event.fields["IPVSD_COUNT"] for event in many] == ["7"]
 
 
 def test_a_real_monitor_knows_when_it_is_deaf():

@@ -50,7 +50,7 @@ def misconfigured(root):
     [
         (nothing, ["status"], Exit.AS_WANTED, "absent"),
         (loaded, ["status"], Exit.NOT_AS_WANTED, "to be changed"),
-        (loaded_and_off, ["status"], Exit.AS_WANTED, "as wanted"),
+        (loaded_and_off, ["status"], Exit.AS_WANTED, "off"),
         (unsupported, ["status"], Exit.UNSUPPORTED, "unsupported"),
         (loading, ["status"], Exit.NOT_AS_WANTED, "loading"),
         (nothing, ["apply"], Exit.AS_WANTED, RUN + ": ip_vs is not loaded, nothing to set"),
@@ -88,11 +88,13 @@ def test_apply_writes_in_observe_mode_too_because_it_was_asked(root, run):
     assert root.get() == "0"
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["apply", "--dry-run"], ["config"]])
-def test_json_is_json_alone_and_has_a_version(root, run, arguments):
+@pytest.mark.parametrize(
+    "arguments, version", [(["status"], 2), (["apply", "--dry-run"], 2), (["config"], 1)]
+)
+def test_json_is_json_alone_and_has_a_version(root, run, arguments, version):
     root.load_ip_vs()
     _, out, err = run(*arguments, "--json")
-    assert json.loads(out)["version"] == 1
+    assert json.loads(out)["version"] == version
     assert err == ""
 
 

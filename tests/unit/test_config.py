@@ -286,6 +286,7 @@ def written(document):
 
 
 def test_config_shows_options_and_sections_with_their_places(root, capsys):
+    root.unconfigure()
     root.configure(
         "[namespaces]\nexclude = name:lb_*,\tunit:a.service\n"
         "[sysctl name:x]\n" + RUN + "=1\n[sysctl container:3f]\n" + RUN + "=\n"

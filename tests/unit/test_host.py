@@ -12,7 +12,7 @@ from ipvsd.core import events
 from ipvsd.core.events import Kind
 from ipvsd.core.model import Exit, GuardError, Mode
 from ipvsd.host import conffiles, journal, notify
-from ipvsd.host.state import RuntimeFolder
+from ipvsd.host.state import NAMESPACES, STATUS, RuntimeFolder
 
 ETC = "etc/ipvs-estoff-guard"
 
@@ -29,10 +29,12 @@ def test_drop_ins_are_read_by_name_after_the_main_file(root):
     root.configure("nonsense", "conf.d/backup.conf~")
     config = load(root)
     assert config.policy.mode is Mode.OBSERVE
-    assert config.options[1].origin == root.join(ETC + "/conf.d/10-a.conf") + ":3"
+    (resync,) = [option for option in config.options if option.key == "resync"]
+    assert resync.origin == root.join(ETC + "/conf.d/10-a.conf") + ":3"
 
 
 def test_no_files_are_the_defaults(root):
+    root.unconfigure()
     assert load(root) == conffiles.load(root.join("nowhere"))
 
 
@@ -66,25 +68,39 @@ def _write(path, data):
         file.write(data)
 
 
-def test_the_status_file_is_whole_and_readable_by_all(root):
+@pytest.mark.parametrize("name", [STATUS, NAMESPACES])
+def test_a_status_file_is_whole_and_readable_by_all(root, name):
     files = RuntimeFolder(root.path)
     files.lock()
-    assert files.publish({"version": 1}) is None
-    path = root.join("run/ipvs-estoff-guard/status.json")
+    document = {"version": 1}
+    assert files.publish(name, document) is None
+    assert document == {"version": 1}
+    path = root.join("run/ipvs-estoff-guard/" + name)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o644
-    assert json.loads(root.read("run/ipvs-estoff-guard/status.json"))["pid"] == os.getpid()
-    assert files.daemon()["version"] == 1
+    assert json.loads(root.read("run/ipvs-estoff-guard/" + name))["pid"] == os.getpid()
+    assert files.daemon(name)["version"] == 1
+    assert sorted(os.listdir(os.path.dirname(path))) == sorted(["lock", name])
     files.withdraw()
-    assert files.daemon() is None
+    assert files.daemon(name) is None
+    assert os.listdir(os.path.dirname(path)) == ["lock"]
     assert stat.S_IMODE(os.stat(root.join("run/ipvs-estoff-guard/lock")).st_mode) == 0o600
     files.unlock()
+
+
+def test_the_status_and_the_namespaces_are_files_of_their_own(root):
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    files = RuntimeFolder(root.path)
+    files.publish(STATUS, {"version": 2})
+    files.publish(NAMESPACES, {"namespaces": []})
+    assert files.daemon()["version"] == 2
+    assert files.daemon(NAMESPACES)["namespaces"] == []
 
 
 @pytest.mark.parametrize("change", [{"pid": 1}, {"start_time": "1"}, {"pid": "x"}, {"pid": None}])
 def test_a_status_file_of_a_dead_daemon_does_not_count(root, change):
     files = RuntimeFolder(root.path)
     os.makedirs(root.join("run/ipvs-estoff-guard"))
-    files.publish({"version": 1})
+    files.publish(STATUS, {"version": 1})
     document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
     root.write("run/ipvs-estoff-guard/status.json", json.dumps(dict(document, **change)))
     assert files.daemon() is None
@@ -107,7 +123,7 @@ def test_a_second_lock_is_refused_in_one_line(root):
 
 
 def test_a_status_file_that_cannot_be_written_is_told_not_raised(root):
-    error = RuntimeFolder(root.path).publish({})
+    error = RuntimeFolder(root.path).publish(STATUS, {})
     assert "status.json" in error and "No such file" in error
 
 

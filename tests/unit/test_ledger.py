@@ -8,29 +8,20 @@ from ipvsd.core.ledger import Memory, Pass
 from ipvsd.core.model import (
     NS_PER_MS,
     NS_PER_S,
-    Found,
     KeyStatus,
-    Mode,
     Module,
-    Namespace,
     Outcome,
-    Policy,
-    Reading,
     Reason,
-    Setting,
+    Seen,
     State,
     Write,
 )
 from ipvsd.core.plan import LOAD_WAIT_NS, reason_for
-
-HOST = Namespace(4, 4026531840, "host")
-RUN = Setting("net.ipv4.vs.run_estimation", "0", "guard.conf:3")
-POLICY = Policy(Mode.ENFORCE, 30 * NS_PER_S, (RUN,))
-OBSERVE = POLICY._replace(mode=Mode.OBSERVE)
+from tests.words import HOST, OBSERVE, POLICY, RUN, WALL_NS, value
 
 
-class Story:
-    """A memory that passes are settled into, one after the other."""
+class HostStory:
+    """A memory that passes over the host are settled into, one after the other."""
 
     def __init__(self, policy=POLICY):
         self.policy = policy
@@ -45,17 +36,18 @@ class Story:
         writes = (write,) if wrote or failed or state is State.DIFFERS else ()
         outcomes = ()
         if wrote:
-            outcomes = (Outcome(write, Reading(Found.VALUE, "0"), self.now_ns),)
+            outcomes = (Outcome(write, value("0"), self.now_ns),)
         elif failed:
-            outcomes = (Outcome(write, Reading(Found.VALUE, "1"), None, detail, True),)
+            outcomes = (Outcome(write, value("1"), None, detail, True),)
         keys = (KeyStatus(RUN, state, "0", detail),)
-        done = Pass(reason, HOST, module, keys, writes, outcomes, event_ns, self.now_ns, 0)
-        self.memory, self.news = ledger.settle(self.memory, self.policy, done)
+        host = Seen(HOST, reason, "", keys, writes, outcomes, told_ns=event_ns)
+        done = Pass(module, (host,), None, self.now_ns, WALL_NS + self.now_ns)
+        self.memory, self.news = ledger.settle_host(self.memory, self.policy, done)
         return [event.kind for event in self.news]
 
 
 def test_a_load_is_told_once_with_its_reaction_time():
-    story = Story()
+    story = HostStory()
     assert story.look(Module.ABSENT, State.ABSENT, Reason.START) == []
     event_ns = story.now_ns - 3 * NS_PER_MS
     kinds = story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=event_ns, wrote=True)
@@ -66,39 +58,39 @@ def test_a_load_is_told_once_with_its_reaction_time():
     assert (fields["IPVSD_OLD"], fields["IPVSD_NEW"]) == ("1", "0")
     assert fields["IPVSD_NAMESPACE"] == "host"
     assert "was 1, now 0 (ip_vs was loaded, 3.0 ms from event to write)" in story.news[0].message
-    assert story.memory.loads == 1 and story.memory.writes == {"load": 1}
+    assert story.memory.loads == 1 and story.memory.tally.writes == {"load": 1}
 
 
 def test_a_repeated_event_is_no_news():
-    story = Story()
+    story = HostStory()
     story.look(Module.LIVE, State.AS_WANTED, Reason.START)
     assert story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1) == []
     assert story.memory.loads == 0
 
 
 def test_an_add_that_finds_right_values_reset_is_a_load_whose_remove_was_lost():
-    story = Story()
+    story = HostStory()
     story.look(Module.LIVE, State.AS_WANTED, Reason.START)
     kinds = story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1, wrote=True)
     assert kinds == [Kind.CHANGED] and story.memory.loads == 1
 
 
 def test_a_load_that_needs_no_write_is_told_as_a_load():
-    story = Story()
+    story = HostStory()
     story.look(Module.ABSENT, State.ABSENT, Reason.START)
     assert story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1) == [Kind.LOADED]
     assert story.memory.loads == 1
 
 
 def test_a_load_whose_event_was_lost_is_told_as_a_load():
-    story = Story()
+    story = HostStory()
     story.look(Module.ABSENT, State.ABSENT, Reason.START)
     assert story.look(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
-    assert story.memory.writes == {"load": 1} and story.memory.loads == 1
+    assert story.memory.tally.writes == {"load": 1} and story.memory.loads == 1
 
 
 def test_remove_and_add_in_one_batch_are_two_things():
-    story = Story()
+    story = HostStory()
     story.look(Module.LIVE, State.AS_WANTED, Reason.START)
     story.memory, news = ledger.module_seen(story.memory, Module.ABSENT, 1, 1)
     assert [event.kind for event in news] == [Kind.REMOVED]
@@ -107,7 +99,7 @@ def test_remove_and_add_in_one_batch_are_two_things():
 
 
 def test_drift_is_told_without_a_reaction_time():
-    story = Story()
+    story = HostStory()
     story.look(Module.LIVE, State.AS_WANTED, Reason.START)
     assert story.look(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
     assert story.news[0].fields["IPVSD_REASON"] == "drift"
@@ -115,7 +107,7 @@ def test_drift_is_told_without_a_reaction_time():
 
 
 def test_an_early_add_is_waited_for_and_its_reaction_counts_from_the_event():
-    story = Story()
+    story = HostStory()
     story.look(Module.ABSENT, State.ABSENT, Reason.START)
     add_ns = story.now_ns
     assert story.look(Module.COMING, State.LOADING, Reason.LOAD, event_ns=add_ns) == []
@@ -130,7 +122,7 @@ def test_an_early_add_is_waited_for_and_its_reaction_counts_from_the_event():
 
 
 def test_a_load_that_fails_ends_the_wait():
-    story = Story()
+    story = HostStory()
     story.look(Module.ABSENT, State.ABSENT, Reason.START)
     story.look(Module.COMING, State.LOADING, Reason.LOAD, event_ns=1)
     assert story.look(Module.ABSENT, State.ABSENT) == [Kind.LOAD_FAILED]
@@ -139,7 +131,7 @@ def test_a_load_that_fails_ends_the_wait():
 
 
 def test_a_load_that_fails_is_told_once_when_remove_is_heard_first():
-    story = Story()
+    story = HostStory()
     story.look(Module.COMING, State.LOADING, Reason.START)
     story.memory, news = ledger.module_seen(story.memory, Module.ABSENT, 1, 1)
     assert [event.kind for event in news] == [Kind.LOAD_FAILED]
@@ -147,7 +139,7 @@ def test_a_load_that_fails_is_told_once_when_remove_is_heard_first():
 
 
 def test_a_wait_is_bounded_and_its_end_told_once():
-    story = Story()
+    story = HostStory()
     story.look(Module.COMING, State.LOADING, Reason.START)
     story.now_ns += LOAD_WAIT_NS
     assert story.look(Module.COMING, State.LOADING) == [Kind.LOAD_SLOW]
@@ -165,7 +157,7 @@ def test_a_wait_is_bounded_and_its_end_told_once():
     ],
 )
 def test_a_lasting_condition_is_told_once_through_all_loads(state, kind):
-    story = Story()
+    story = HostStory()
     assert story.look(Module.LIVE, state, Reason.START, detail="why") == [kind]
     for _ in range(3):
         assert story.look(Module.LIVE, state, detail="why") == []
@@ -176,25 +168,26 @@ def test_a_lasting_condition_is_told_once_through_all_loads(state, kind):
 
 def test_a_write_that_the_kernel_does_not_keep_is_told_once_and_never_as_a_change():
     write = Write(HOST, RUN.key, "1", "0", Reason.DRIFT)
-    outcome = Outcome(write, Reading(Found.VALUE, "1"), written_ns=5)
+    outcome = Outcome(write, value("1"), written_ns=5)
     key = KeyStatus(RUN, State.REFUSED, "1", "written 0, but it reads 1")
-    done = Pass(Reason.DRIFT, HOST, Module.LIVE, (key,), (write,), (outcome,), None, 9, 9)
-    memory, news = ledger.settle(Memory(module=Module.LIVE), POLICY, done)
+    host = Seen(HOST, Reason.DRIFT, "", (key,), (write,), (outcome,))
+    done = Pass(Module.LIVE, (host,), None, 9, 9)
+    memory, news = ledger.settle_host(Memory(module=Module.LIVE), POLICY, done)
     assert [event.kind for event in news] == [Kind.NOT_CHANGED]
-    memory, news = ledger.settle(memory, POLICY, done)
-    assert news == [] and memory.writes == {} and memory.failures == 2
+    memory, news = ledger.settle_host(memory, POLICY, done)
+    assert news == [] and memory.tally.writes == {} and memory.tally.failures == 2
 
 
 def test_a_condition_that_was_cured_is_told_when_it_comes_back():
-    story = Story()
+    story = HostStory()
     story.look(Module.LIVE, State.DENIED, Reason.START, detail="EROFS")
     story.look(Module.LIVE, State.AS_WANTED, wrote=True)
     assert story.look(Module.LIVE, State.DENIED, detail="EROFS") == [Kind.NOT_CHANGED]
-    assert story.memory.failures == 2
+    assert story.memory.tally.failures == 2
 
 
 def test_observing_tells_each_load_once():
-    story = Story(OBSERVE)
+    story = HostStory(OBSERVE)
     assert story.look(Module.LIVE, State.DIFFERS, Reason.START) == [Kind.WOULD_CHANGE]
     assert story.look(Module.LIVE, State.DIFFERS) == []
     assert story.look(Module.LIVE, State.DIFFERS, Reason.LOAD) == []  # synthetic
@@ -204,28 +197,33 @@ def test_observing_tells_each_load_once():
 
 
 def test_what_is_no_longer_guarded_is_forgotten():
-    story = Story()
+    story = HostStory()
     story.look(Module.LIVE, State.UNSUPPORTED, Reason.START)
-    done = Pass(Reason.RELOAD, HOST, Module.LIVE, (), (), (), None, 1, 0)
-    memory, _ = ledger.settle(story.memory, POLICY, done)
-    assert memory.conditions == {}
+    done = Pass(Module.LIVE, (Seen(HOST, Reason.RELOAD),), None, 1, 0)
+    memory, _ = ledger.settle_host(story.memory, POLICY, done)
+    assert memory.spaces[HOST.identity].conditions == {}
 
 
-@pytest.mark.parametrize(
-    "module, state, sentence",
-    [
-        (Module.LIVE, State.AS_WANTED, "1 sysctl as wanted, ip_vs live; 0 loads seen, 0 writes"),
-        (Module.ABSENT, State.ABSENT, "Waiting for ip_vs (absent) to set 1 sysctl"),
-        (Module.LIVE, State.UNSUPPORTED, "net.ipv4.vs.run_estimation is unsupported; "),
-        (Module.COMING, State.LOADING, "net.ipv4.vs.run_estimation is loading; "),
-    ],
-)
-def test_the_status_sentence(module, state, sentence):
-    keys = (KeyStatus(RUN, state),)
-    assert ledger.summary(Memory(module=module), POLICY, keys).startswith(sentence)
+def test_a_load_is_told_from_when_the_next_look_has_found_it_when_nothing_told():
+    story = HostStory()
+    story.look(Module.ABSENT, State.ABSENT, Reason.START)
+    before_ns = story.now_ns
+    story.now_ns += 5 * NS_PER_S
+    story.look(Module.LIVE, State.AS_WANTED, wrote=True)
+    assert story.memory.loaded_ns == before_ns
+    assert "IPVSD_REACTION_USEC" not in story.news[0].fields
+    assert story.memory.tally.exposed_ns == 5 * NS_PER_S
+    assert story.memory.tally.passes_leaked == 2
+    assert "up to 2 estimation passes may have run" in story.news[0].message
 
 
-def test_the_status_sentence_tells_when_nothing_is_written_or_guarded():
-    keys = (KeyStatus(RUN, State.DIFFERS),)
-    assert "observing only" in ledger.summary(Memory(module=Module.LIVE), OBSERVE, keys)
-    assert "nothing is guarded" in ledger.summary(Memory(module=Module.LIVE), POLICY, ())
+def test_a_load_that_is_followed_at_once_leaks_nothing():
+    story = HostStory()
+    story.look(Module.ABSENT, State.ABSENT, Reason.START)
+    story.now_ns += NS_PER_S
+    event_ns = story.now_ns - 8 * NS_PER_MS
+    story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=event_ns, wrote=True)
+    assert story.memory.loaded_ns == event_ns
+    assert story.memory.tally.exposed_ns == 8 * NS_PER_MS
+    assert story.memory.tally.passes_leaked == 0
+    assert "passes" not in story.news[0].message

@@ -5,36 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.core import plan
+from ipvsd.core.contest import Fight
 from ipvsd.core.model import (
     NS_PER_MS,
     NS_PER_S,
+    Contest,
     Exit,
     Found,
     KeyStatus,
-    Mode,
     Module,
-    Namespace,
     Outcome,
-    Policy,
     Reading,
     Reason,
-    Setting,
     State,
     Write,
 )
+from ipvsd.core.plan import HOLD_MAX_NS, HOLD_NS
+from ipvsd.core.spaces import Space
+from tests.words import BOTH, HOST, NO_KEY, NO_TREE, POLICY, RUN, SYNC, WEB, value
 
-HOST = Namespace(4, 4026531840, "host")
-RUN = Setting("net.ipv4.vs.run_estimation", "0", "guard.conf:3")
-SYNC = Setting("net.ipv4.vs.sync_threshold", "3 50", "guard.conf:4")
-POLICY = Policy(Mode.ENFORCE, 30 * NS_PER_S, (RUN, SYNC))
-
-
-def value(text):
-    return Reading(Found.VALUE, text)
-
-
-NO_KEY = Reading(Found.NO_KEY)
-NO_TREE = Reading(Found.NO_TREE)
+NOW_NS = 1000 * NS_PER_S
 
 
 @pytest.mark.parametrize(
@@ -54,7 +44,7 @@ NO_TREE = Reading(Found.NO_TREE)
     ],
 )
 def test_plan_writes_what_differs_and_nothing_else(why, run, sync, expected):
-    writes = plan.plan(POLICY, HOST, {RUN.key: run, SYNC.key: sync}, Reason.LOAD)
+    writes = plan.plan(BOTH.settings, HOST, {RUN.key: run, SYNC.key: sync}, Reason.LOAD)
     assert [(write.found, write.wanted) for write in writes] == expected, why
     assert all(write.namespace == HOST and write.reason is Reason.LOAD for write in writes)
 
@@ -62,9 +52,9 @@ def test_plan_writes_what_differs_and_nothing_else(why, run, sync, expected):
 @given(st.sampled_from(["0", "1", "7"]), st.sampled_from(["3\t50", "0\t0"]))
 def test_a_performed_plan_leaves_nothing_to_plan(run, sync):
     readings = {RUN.key: value(run), SYNC.key: value(sync)}
-    for write in plan.plan(POLICY, HOST, readings, Reason.START):
+    for write in plan.plan(BOTH.settings, HOST, readings, Reason.START):
         readings[write.key] = value(write.wanted)
-    assert plan.plan(POLICY, HOST, readings, Reason.DRIFT) == ()
+    assert plan.plan(BOTH.settings, HOST, readings, Reason.DRIFT) == ()
 
 
 @pytest.mark.parametrize(
@@ -85,8 +75,8 @@ def test_reason(trigger, before, expected):
 
 
 def outcome(after, error="", denied=False):
-    write = Write(HOST, RUN.key, "1", "0", Reason.LOAD)
-    return Outcome(write, after, None if error else 5, error, denied)
+    tried = Write(HOST, RUN.key, "1", "0", Reason.LOAD)
+    return Outcome(tried, after, None if error else 5, error, denied)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +97,183 @@ def outcome(after, error="", denied=False):
         (Module.COMING, NO_KEY, None, State.LOADING),
         (Module.ABSENT, NO_TREE, None, State.ABSENT),
         (Module.GOING, NO_KEY, None, State.ABSENT),
+        (Module.LIVE, NO_KEY, outcome(NO_KEY), State.UNSUPPORTED),
         (Module.LIVE, Reading(Found.DENIED, error="EACCES"), None, State.DENIED),
         (Module.ABSENT, Reading(Found.FAILED, error="EIO"), None, State.UNREADABLE),
     ],
 )
 def test_state_of_a_key(module, reading, done, expected):
     assert plan.classify(RUN, module, reading, done).state is expected
+
+
+EACCES = Reading(Found.DENIED, error="EACCES")
+
+
+@pytest.mark.parametrize(
+    "why, module, reading, done, otherwise, expected",
+    [
+        ("Linux up to 6.9 shows no sysctls", Module.LIVE, NO_TREE, None, None, State.HIDDEN),
+        ("in an empty folder", Module.BUILT_IN, NO_KEY, None, None, State.HIDDEN),
+        ("ip_vs is not there at all", Module.ABSENT, NO_TREE, None, None, State.ABSENT),
+        ("nor yet", Module.COMING, NO_TREE, None, None, State.LOADING),
+        (
+            "Linux from 6.10 on takes no write",
+            Module.LIVE,
+            value("1"),
+            outcome(value("1"), "EACCES", True),
+            None,
+            State.READ_ONLY,
+        ),
+        ("nor is it tried", Module.LIVE, value("1"), None, State.READ_ONLY, State.READ_ONLY),
+        ("it may be right all the same", Module.LIVE, value("0"), None, None, State.AS_WANTED),
+        ("not even read", Module.LIVE, EACCES, None, None, State.READ_ONLY),
+        (
+            "an error of another kind",
+            Module.LIVE,
+            value("1"),
+            outcome(value("1"), "EINVAL"),
+            None,
+            State.REFUSED,
+        ),
+    ],
+)
+def test_what_another_user_namespace_owns(why, module, reading, done, otherwise, expected):
+    assert plan.classify(RUN, module, reading, done, otherwise, foreign=True).state is expected, why
+
+
+@pytest.mark.parametrize("otherwise", [State.HELD, State.CONTESTED, State.READ_ONLY])
+def test_what_is_left_as_it_is_has_its_own_state_until_it_is_right(otherwise):
+    left = plan.classify(RUN, Module.LIVE, value("1"), None, otherwise)
+    assert (left.state, left.value) == (otherwise, "1")
+    right = plan.classify(RUN, Module.LIVE, value("0"), None, otherwise)
+    assert right.state is State.AS_WANTED
+
+
+def write(reason=Reason.DRIFT, setting=RUN):
+    return Write(WEB, setting.key, "1", setting.wanted, reason)
+
+
+def space(**changes):
+    return Space(WEB, 1, 1, 1)._replace(**changes)
+
+
+def fought(strikes, last_ns=NOW_NS):
+    return space(fights={RUN.key: Fight(strikes, last_ns)})
+
+
+LEFT = [
+    ("unknown", None, Contest.ENFORCE, None, None),
+    ("known, and nothing the matter", space(), Contest.ENFORCE, None, None),
+    ("changed back twice", fought(2), Contest.ENFORCE, None, None),
+    ("contested", fought(3), Contest.ENFORCE, None, (State.CONTESTED, NOW_NS + NS_PER_S)),
+    ("its back-off is over", fought(3, NOW_NS - NS_PER_S), Contest.ENFORCE, None, None),
+    ("who yields does not look again", fought(3, 0), Contest.YIELD, None, (State.CONTESTED, None)),
+    ("held", None, Contest.ENFORCE, NOW_NS + 9, (State.HELD, NOW_NS + 9)),
+    (
+        "contested comes before held",
+        fought(3),
+        Contest.ENFORCE,
+        NOW_NS + 9,
+        (State.CONTESTED, NOW_NS + NS_PER_S),
+    ),
+    (
+        "held when the back-off is over",
+        fought(3, 0),
+        Contest.ENFORCE,
+        NOW_NS + 9,
+        (State.HELD, NOW_NS + 9),
+    ),
+]
+
+
+@pytest.mark.parametrize("reason", [Reason.DRIFT, Reason.RESYNC])
+@pytest.mark.parametrize("why, known, contest, held_ns, expected", LEFT)
+def test_what_is_better_not_written_now(why, known, contest, held_ns, expected, reason):
+    decision = plan.restrain((write(reason),), known, contest, held_ns, NOW_NS)
+    if expected is None:
+        assert (decision.due, decision.again_ns) == ((write(reason),), None), why
+    else:
+        assert decision.due == () and decision.writes == (write(reason),), why
+        assert (decision.restrained[RUN.key], decision.again_ns) == expected, why
+
+
+@pytest.mark.parametrize("contest", list(Contest))
+@pytest.mark.parametrize(
+    "reason", [Reason.LOAD, Reason.BIRTH, Reason.START, Reason.RELOAD, Reason.APPLY]
+)
+def test_what_the_kernel_or_the_user_did_is_no_contest(reason, contest):
+    decision = plan.restrain((write(reason),), fought(9), contest, None, NOW_NS)
+    assert decision.due == (write(reason),)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_is_read_only_is_never_tried_again(reason):
+    known = space(keys=(KeyStatus(RUN, State.READ_ONLY),))
+    decision = plan.restrain((write(reason),), known, Contest.ENFORCE, None, NOW_NS)
+    assert decision.due == () and decision.restrained == {RUN.key: State.READ_ONLY}
+    assert decision.again_ns is None
+
+
+def test_only_run_estimation_is_held_and_only_the_fought_key_is_contested():
+    both = (write(), write(setting=SYNC))
+    assert plan.restrain(both, None, Contest.ENFORCE, NOW_NS + 9, NOW_NS).due == both[1:]
+    assert plan.restrain(both, fought(3), Contest.ENFORCE, None, NOW_NS).due == both[1:]
+
+
+def test_the_earliest_of_several_moments_is_when_to_decide_anew():
+    known = space(fights={SYNC.key: Fight(5, NOW_NS)})
+    both = (write(), write(setting=SYNC))
+    decision = plan.restrain(both, known, Contest.ENFORCE, NOW_NS + NS_PER_S, NOW_NS)
+    assert decision.again_ns == NOW_NS + NS_PER_S and decision.due == ()
+
+
+SINCE_NS = NOW_NS - NS_PER_S
+
+
+@pytest.mark.parametrize(
+    "why, known, services, expected",
+    [
+        ("without services there is no kthread to stop", None, 0, None),
+        ("nor with the last one gone", space(services=5, services_since_ns=NOW_NS), 0, None),
+        ("unknown: they may have come just now", None, 5, NOW_NS + HOLD_NS),
+        (
+            "they stand still since a second",
+            space(services=5, services_since_ns=SINCE_NS),
+            5,
+            SINCE_NS + HOLD_NS,
+        ),
+        ("long enough", space(services=5, services_since_ns=NOW_NS - HOLD_NS), 5, None),
+        ("one more", space(services=5, services_since_ns=0), 6, NOW_NS + HOLD_NS),
+        ("one less", space(services=5, services_since_ns=0), 4, NOW_NS + HOLD_NS),
+        (
+            "they keep coming, and have for long",
+            space(services=5, held_since_ns=NOW_NS - HOLD_MAX_NS + 7),
+            6,
+            NOW_NS + 7,
+        ),
+        ("for too long", space(services=5, held_since_ns=NOW_NS - HOLD_MAX_NS), 6, None),
+        ("a kernel that does not tell: first look", None, None, NOW_NS + HOLD_NS),
+    ],
+)
+def test_on_kernels_with_kthreads_young_services_are_left_alone(why, known, services, expected):
+    assert plan.hold_until(known, services, NOW_NS) == expected, why
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 10**10)), max_size=60))
+def test_nothing_is_held_for_ever(looks):
+    """Looking again when told to, whatever the services do meanwhile."""
+    known, now_ns = space(), NOW_NS
+    for services, late_ns in looks:
+        until_ns = plan.hold_until(known, services, now_ns)
+        if known.services != services:
+            known = known._replace(services=services, services_since_ns=now_ns)
+        if until_ns is None:
+            known = known._replace(held_since_ns=None)
+            continue
+        held_since_ns = now_ns if known.held_since_ns is None else known.held_since_ns
+        known = known._replace(held_since_ns=held_since_ns)
+        assert now_ns < until_ns <= min(now_ns + HOLD_NS, held_since_ns + HOLD_MAX_NS)
+        now_ns = max(until_ns, now_ns + late_ns)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +311,21 @@ def test_waiting_for_a_load_costs_a_bounded_number_of_looks():
         ([State.UNSUPPORTED, State.AS_WANTED], Exit.UNSUPPORTED),
         ([State.UNREADABLE, State.DIFFERS], Exit.CANNOT_TELL),
         ([State.DENIED, State.UNREADABLE], Exit.NOT_PERMITTED),
+        ([State.HELD, State.AS_WANTED], Exit.NOT_AS_WANTED),
+        ([State.CONTESTED, State.UNSUPPORTED], Exit.NOT_AS_WANTED),
+        ([State.READ_ONLY, State.HIDDEN, State.GONE, State.EXCLUDED], Exit.AS_WANTED),
     ],
 )
 def test_exit_code(states, expected):
     assert plan.exit_code(tuple(KeyStatus(RUN, state) for state in states)) is expected
 
 
+def test_each_state_has_its_place_among_the_others():
+    assert set(plan.SEVERITY) == set(State)
+    assert plan.worst([KeyStatus(RUN, state) for state in State]).state is State.DENIED
+    assert plan.worst([]) is None
+
+
 def test_an_action_describes_itself():
-    write = Write(HOST, RUN.key, "1", "0", Reason.LOAD)
-    assert str(write) == "net.ipv4.vs.run_estimation in host (net:[4026531840]): 1 -> 0"
+    text = str(Write(HOST, RUN.key, "1", "0", Reason.LOAD))
+    assert text == "net.ipv4.vs.run_estimation in host (net:[4026531840]): 1 -> 0"

@@ -17,8 +17,12 @@ ARROWS = {
     "host": {"core"},
     "loop": set(),
     "guard": {"core", "kernel", "loop"},
-    "daemon": {"core", "kernel", "host", "loop", "guard"},
-    "commands": {"core", "kernel", "host", "guard", "daemon", "commands"},
+    "sweep": {"core", "kernel", "loop", "guard"},
+    "sources": {"core", "kernel", "loop"},
+    "canary": {"core", "kernel", "loop"},
+    "survey": {"core", "kernel", "loop", "guard"},
+    "daemon": {"core", "kernel", "host", "loop", "guard", "sweep", "sources", "canary"},
+    "commands": {"core", "kernel", "host", "guard", "survey", "daemon", "commands"},
     "cli": {"core", "host", "commands"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -29,11 +33,11 @@ HOMES = {
     "sdnotify": "host/notify.py",
     "systemd": "host/journal.py",
     "signal": ("loop.py", "daemon.py", "cli.py"),
-    "ctypes": (),
-    "threading": (),
+    "ctypes": "kernel/libc.py",
+    "threading": ("kernel/netns.py", "kernel/throwaway.py"),
     "subprocess": (),
 }
-PURE = {"datetime", "difflib", "enum", "re", "typing"}
+PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "re", "typing"}
 
 
 def sources():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ipvsd import __version__
 from tests.vm import repository
 from tests.vm.guarded import FILE, SERVICE, Guarded
 from tests.vm.repository import GUEST_FOLDER, NEWER
@@ -16,8 +17,8 @@ pytestmark = [
 ]
 
 CONFIG = "/etc/ipvs-estoff-guard/guard.conf"
-OLD = f"{SERVICE}-0.1.0-1"
-NEW = f"{SERVICE}-0.1.0-1{NEWER}"
+OLD = f"{SERVICE}-{__version__}-1"
+NEW = f"{OLD}{NEWER}"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,168 @@
+"""What keeps a network namespace alive: processes, threads, mounts, descriptors."""
+
+import os
+import subprocess
+import sys
+import time
+
+HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TIMEOUT_S = 20
+
+_THREAD = """
+import threading
+from ipvsd.kernel import libc
+def live():
+    libc.unshare(libc.CLONE_NEWNET)
+    print(threading.current_thread().ident and open("/proc/thread-self/stat").read().split()[0])
+    print("ready", flush=True)
+    threading.Event().wait()
+threading.Thread(target=live, daemon=True).start()
+input()
+"""
+
+# Without the namespaces that are mounted on this machine.
+_KEEPER = """
+sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \\([^ ]*\\) .* - nsfs .*/\\1/p' /proc/self/mountinfo |
+while read -r path; do umount -l "$(printf '%b' "$path")"; done
+echo ready
+exec cat
+"""
+
+
+def identity(path):
+    status = os.stat(path)
+    return (status.st_dev, status.st_ino)
+
+
+def wait_until(condition, what=""):
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, what or condition
+        time.sleep(0.002)
+
+
+class Holders:
+    """Makes holders below a folder, and takes all of them away in the end.
+
+    `root` has a /proc with these processes and the present one only, whose pid 1 is one of them, in
+    a mount namespace of its own: so no other namespace of this machine is found or touched, not
+    even by another run of these tests, and it does not matter what may be seen of the real pid 1.
+    """
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.root = os.path.join(self.folder, "root")
+        self._children = []
+        os.makedirs(self.root + "/proc")
+        for name in ("self", str(os.getpid())):
+            self._show(name, name)
+        self._inside = ()
+        keeper = self.spawn(["unshare", "-m", "sh", "-c", _KEEPER])
+        assert keeper.stdout.readline() == b"ready\n"
+        self._show("1", keeper.pid)
+        self._keeper = keeper.pid
+        self._inside = ("nsenter", "-t", str(keeper.pid), "-m")
+
+    def _show(self, name, pid):
+        os.symlink(f"/proc/{pid}", f"{self.root}/proc/{name}")
+
+    def process(self):
+        """A process in a namespace of its own; return it and the way in."""
+        child = self.spawn(["unshare", "-n", "sh", "-c", "echo ready; exec cat"])
+        assert child.stdout.readline() == b"ready\n"
+        return child, f"/proc/{child.pid}/ns/net"
+
+    def mount(self, name="web"):
+        """A bind mount where pid 1 sees it and nothing else; return the way in."""
+        path = os.path.join(self.folder, name)
+        with open(path, "w", encoding="ascii"):
+            pass
+        self._run("unshare", "-n", *self._inside, "mount", "--bind", "/proc/self/ns/net", path)
+        return f"/proc/{self._keeper}/root{path}"
+
+    def shown(self, way_in):
+        """The path of a mount as pid 1 sees it."""
+        return way_in.partition("/root")[2]
+
+    def descriptor(self):
+        """An open descriptor of a process that is elsewhere; return it, way in and identity."""
+        child, path = self.process()
+        meant = identity(path)
+        holder = self.spawn(["sh", "-c", 'exec 9<"$0"; echo ready; exec cat', path])
+        assert holder.stdout.readline() == b"ready\n"
+        self.end(child)
+        return holder, f"/proc/{holder.pid}/fd/9", meant
+
+    def descriptor_through_mount(self):
+        """The same, opened through a mount that has gone since."""
+        path = self.mount("for-a-descriptor")
+        command = ["sh", "-c", 'exec 9<"$0"; echo ready; exec cat', path]
+        child = self.spawn(command)
+        assert child.stdout.readline() == b"ready\n"
+        meant = identity(path)
+        self.unmount(path)
+        return child, f"/proc/{child.pid}/fd/9", meant
+
+    def thread(self):
+        """A thread of a process that is elsewhere; return the process and the way in."""
+        child = self.spawn([sys.executable, "-c", _THREAD], dict(os.environ, PYTHONPATH=HOME))
+        number = int(child.stdout.readline())
+        assert child.stdout.readline() == b"ready\n"
+        return child, f"/proc/{child.pid}/task/{number}/ns/net"
+
+    def mount_elsewhere(self):
+        """A bind mount in a mount namespace of its own; return its process, path and identity."""
+        path = os.path.join(self.folder, "elsewhere")
+        with open(path, "w", encoding="ascii"):
+            pass
+        script = 'unshare -n mount --bind /proc/self/ns/net "$0"; stat -L -c "%d %i" "$0"; exec cat'
+        child = self.spawn(["unshare", "-m", "sh", "-c", script, path])
+        device, inode = map(int, child.stdout.readline().split())
+        return child, path, (device, inode)
+
+    def spawn(self, command, environ=None):
+        """A process where pid 1 is; kill it with end()."""
+        command = [*self._inside, *command]
+        pipe = subprocess.PIPE
+        child = subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe)
+        self._children.append(child)
+        self._show(str(child.pid), child.pid)
+        return child
+
+    def end(self, child):
+        self._children.remove(child)
+        child.kill()
+        child.stdin.close()
+        child.stdout.close()
+        child.wait(TIMEOUT_S)
+
+    def unmount(self, way_in):
+        # Lazily: a descriptor on it would make it busy.
+        self._run(*self._inside, "umount", "-l", self.shown(way_in))
+
+    def close(self):
+        for child in list(self._children):
+            self.end(child)
+
+    def _run(self, *command):
+        subprocess.run(command, check=True, timeout=TIMEOUT_S)
+
+
+def held(meant):
+    """Everything on this machine that still holds a namespace, the own descriptors included."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        folders = [f"/proc/{pid}/fd", f"/proc/{pid}/task"]
+        for folder in folders:
+            try:
+                names = os.listdir(folder)
+            except OSError:
+                continue
+            for name in names:
+                path = f"{folder}/{name}" + ("/ns/net" if folder.endswith("task") else "")
+                try:
+                    if os.readlink(path).startswith("net:[") and identity(path) == meant:
+                        found.append(path)
+                except OSError:
+                    continue
+    return found

@@ -1,0 +1,67 @@
+"""A namespace that is made to be thrown away."""
+
+import os
+import time
+
+import pytest
+
+from ipvsd.core.model import Found, Reading
+from ipvsd.guard import Guard
+from ipvsd.kernel import libc
+from ipvsd.kernel.throwaway import Born, Failed, ThrowAway
+from tests.namespaces.holders import held, identity, wait_until
+from tests.namespaces.test_visitor import KEY
+
+
+def made(read):
+    throwaway = ThrowAway(read)
+    news = []
+    wait_until(lambda: news.append(throwaway.take()) or news[-1])
+    return throwaway, news[-1]
+
+
+def test_it_is_made_and_read_and_goes_without_a_trace():
+    home = identity("/proc/self/ns/net")
+    before_ns = int(time.monotonic() * 1e9)
+    throwaway, born = made(lambda: Guard().read(KEY))
+    assert isinstance(born, Born) and born.identity != home
+    assert before_ns <= born.born_ns <= int(time.monotonic() * 1e9)
+    assert born.reading == Reading(Found.VALUE, "64")
+    assert len(held(born.identity)) == 1, "its own thread"
+    assert identity("/proc/self/ns/net") == home
+    assert throwaway.take() is None
+    throwaway.close()
+    wait_until(lambda: not held(born.identity))
+
+
+def test_a_hundred_leave_nothing():
+    """The fixture of all tests counts threads and descriptors."""
+    for _ in range(100):
+        throwaway, _ = made(lambda: Reading(Found.NO_TREE))
+        throwaway.close()
+
+
+def test_one_that_is_closed_at_once_leaves_nothing_either():
+    for _ in range(20):
+        ThrowAway(lambda: Reading(Found.NO_TREE)).close()
+
+
+def test_where_none_can_be_made_that_is_told(monkeypatch):
+    def refuse(_flags):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(libc, "unshare", refuse)
+    throwaway, failed = made(lambda: pytest.fail("read"))
+    assert failed == Failed("Operation not permitted")
+    throwaway.close()
+
+
+def test_a_thread_that_cannot_be_had_costs_no_descriptor(monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(RuntimeError):
+        ThrowAway(lambda: Reading(Found.NO_TREE))
+    assert len(os.listdir("/proc/self/fd")) == before
