@@ -68,9 +68,15 @@ class Canary:
         """Take what a visit to it has come to."""
         self._seen = seen
 
-    def abandon(self) -> None:
-        """None is wanted now."""
-        self._let_go()
+    def interrupt(self) -> None:
+        """None can be set just now; one that was made is let go, and another made later."""
+        if self._made is not None:
+            self._let_go()
+            self._due_ns = 0
+
+    def forget(self) -> None:
+        """None is wanted any more."""
+        self.interrupt()
         self._due_ns, self._failed, self._status = 0, False, None
 
     def _begin(self, period_ns: int, now_ns: int) -> List[Event]:

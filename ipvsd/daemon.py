@@ -223,8 +223,10 @@ class Daemon:
 
     def _see_to_the_canary(self) -> None:
         period_ns = self._config.policy.canary_ns
-        if period_ns is None or not self._canary_wanted():
-            self._canary.abandon()
+        if period_ns is None:
+            self._canary.forget()
+        elif not self._canary_wanted():
+            self._canary.interrupt()
         elif self._sweeper.whole:
             self._news += self._canary.proceed(period_ns, monotonic_ns())
             if self._canary.failed:
@@ -334,7 +336,7 @@ class Daemon:
         for event in [*self._news, *digest.left_out(self._memory.digest)]:
             self._tell(event)
         self._tell(events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are"))
-        self._canary.abandon()
+        self._canary.forget()
         self._sweeper.close()
         self._hints.close()
         self._writes.close()

@@ -139,20 +139,22 @@ class Guard:
         reason, told_ns = target.reason, target.told_ns
         writes = plan.plan(ruling.settings, namespace, readings, reason)
         with_kthreads = bool(writes) and ipvs.has_kthreads(self._root)
-        asked = ipvs.facts() if with_kthreads or not is_host else ipvs.Facts(None, None)
+        asked = ipvs.Facts()
+        if with_kthreads or not is_host:
+            asked = ipvs.facts(self._root, exactly=with_kthreads)
         if not is_host and known is not None and spaces.is_another(known, asked.cookie):
             known, reason, told_ns = None, spaces.reason_for(None, reason, None), None
             writes = plan.plan(ruling.settings, namespace, readings, reason)
         held_until_ns = None
         if with_kthreads:
-            held_until_ns = plan.hold_until(known, asked.services, monotonic_ns())
+            held_until_ns = plan.hold_until(known, asked.estimators, monotonic_ns())
         decision = plan.restrain(writes, known, policy.contest, held_until_ns, monotonic_ns())
         seen = Seen(
             namespace,
             reason,
             ruling.rule,
             writes=writes,
-            services=asked.services,
+            estimators=asked.estimators,
             cookie=asked.cookie,
             again_ns=decision.again_ns,
             told_ns=told_ns,

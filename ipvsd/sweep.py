@@ -71,8 +71,8 @@ class Sweeper:
         self._fresh: Set[Identity] = set()  # may be others than those known, until visited
         self._again: Dict[Identity, int] = {}
         self._hung: Set[Identity] = set()
-        # How many services each had when last visited, be it under another load of ip_vs.
-        self._services: Dict[Identity, int] = {}
+        # How many each had when last visited, be it under another load of ip_vs.
+        self._estimators: Dict[Identity, int] = {}
         # Why everything is looked at anew, until that has been done; DRIFT when it is routine.
         self._campaign = Reason.DRIFT
         self._campaign_told_ns: Optional[int] = None
@@ -182,8 +182,8 @@ class Sweeper:
             self._fresh.discard(identity)
             if seen.again_ns is not None:
                 self._again[identity] = seen.again_ns
-            if seen.services is not None:
-                self._services[identity] = seen.services
+            if seen.estimators is not None:
+                self._estimators[identity] = seen.estimators
         return Collected(tuple(done.result), self._since_ns)
 
     def give_up_what_hangs(self) -> str:
@@ -243,10 +243,10 @@ class Sweeper:
         self._hung &= set(self._there)
         self._fresh = (self._fresh & set(self._there)) | looked.found.fresh
         self._again = {one: due_ns for one, due_ns in self._again.items() if one in self._there}
-        self._services = {one: n for one, n in self._services.items() if one in self._there}
+        self._estimators = {one: n for one, n in self._estimators.items() if one in self._there}
         if self._look is Look.SWEEP:
-            # The worst first: each service has an estimator, and so has each of its real servers.
-            self._rest = sorted(self._there, key=lambda one: -self._services.get(one, 0))
+            # The worst first.
+            self._rest = sorted(self._there, key=lambda one: -self._estimators.get(one, 0))
         if self._look is not Look.SWEEP or self._campaign is not Reason.LOAD:
             self._urgent += looked.found.fresh
 

@@ -46,7 +46,7 @@ class Kernel:
 
     def __init__(self, found="1"):
         self.reading = value(found)
-        self.services = 0
+        self.estimators = 0
         self.cookie = None
         self.kthreads = False
         self.error = ""  # of a write
@@ -96,7 +96,7 @@ class Story:
         writes = plan.plan(ruling.settings, namespace, readings, reason)
         hold_ns = None
         if kernel.kthreads and writes:
-            hold_ns = plan.hold_until(known, kernel.services, self.now_ns)
+            hold_ns = plan.hold_until(known, kernel.estimators, self.now_ns)
         decision = plan.restrain(writes, known, self.policy.contest, hold_ns, self.now_ns)
         due = decision.due if self.policy.mode is Mode.ENFORCE else ()
         outcomes = {write.key: self._write(kernel, write) for write in due}
@@ -118,7 +118,7 @@ class Story:
             keys,
             writes,
             tuple(outcomes.values()),
-            services=kernel.services,
+            estimators=kernel.estimators,
             cookie=kernel.cookie,
             again_ns=decision.again_ns,
             told_ns=told_ns,

@@ -195,7 +195,7 @@ def _as_before(known: Space, seen: Seen) -> bool:
         and seen.keys == known.keys
         and seen.namespace == known.namespace
         and seen.rule == known.rule
-        and seen.services == known.services
+        and seen.estimators == known.estimators
         and seen.cookie == known.cookie
         and known.exposure.since_ns is None
         and known.held_since_ns is None
@@ -239,7 +239,7 @@ class _Settling:
             looked_ns=done.now_ns,
             reason=seen.reason if seen.writes else self._known.reason,
         )
-        self._services()
+        self._estimators()
         leaked = self._exposure()
         self._writes(leaked)
         self._conditions()
@@ -257,12 +257,12 @@ class _Settling:
         assert self.space is not None
         self.space = self.space._replace(**changes)  # type: ignore[arg-type]
 
-    def _services(self) -> None:
+    def _estimators(self) -> None:
         seen, known = self._seen, self._known
         if seen.cookie is not None:
             self._update(cookie=seen.cookie)
-        if seen.services is not None and seen.services != known.services:
-            self._update(services=seen.services, services_since_ns=self._done.now_ns)
+        if seen.estimators is not None and seen.estimators != known.estimators:
+            self._update(estimators=seen.estimators, estimators_since_ns=self._done.now_ns)
         held = any(key.state is State.HELD for key in seen.keys)
         since_ns = known.held_since_ns if known.held_since_ns is not None else self._done.now_ns
         self._update(held_since_ns=since_ns if held else None)

@@ -231,7 +231,7 @@ class Seen(NamedTuple):
     keys: Tuple[KeyStatus, ...] = ()
     writes: Tuple[Write, ...] = ()  # of what differed, whether or not they were performed
     outcomes: Tuple[Outcome, ...] = ()
-    services: Optional[int] = None  # virtual services, None when not asked for
+    estimators: Optional[int] = None  # of services and real servers, None when not asked for
     cookie: Optional[int] = None  # tells apart what has the same identity; None when not asked for
     again_ns: Optional[int] = None  # when to look again at what was left as it is on purpose
     told_ns: Optional[int] = None  # when the event was told that is the reason, if it was

@@ -103,7 +103,7 @@ def restrain(
     return Decision(writes, restrained, min(moments, default=None), tuple(contested))
 
 
-def hold_until(known: Optional[Space], services: Optional[int], now_ns: int) -> Optional[int]:
+def hold_until(known: Optional[Space], estimators: Optional[int], now_ns: int) -> Optional[int]:
     """Return until when a namespace's run_estimation is left alone on kernels with kthreads.
 
     From Linux 6.2 until 2fd109238925 (2026), stopping the kthreads can deadlock with whoever
@@ -111,11 +111,11 @@ def hold_until(known: Optional[Space], services: Optional[int], now_ns: int) -> 
     write waits until their number has stood still for a while; without any there is no kthread
     to stop, and no reason to wait. None when there is none, or no longer.
     """
-    if services == 0:
+    if estimators == 0:
         return None
     since_ns = now_ns
-    if known is not None and known.services == services:
-        since_ns = known.services_since_ns
+    if known is not None and known.estimators == estimators:
+        since_ns = known.estimators_since_ns
     until_ns = since_ns + HOLD_NS
     if known is not None and known.held_since_ns is not None:
         until_ns = min(until_ns, known.held_since_ns + HOLD_MAX_NS)

@@ -126,7 +126,7 @@ def namespace_document(seen: Seen) -> Dict[str, Any]:
         **_identity(seen.namespace),
         "state": state_word(seen.keys),
         "rule": seen.rule or None,
-        "services": seen.services,
+        "estimators": seen.estimators,
         "owner": {
             "mounts": list(seen.namespace.owner.mounts),
             "cgroup": seen.namespace.owner.cgroup or None,
@@ -155,7 +155,7 @@ def _identity(namespace: Namespace) -> Dict[str, Any]:
 
 def space_document(space: Space, now_ns: int) -> Dict[str, Any]:
     """Return what the daemon remembers of a namespace, as plain data for namespaces.json."""
-    seen = Seen(space.namespace, space.reason, space.rule, space.keys, services=space.services)
+    seen = Seen(space.namespace, space.reason, space.rule, space.keys, estimators=space.estimators)
     return dict(namespace_document(seen), exposure=_exposure(space, now_ns))
 
 
@@ -180,7 +180,7 @@ def in_order(seen: Iterable[Seen]) -> List[Seen]:
         key=lambda one: (
             one.namespace.name != HOST_NAME,
             severity(one.keys),
-            -(one.services or 0),
+            -(one.estimators or 0),
             one.namespace.name,
         ),
     )

@@ -25,8 +25,8 @@ class Space(NamedTuple):
     fights: Dict[str, Fight] = {}
     set_after_ns: Optional[int] = None  # from birth or load to the write, where both are known
     exposure: Exposure = Exposure()
-    services: Optional[int] = None
-    services_since_ns: int = 0  # when this number of services was first seen
+    estimators: Optional[int] = None
+    estimators_since_ns: int = 0  # when this number of them was first seen
     held_since_ns: Optional[int] = None
     cookie: Optional[int] = None
 

@@ -16,6 +16,7 @@ from ipvsd.kernel import libc
 
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
 _OWN = "/proc/self/ns/net"  # of the main thread, whichever thread asks
+_THREADS = "/proc/thread-self/ns/net"
 
 # What a job under way at the end may still take.
 _LAST_JOB_S = 1.0
@@ -55,7 +56,7 @@ def owned_elsewhere() -> bool:
     See ioctl_ns(2).
     """
     try:
-        descriptor = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(_THREADS, os.O_RDONLY | os.O_CLOEXEC)
         try:
             owner = fcntl.ioctl(descriptor, _NS_GET_USERNS)
         finally:
@@ -120,7 +121,7 @@ class Visitor:
 
     def submit(self, job: Callable[[], Any]) -> None:
         """Begin a job, in the caller's namespace; only when not busy. Raises OSError."""
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._hire()
         self.busy = True
         self._jobs.put(job)
@@ -180,7 +181,8 @@ class Visitor:
     def _work(
         self, jobs: "queue.Queue[Optional[Callable[[], Any]]]", results: "queue.Queue[Done]"
     ) -> None:
-        while True:
+        at_home = True
+        while at_home:
             job = jobs.get()
             if job is None:
                 return
@@ -188,7 +190,15 @@ class Visitor:
                 done = Done(job())
             except Exception as error:
                 done = Done(error=error)
-            libc.setns(self._home, libc.CLONE_NEWNET)
+            try:
+                self._go_home()
+            except OSError as error:
+                at_home, done = False, Done(error=error)  # the thread must end
             results.put(done)
             if results is self._results:
                 os.write(self._rope, b"x")
+
+    def _go_home(self) -> None:
+        """Leave the namespace that was entered; without privileges none was, and one could not."""
+        if not os.path.samestat(os.stat(_THREADS), os.fstat(self._home)):
+            libc.setns(self._home, libc.CLONE_NEWNET)

@@ -193,20 +193,20 @@ def test_a_namespace_that_goes_is_forgotten(holders, drive):
     assert drive.memory.spaces == {}
 
 
-def services(drive, counts):
-    """Let the namespaces have so many services from the next look on, as far as is remembered."""
+def estimators(drive, counts):
+    """Let the namespaces have so many estimators from the next look on, as far as is remembered."""
     real = drive.guard.visit
 
     def visit(policy, target, dry=False):
         seen = real(policy, target, dry)
-        return seen._replace(services=counts.get(target.namespace.identity, 0))
+        return seen._replace(estimators=counts.get(target.namespace.identity, 0))
 
     drive.guard.visit = visit
 
 
-def test_a_sweep_begins_with_the_namespaces_that_have_the_most_services(holders, drive):
+def test_a_sweep_begins_with_the_namespaces_that_have_the_most_estimators(holders, drive):
     few, most, some = (identity(holders.mount(name)) for name in "abc")
-    services(drive, {few: 1, most: 900, some: 30})
+    estimators(drive, {few: 1, most: 900, some: 30})
     drive.sweep()
     told_ns = drive.load()
     drive.sweep(Reason.LOAD, told_ns)

@@ -182,17 +182,17 @@ def test_a_namespace_of_another_user_namespace_is_told_apart(holders, visitor):
     assert owned(own) is False
 
 
-def test_facts_without_ip_vs_have_a_cookie_and_no_services(holders, visitor):
+def test_facts_without_ip_vs_have_a_cookie_and_no_estimators(holders, visitor):
     """SO_NETNS_COOKIE is Linux 5.14; before, neither is known."""
     paths = [holders.mount("a"), holders.mount("b")]
 
     def facts(path):
-        return visitor.call(lambda: netns.enter([path], identity(path), lambda: ipvs.facts()))
+        return visitor.call(lambda: netns.enter([path], identity(path), ipvs.facts))
 
     first, second = map(facts, paths)
     assert facts(paths[0]) == first
     if not os.path.isdir("/sys/module/ip_vs"):
-        assert first.services is None
+        assert first.estimators is None
     assert first.cookie is None or first.cookie != second.cookie
 
 

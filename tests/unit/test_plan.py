@@ -234,24 +234,24 @@ SINCE_NS = NOW_NS - NS_PER_S
     "why, known, services, expected",
     [
         ("without services there is no kthread to stop", None, 0, None),
-        ("nor with the last one gone", space(services=5, services_since_ns=NOW_NS), 0, None),
+        ("nor with the last one gone", space(estimators=5, estimators_since_ns=NOW_NS), 0, None),
         ("unknown: they may have come just now", None, 5, NOW_NS + HOLD_NS),
         (
             "they stand still since a second",
-            space(services=5, services_since_ns=SINCE_NS),
+            space(estimators=5, estimators_since_ns=SINCE_NS),
             5,
             SINCE_NS + HOLD_NS,
         ),
-        ("long enough", space(services=5, services_since_ns=NOW_NS - HOLD_NS), 5, None),
-        ("one more", space(services=5, services_since_ns=0), 6, NOW_NS + HOLD_NS),
-        ("one less", space(services=5, services_since_ns=0), 4, NOW_NS + HOLD_NS),
+        ("long enough", space(estimators=5, estimators_since_ns=NOW_NS - HOLD_NS), 5, None),
+        ("one more", space(estimators=5, estimators_since_ns=0), 6, NOW_NS + HOLD_NS),
+        ("one less", space(estimators=5, estimators_since_ns=0), 4, NOW_NS + HOLD_NS),
         (
             "they keep coming, and have for long",
-            space(services=5, held_since_ns=NOW_NS - HOLD_MAX_NS + 7),
+            space(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS + 7),
             6,
             NOW_NS + 7,
         ),
-        ("for too long", space(services=5, held_since_ns=NOW_NS - HOLD_MAX_NS), 6, None),
+        ("for too long", space(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS), 6, None),
         ("a kernel that does not tell: first look", None, None, NOW_NS + HOLD_NS),
     ],
 )
@@ -265,8 +265,8 @@ def test_nothing_is_held_for_ever(looks):
     known, now_ns = space(), NOW_NS
     for services, late_ns in looks:
         until_ns = plan.hold_until(known, services, now_ns)
-        if known.services != services:
-            known = known._replace(services=services, services_since_ns=now_ns)
+        if known.estimators != services:
+            known = known._replace(estimators=services, estimators_since_ns=now_ns)
         if until_ns is None:
             known = known._replace(held_since_ns=None)
             continue

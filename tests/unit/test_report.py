@@ -174,7 +174,7 @@ def test_a_namespace_is_plain_data_with_its_exposure():
         WEB._replace(owner=owner),
         State.AS_WANTED,
         rule="name:web (x:1)",
-        services=12,
+        estimators=12,
         set_after_ns=8 * NS_PER_MS,
         exposure=Exposure(10 * NS_PER_S, 0, 0),
     )
@@ -186,7 +186,7 @@ def test_a_namespace_is_plain_data_with_its_exposure():
         "inode": 11,
         "state": "off",
         "rule": "name:web (x:1)",
-        "services": 12,
+        "estimators": 12,
         "owner": {
             "mounts": ["/run/netns/web"],
             "cgroup": "/kube",
@@ -225,13 +225,13 @@ def test_what_is_not_known_is_null_and_not_empty():
         "command": None,
     }
     assert document["state"] == "excluded"
-    assert document["rule"] is None and document["services"] is None
+    assert document["rule"] is None and document["estimators"] is None
     assert document["exposure"]["set_after_usec"] is None
 
 
 def test_the_host_is_shown_first_then_the_worst_then_the_largest():
-    def seen(namespace, state, services=None):
-        return Seen(namespace, Reason.DRIFT, keys=keys(state), services=services)
+    def seen(namespace, state, estimators=None):
+        return Seen(namespace, Reason.DRIFT, keys=keys(state), estimators=estimators)
 
     ordered = [
         seen(HOST, State.AS_WANTED),

@@ -291,7 +291,7 @@ def test_an_exposure_ends_when_the_policy_does_not_mind_any_more(why, policy):
 
 def test_held_then_written_keeps_its_reason_and_is_no_strike():
     story, kernel = Story(), Kernel()
-    kernel.kthreads, kernel.services = True, 5
+    kernel.kthreads, kernel.estimators = True, 5
     told_ns = story.now_ns
     assert story.visit((WEB, kernel), trigger=Reason.BIRTH, told_ns=told_ns) == [Kind.HELD]
     assert story.seen[0].again_ns == story.now_ns + HOLD_NS
@@ -314,7 +314,7 @@ def test_services_that_keep_coming_hold_the_write_half_a_minute_and_no_longer():
     begin_ns = story.now_ns
     told = []
     while kernel.reading.value == "1":
-        kernel.services += 1
+        kernel.estimators += 1
         told += story.visit((WEB, kernel), trigger=Reason.BIRTH)
         story.now_ns += 2 * NS_PER_S
     assert told == [Kind.HELD, Kind.CHANGED]
@@ -386,7 +386,7 @@ def test_whatever_happens_the_books_balance(steps, kthreads, policy):
         elif what in ("deny", "allow"):
             kernel.error = "EROFS" if what == "deny" else ""
         elif what == "service":
-            kernel.services += 1
+            kernel.estimators += 1
         elif what == "gone":
             alive = set(story.memory.spaces) - {namespace.identity}
             story.memory = ledger.forget(story.memory, alive, story.now_ns)

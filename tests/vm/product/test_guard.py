@@ -58,6 +58,7 @@ def test_twenty_loads_are_twenty_writes_and_nothing_else(host: Guarded):
         host.unload()
     assert len(host.wait_for_events(cursor, "removed", 20)) == 20
     told = [entry["IPVSD_EVENT"] for entry in host.events(cursor)]
+    told = [kind for kind in told if kind != "canary-set"]  # which is no matter of loads
     assert sorted(told) == ["changed"] * 20 + ["removed"] * 20
     counters = host.status()["daemon"]["counters"]
     assert counters["loads"] == 20 and counters["writes"] == {"load": 20}
@@ -91,7 +92,7 @@ def test_status_and_exit_codes_follow_the_kernel(host: Guarded):
     host.load()
     host.wait_for_value("0")
     document = host.status()
-    assert (document["module"], document["keys"][0]["state"]) == ("live", "as wanted")
+    assert (document["module"], document["namespaces"][0]["state"]) == ("live", "off")
     assert document["daemon"]["mode"] == "enforce"
     host.succeed(f"systemctl stop {SERVICE}")
     host.set("1")
@@ -111,7 +112,7 @@ def test_every_key_of_this_kernel_is_known(host: Guarded):
 @ANSWERS
 def test_the_sandbox_is_tight_and_the_unit_has_no_mistake(host: Guarded):
     unit = f"{SERVICE}.service"
-    host.succeed(f"systemd-analyze security --no-pager --threshold=20 {unit}")  # 2.0
+    host.succeed(f"systemd-analyze security --no-pager --threshold=22 {unit}")  # 2.2
     # The man pages are left out of the images; everything else verify has to say counts.
     said = host.execute(f"systemd-analyze verify --man=no {unit} 2>&1")
     assert SERVICE not in said.stdout, said.stdout
@@ -158,12 +159,13 @@ def test_udevd_is_not_needed(host: Guarded):
 
 
 @BOOKWORM
-def test_what_another_program_changes_is_found_by_looking_again(host: Guarded):
+def test_what_another_program_changes_unseen_is_found_by_looking_again(host: Guarded):
     host.load()
     host.configure(RESYNC_1S)
     host.wait_for_value("0")
     cursor = host.cursor()
-    host.set("1")
+    # Through a procfs of its own, as containers have one: no inotify tells of that.
+    host.succeed(f"unshare --mount sh -c 'mount -t proc proc /mnt && echo 1 >/mnt/{FILE[6:]}'")
     host.wait_for_value("0")
     (entry,) = host.wait_for_events(cursor, "changed")
     assert entry["IPVSD_REASON"] == "drift" and "IPVSD_REACTION_USEC" not in entry
