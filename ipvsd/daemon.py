@@ -179,7 +179,8 @@ class Daemon:
         self._next_look_ns = min(moments)
         if not self._guards_others():
             self._sweeper.pause()
-            self._forget_all_but(set())
+            host = self._parts.guard.host.identity
+            self._memory = ledger.without_module(self._memory, host, now_ns)
         elif self._memory.loads != before.loads:
             self._sweeper.all_anew(Reason.LOAD, self._memory.loaded_ns)
         elif trigger in (Reason.START, Reason.RELOAD, Reason.RESYNC):
@@ -264,7 +265,7 @@ class Daemon:
         self._publish_file(STATUS, self._document())
         if self._sweeper.idle and self._published_spaces is not self._memory.spaces:
             self._published_spaces = self._memory.spaces
-            documents = [report.space_document(s, now_ns) for s in self._memory.spaces.values()]
+            documents = [report.space_document(s, now_ns) for s in report.known(self._memory)]
             self._publish_file(NAMESPACES, {"namespaces": documents})
         news, self._news = self._news, []
         for event in news:
@@ -383,7 +384,7 @@ class Daemon:
             "mode": policy.mode.value,
             "scope": policy.scope.value,
             "module": memory.module.value if memory.module is not None else None,
-            "states": report.count_states(space.keys for space in memory.spaces.values()),
+            "states": report.count_states(space.keys for space in report.known(memory)),
             "sources": dict(self._hints.states(), uevents="on", writes=self._writes.state),
             "canary": self._canary.status,
             "counters": report.counters(memory, monotonic_ns()),

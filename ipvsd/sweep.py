@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 from ipvsd.core import agenda, spaces
 from ipvsd.core.agenda import Agenda, Look
 from ipvsd.core.ledger import Memory
-from ipvsd.core.model import CANARY_NAME, NS_PER_S, Identity, Namespace, Policy, Reason, Seen
+from ipvsd.core.model import CANARY_NAME, NS_PER_S, Identity, Namespace, Policy, Reason, Seen, State
 from ipvsd.guard import Guard, Target
 from ipvsd.kernel.namespaces import Finder, Found, ways_in
 from ipvsd.kernel.netns import Visitor
@@ -178,7 +178,9 @@ class Sweeper:
         for seen in done.result:
             identity = seen.namespace.identity
             known = memory.spaces.get(identity)
-            self._new += int(known is None or spaces.is_another(known, seen.cookie))
+            gone = any(key.state is State.GONE for key in seen.keys)
+            another = known is None or spaces.is_another(known, seen.cookie)
+            self._new += int(another and not gone)
             self._fresh.discard(identity)
             if seen.again_ns is not None:
                 self._again[identity] = seen.again_ns

@@ -15,7 +15,7 @@ VISIBLE_NS = 100 * NS_PER_MS
 
 # What looks may cost while namespaces come and go all the time: this part of the time each.
 GLANCE_SHARE = 5
-DEEP_SHARE = 20
+DEEP_SHARE = 10
 
 # Where no births are told, a new namespace is found by a glance well before its first estimation.
 POLL_NS = NS_PER_S

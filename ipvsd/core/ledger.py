@@ -126,6 +126,19 @@ def forget(memory: Memory, alive: Set[Identity], now_ns: int) -> Memory:
     return memory._replace(spaces=spaces) if gone else memory
 
 
+def without_module(memory: Memory, host: Identity, now_ns: int) -> Memory:
+    """Return the memory when ip_vs has gone, and every value but what was told of it with it."""
+    spaces = dict(memory.spaces)
+    for identity, space in memory.spaces.items():
+        if identity != host and space.keys:
+            memory = memory._replace(tally=_closed(memory.tally, space, now_ns))
+            exposed = exposure.right(space.exposure, now_ns)
+            spaces[identity] = space._replace(
+                keys=(), rule="", fights={}, held_since_ns=None, exposure=exposed
+            )
+    return memory._replace(spaces=spaces)
+
+
 def forgive(memory: Memory) -> Memory:
     """Return the memory without contests: the user has reloaded the configuration."""
     spaces = {key: space._replace(fights={}) for key, space in memory.spaces.items()}

@@ -61,10 +61,15 @@ def summary(memory: Memory, policy: Policy) -> str:
     return f"{text}{mode}{_others(memory)}; {loads} seen, {written}{_last(memory)}"
 
 
+def known(memory: Memory) -> List[Space]:
+    """Return the namespaces of which something is to be told: not those from before a load."""
+    return [space for space in memory.spaces.values() if space.keys or space.rule]
+
+
 def _others(memory: Memory) -> str:
     """How the namespaces other than the host's stand, empty when there are none."""
     counts = count_states(
-        space.keys for space in memory.spaces.values() if space.namespace.name != HOST_NAME
+        space.keys for space in known(memory) if space.namespace.name != HOST_NAME
     )
     if not counts or memory.module is None or not memory.module.loaded:
         return ""

@@ -403,3 +403,17 @@ def test_whatever_happens_the_books_balance(steps, kthreads, policy):
 
 def test_quiet_for_a_minute_is_the_least_that_ends_a_contest():
     assert QUIET_MIN_NS == 60 * NS_PER_S
+
+
+def test_what_was_told_of_a_namespace_outlives_the_module_and_its_value_does_not():
+    story, kernel = Story(), Kernel()
+    kernel.error = "EROFS"
+    story.visit((WEB, kernel), trigger=Reason.BIRTH, told_ns=story.now_ns)
+    told = story.space(WEB).conditions
+    story.now_ns += 5 * NS_PER_S
+    story.memory = ledger.without_module(story.memory, (0, 0), story.now_ns)
+    assert story.space(WEB).keys == () and story.space(WEB).conditions == told
+    assert story.space(WEB).exposure.since_ns is None
+    assert story.memory.tally.passes_leaked == 2
+    again = ledger.without_module(story.memory, (0, 0), story.now_ns + 9 * NS_PER_S)
+    assert again == story.memory
