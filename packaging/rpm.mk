@@ -28,11 +28,11 @@ rpm_sources := $(RPM_BUILD)/sources
 rpm_file := $(RPM_BUILD)/$(rpm_stem)-1$(RPM_DIST).noarch.rpm
 rpm_bundled := $(rpm_sources)/bundled.stamp
 
-# One time for everything inside: noon of the newest changelog entry, as rpm itself counts it. The
-# same from a clone, from a tarball and on a later day.
+# One time for everything inside: the beginning of the newest changelog entry's day. The same from a
+# clone, from a tarball and on a later day; never still to come, since rpm only makes times earlier.
 ifndef SOURCE_DATE_EPOCH
 rpm_release_day := $(shell sed -n 's/^.. [0-9.]* - \([0-9-]*\)$$/\1/p' CHANGELOG.md | head -n 1)
-SOURCE_DATE_EPOCH := $(shell date -u -d '$(rpm_release_day) 12:00 UTC' +%s)
+SOURCE_DATE_EPOCH := $(shell date -u -d '$(rpm_release_day) 00:00 UTC' +%s)
 endif
 export SOURCE_DATE_EPOCH
 

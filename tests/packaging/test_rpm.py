@@ -1,8 +1,10 @@
 """The built packages, as rpm sees them."""
 
+import datetime
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -25,6 +27,13 @@ def built_again(built, tmp_path_factory):
 @pytest.mark.parametrize("what", ["tarball", "binary", "source"])
 def test_a_second_build_gives_the_same_bytes(built, built_again, what):
     run("cmp", getattr(built, what), getattr(built_again, what))
+
+
+def test_its_time_is_not_still_to_come(built):
+    (day,) = re.findall(r"^## \S+ - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[:1]
+    midnight = datetime.datetime.fromisoformat(f"{day}T00:00+00:00").timestamp()
+    assert query(built.binary, "%{BUILDTIME}") == [str(int(midnight))]
+    assert midnight < time.time()
 
 
 def test_it_is_for_every_architecture_and_readable_by_rpm_4_11(built):
