@@ -365,6 +365,7 @@ def test_whatever_happens_the_books_balance(steps, kthreads, policy):
     story = Story(policy)
     begin_ns = story.now_ns
     kernels = {WEB: Kernel(), POD: Kernel()}
+    absent_ns = {WEB: begin_ns, POD: begin_ns}  # when each was last known not to be there
     writes = 0
     for what, wait_ns, namespace in steps:
         story.now_ns += wait_ns
@@ -376,7 +377,7 @@ def test_whatever_happens_the_books_balance(steps, kthreads, policy):
                 kernel.set("1")
             right_before = kernel.reading.value == "0"
             trigger = Reason.LOAD if what == "load" else Reason.DRIFT
-            story.visit((namespace, kernel), trigger=trigger, since_ns=begin_ns)
+            story.visit((namespace, kernel), trigger=trigger, since_ns=absent_ns[namespace])
             done = [outcome for outcome in story.seen[0].outcomes if not outcome.error]
             writes += len(done)
             assert not (right_before and story.seen[0].outcomes)
@@ -390,6 +391,7 @@ def test_whatever_happens_the_books_balance(steps, kthreads, policy):
         elif what == "gone":
             alive = set(story.memory.spaces) - {namespace.identity}
             story.memory = ledger.forget(story.memory, alive, story.now_ns)
+            absent_ns[namespace] = story.now_ns
         else:
             story.memory = ledger.forgive(story.memory)
         tally = story.memory.tally
