@@ -29,8 +29,18 @@ PACKAGES = (
     "dnf", "rpm", "gnupg",
     "iproute2", "iputils-ping", "ipvsadm", "procps", "util-linux", "strace",
     "libseccomp2",  # the newest systemd only recommends it, and without it filters no system call
+    "passwd",  # useradd, for a user who is not root
     "busybox-static", "zstd",  # the initramfs
 )  # fmt: skip
+
+# Containers, for root and for others: what podman of the suite uses by default for a network, and
+# what its packages only recommend. Bullseye's kernel has nothing that could be switched off there.
+_PODMAN = ("podman", "crun", "netavark", "uidmap")
+CONTAINER_PACKAGES = {
+    "bookworm": (*_PODMAN, "iptables", "slirp4netns"),
+    "trixie": (*_PODMAN, "nftables", "passt"),
+    "sid": (*_PODMAN, "nftables", "passt"),
+}
 
 MODULE_PACKAGES = ("linux-headers-amd64", "make")  # the headers bring the kernel's own compiler
 
@@ -47,7 +57,8 @@ WANTED = tuple(
     for usr in ("", "/usr")
     for part in (
         "drivers/block/virtio", "drivers/char/virtio", "drivers/virtio/",
-        "drivers/net/dummy", "drivers/net/net_failover", "drivers/net/veth", "drivers/net/virtio",
+        "drivers/net/dummy", "drivers/net/net_failover", "drivers/net/tun", "drivers/net/veth",
+        "drivers/net/virtio",
         "fs/ext4/", "fs/jbd2/", "fs/mbcache", "fs/overlayfs/",
     )
 )  # fmt: skip
@@ -122,7 +133,7 @@ def scratch_folder() -> str:
 
 def _key(suite: str) -> str:
     """Hash everything that decides an image's contents, except the archive's state of the day."""
-    digest = hashlib.sha256(repr((FORMAT, suite, _mmdebstrap(suite, PACKAGES))).encode())
+    digest = hashlib.sha256(repr((FORMAT, suite, _mmdebstrap(suite, _packages(suite)))).encode())
     inputs = [IMAGE_INPUTS]
     if suite in MODULE_SUITES:
         inputs.append(MODULE_INPUTS)
@@ -131,6 +142,11 @@ def _key(suite: str) -> str:
         digest.update(f"\0{path.relative_to(HERE)}\0{path.stat().st_mode & 0o111}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _packages(suite: str) -> tuple[str, ...]:
+    """What the image holds; the headers are for another root folder."""
+    return PACKAGES + CONTAINER_PACKAGES.get(suite, ())
 
 
 def _mmdebstrap(suite: str, packages: tuple[str, ...]) -> list[str]:
@@ -163,7 +179,7 @@ def _build_into(image: Image) -> None:
         with _workspace() as work:
             if image.suite in MODULE_SUITES:
                 _run_hook(work, image.suite, MODULE_PACKAGES, "modules.sh")
-            _run_hook(work, image.suite, PACKAGES, "customize.sh")
+            _run_hook(work, image.suite, _packages(image.suite), "customize.sh")
             _keep(work / "out", partial)
         partial.chmod(0o755)
         partial.rename(image.folder)

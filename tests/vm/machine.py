@@ -30,7 +30,7 @@ class Machine:
     """One machine on a throw-away copy of an image."""
 
     def __init__(
-        self, image: Image, cpus: int = 2, memory_mb: int = 1024, network: bool = False
+        self, image: Image, cpus: int = 2, memory_mb: int = 2048, network: bool = False
     ) -> None:
         self.image = image
         self._hardware = (cpus, memory_mb, network)

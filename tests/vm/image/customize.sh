@@ -16,6 +16,8 @@ systemd-random-seed.service systemd-sysusers.service systemd-timesyncd.service
 systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-user-sessions.service
 modprobe@configfs.service modprobe@dm_mod.service modprobe@drm.service modprobe@efi_pstore.service
 modprobe@fuse.service modprobe@loop.service
+netavark-dhcp-proxy.service netavark-dhcp-proxy.socket netavark-firewalld-reload.service
+podman-auto-update.service podman-auto-update.timer podman-clean-transient.service podman-restart.service podman.service podman.socket
 systemd-logind-varlink.socket dev-hugepages.mount dev-mqueue.mount sys-fs-fuse-connections.mount sys-kernel-config.mount
 proc-sys-fs-binfmt_misc.automount
 getty.target getty@tty1.service serial-getty@ttyS0.service getty-static.service
@@ -36,6 +38,7 @@ mkdir -p "$root/etc/systemd/system/sysinit.target.wants"
 ln -sf ../harness-agent.service "$root/etc/systemd/system/sysinit.target.wants/"
 sed -i "s/^root:[^:]*:/root::/" "$root/etc/shadow"
 rm -f "$root/etc/resolv.conf" "$root/etc/fstab"
+chroot "$root" useradd --create-home --uid 1000 tester # also gives it subordinate ids
 rm -f "$root"/usr/lib/systemd/system/multi-user.target.wants/dbus.service # its socket starts it
 
 in_chroot stub.py

@@ -1,6 +1,6 @@
 """Machines with the RPM installed, by dnf, from a signed repository."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from tests.vm import repository
 from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
+from tests.vm.spaces import Spaces
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +38,12 @@ def host(
         installed[machine] = guarded
     installed[machine].fresh()
     return installed[machine]
+
+
+@pytest.fixture
+def spaces(host: Guarded) -> Iterator[Spaces]:
+    """A maker of namespaces in the host's machine; what it makes is gone after the test."""
+    made = Spaces(host.machine)
+    made.clear()
+    yield made
+    made.clear()

@@ -1,0 +1,121 @@
+"""What the words of Spaces claim: each kind of namespace is held by what it says, and all go."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .machine import Machine
+from .spaces import Spaces
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.parametrize(
+        "spaces",
+        [pytest.param(s, marks=pytest.mark.xdist_group(s)) for s in ("bookworm",)],
+        indirect=True,
+    ),
+]
+
+# Of a namespace that another user namespace owns the kernel shows no values up to 6.9.
+FOREIGN_VALUE = {"bookworm": None, "trixie": "1", "sid": "1"}
+
+
+@pytest.fixture
+def spaces(
+    request: pytest.FixtureRequest, machine_for: Callable[[str], Machine]
+) -> Iterator[Spaces]:
+    """Words on the machine of a suite with ip_vs; none of what a test makes outlives it."""
+    machine = machine_for(request.param)
+    machine.succeed("modprobe ip_vs")
+    spaces = Spaces(machine)
+    before = spaces.kernel_count()
+    yield spaces
+    spaces.clear()
+    spaces.wait_for_kernel_count(before)
+    assert machine.execute("find /run/netns /run/docker -mindepth 1").stdout == ""
+
+
+def test_each_kind_is_held_by_nothing_but_what_it_says(spaces: Spaces):
+    before = spaces.kernel_count()
+    kinds = spaces.every_kind()
+    holders = spaces.holders()
+    held = {kind: holders[inode] for kind, inode in kinds.items()}
+    # `ip netns` mounts its folder on itself, so that a mount is in there twice.
+    named = held.pop("named")
+    assert named.keys() == {"mounts"}
+    assert held == {
+        "process": {"processes": 1},
+        "mounted elsewhere": {"mounts": 1},
+        "private mount": {"private mounts": 1},
+        "descriptor": {"descriptors": 1},
+        "thread": {"threads": 1},
+    }
+    assert spaces.kernel_count() == before + len(kinds)
+
+
+def test_another_user_owns_it(spaces: Spaces):
+    inode = spaces.user_owned()
+    assert spaces.holders() == {inode: {"processes": 1}}
+    process = spaces.paths[inode].removesuffix("/ns/net")
+    spaces.machine.fail(f"[ {process}/ns/user -ef /proc/self/ns/user ]")
+    assert spaces.machine.succeed(f"ps -o user= {process.removeprefix('/proc/')}") == "tester\n"
+    assert spaces.values() == {inode: FOREIGN_VALUE[spaces.machine.image.suite]}
+
+
+def test_containers_of_both_sorts(spaces: Spaces):
+    bridge = spaces.podman_rootful()
+    none = spaces.podman_rootful("none")
+    rootless = spaces.podman_rootless()
+    foreign_value = FOREIGN_VALUE[spaces.machine.image.suite]
+    assert spaces.values() == {bridge: "1", none: "1", rootless: foreign_value}
+    holders = spaces.holders()
+    assert holders[bridge].keys() == {"processes", "mounts"}
+    assert holders[none] == {"processes": 1}
+    assert holders[rootless].keys() - {"private mounts"} == {"processes"}
+    for inode, container in spaces.containers.items():
+        cgroup = spaces.machine.succeed(f"cat {spaces.paths[inode].replace('ns/net', 'cgroup')}")
+        assert container in cgroup
+    assert len(set(spaces.containers.values())) == 3
+
+
+def test_values_are_read_and_changed_from_inside(spaces: Spaces):
+    one, other = spaces.descriptor(), spaces.named("one")
+    spaces.set(one, "0")
+    assert spaces.values() == {one: "0", other: "1"}
+    spaces.set_through_another_proc(other, "0")
+    assert spaces.value(other) == "0"
+    spaces.wait_for("0")
+    with pytest.raises(AssertionError, match=str(one)):
+        spaces.wait_for("1", one, timeout=0)
+
+
+def test_names_come_and_go_and_come_again_with_the_same_number(spaces: Spaces):
+    inode = spaces.named("again")
+    spaces.set(inode, "0")
+    assert spaces.replace_named("again") == inode
+    assert spaces.value(inode) == "1"  # it is another one
+    spaces.delete_named("again")
+    assert spaces.values() == {}
+
+
+def test_a_plain_file_is_no_namespace(spaces: Spaces):
+    spaces.not_a_mount("plain")
+    assert spaces.machine.succeed("stat -c '%F' /run/netns/plain") == "regular empty file\n"
+    assert "plain" not in spaces.machine.succeed("cat /proc/self/mountinfo")
+    assert spaces.values() == {}
+
+
+def test_many_live_or_have_lived(spaces: Spaces):
+    before = spaces.kernel_count()
+    inodes = spaces.burst(50)
+    assert len(set(inodes)) == 50 and set(spaces.values()) == set(inodes)
+    assert spaces.kernel_count() == before + 50
+    spaces.churn(50)
+    spaces.wait_for_kernel_count(before + 50)
+
+
+def test_a_command_in_the_background_ends_with_the_rest(spaces: Spaces):
+    unit = spaces.background("while :; do sleep 1; done")
+    assert spaces.machine.succeed(f"systemctl is-active {unit}") == "active\n"
+    spaces.clear()
+    spaces.machine.fail(f"systemctl is-active {unit}")
