@@ -8,6 +8,8 @@ from .qemu import Qemu
 
 # Enough for a cold `dnf install` in an emulated guest.
 COMMAND_TIMEOUT_S = 120
+# What an emulated guest needs at worst for something that takes a real one a second.
+PATIENCE_S = 60
 
 # How long a killed command may take to hand over what it had printed.
 KILL_TIMEOUT_S = 10

@@ -6,17 +6,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.vm.command import PATIENCE_S
 from tests.vm.machine import Machine
 from tests.vm.repository import GUEST_FOLDER
+from tests.vm.spaces import Spaces
 
 SERVICE = "ipvs-estoff-guard"
 KEY = "net.ipv4.vs.run_estimation"
 FILE = "/proc/sys/net/ipv4/vs/run_estimation"
 DROP_IN = "/etc/ipvs-estoff-guard/conf.d/test.conf"
+SPACES_FILE = "/run/ipvs-estoff-guard/namespaces.json"
 UNIT_DROP_IN = f"/run/systemd/system/{SERVICE}.service.d/test.conf"
 
-# What an emulated guest needs at worst for something that takes a real one a second.
-PATIENCE_S = 60
 # A repository that cannot be used is an error, not to be passed over as Debian's dnf.conf says.
 DNF = (
     "dnf --assumeyes --releasever=1 --disablerepo='*' --enablerepo=ipvs-estoff-guard "
@@ -65,12 +66,17 @@ class Guarded:
         self.succeed(f"cat > {DROP_IN}", input=text.encode())
         self.succeed(f"systemctl reload {SERVICE}")
 
+    def drop_in_unit(self, text: str) -> None:
+        """Give the unit a drop-in, for its next start."""
+        self.succeed(
+            f"mkdir -p $(dirname {UNIT_DROP_IN}); cat > {UNIT_DROP_IN}; systemctl daemon-reload",
+            input=text.encode(),
+        )
+
     def override_unit(self, text: str) -> None:
         """Give the unit a drop-in, and restart it."""
-        self.succeed(
-            f"mkdir -p $(dirname {UNIT_DROP_IN}); cat > {UNIT_DROP_IN}", input=text.encode()
-        )
-        self.succeed(f"systemctl daemon-reload; systemctl restart {SERVICE}")
+        self.drop_in_unit(text)
+        self.succeed(f"systemctl restart {SERVICE}")
 
     def load(self) -> None:
         """Load ip_vs."""
@@ -101,6 +107,25 @@ class Guarded:
         """Return the document that `ipvsd status --json` prints."""
         return json.loads(self.execute("ipvsd status --json").stdout)
 
+    def shown(self, inode: int) -> Any:
+        """Return what status tells of one namespace."""
+        (found,) = (one for one in self.status()["namespaces"] if one["inode"] == inode)
+        return found
+
+    def wait_for_state(self, inode: int, state: str) -> None:
+        """Wait until the daemon's own file shows a namespace in a state."""
+        script = (
+            f"import json; found = json.load(open('{SPACES_FILE}'))['namespaces']; "
+            f"exit([one['state'] for one in found if one['inode'] == {inode}] != ['{state}'])"
+        )
+        command = f"python3 -ISBc {shlex.quote(script)}"
+        self.machine.wait_until_succeeds(command, timeout=PATIENCE_S)
+
+    def look_again(self, spaces: Spaces, inode: int) -> None:
+        """Have the guard look at everything once more, as it does with resync = 1s."""
+        spaces.set(inode, "1")
+        spaces.wait_for("0", inode)
+
     def cursor(self) -> str:
         """Return the place in the journal from which to look later on."""
         return self.machine.journal_cursor()
@@ -112,6 +137,11 @@ class Guarded:
         entries = self.machine.journal(since_cursor=cursor)
         own = [entry for entry in entries if "IPVSD_EVENT" in entry]
         return [entry for entry in own if not kinds or entry["IPVSD_EVENT"] in kinds]
+
+    @staticmethod
+    def about(inode: int, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the entries that are about one namespace."""
+        return [entry for entry in entries if entry.get("IPVSD_NETNS_INODE") == str(inode)]
 
     def wait_for_events(self, cursor: str, kind: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until there are this many entries of a kind, and return them."""

@@ -10,6 +10,8 @@ from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 from tests.vm.spaces import Spaces
 
+WITHOUT_TRACEFS = "[Service]\nInaccessiblePaths=-/sys/kernel/tracing -/sys/kernel/debug\n"
+
 
 @pytest.fixture(scope="session")
 def repo() -> Path:
@@ -47,3 +49,11 @@ def spaces(host: Guarded) -> Iterator[Spaces]:
     made.clear()
     yield made
     made.clear()
+
+
+@pytest.fixture(params=["tracefs", "no tracefs"])
+def tracefs(host: Guarded, request: pytest.FixtureRequest) -> bool:
+    """Whether the guard has tracefs; a test that takes this runs with and without."""
+    if request.param == "no tracefs":
+        host.override_unit(WITHOUT_TRACEFS)
+    return bool(request.param == "tracefs")

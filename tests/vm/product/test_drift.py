@@ -1,0 +1,137 @@
+"""What others change on a real machine, and what the guard leaves alone for a while on purpose."""
+
+import re
+
+import pytest
+
+from tests.vm.guarded import FILE, SERVICE, Guarded
+from tests.vm.product.test_guard import ANSWERS, BOOKWORM, FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.product.test_namespaces import ADD_SERVICE, CLEAR_SERVICES
+from tests.vm.spaces import Spaces
+
+pytestmark = pytest.mark.vm
+
+KTHREADS = pytest.mark.parametrize(
+    "host",
+    [pytest.param(s, marks=pytest.mark.xdist_group(s)) for s in ("trixie", "sid")],
+    indirect=True,
+)
+# No periodic look may help, neither resync's nor the watchdog's.
+WITHOUT_WATCHDOG = "[Service]\nWatchdogSec=0\n"
+RESYNC_1H = "[guard]\nresync = 1h\n"
+
+# So many rounds of a fight that a guard without restraint would fill the journal.
+FIGHT = f"for i in {{1..200}}; do echo 1 >{FILE}; sleep 0.05; done"
+
+
+@BOOKWORM
+def test_a_change_inside_a_namespace_is_found_however_it_was_made(
+    host: Guarded, tracefs: bool, spaces: Spaces
+):
+    host.load()
+    inodes = spaces.named("one"), spaces.descriptor()
+    host.configure(RESYNC_1S)
+    spaces.wait_for("0")
+    for inode in inodes:
+        for change in (spaces.set, spaces.set_through_another_proc):
+            cursor = host.cursor()
+            change(inode, "1")
+            spaces.wait_for("0")
+            (entry,) = host.wait_for_events(cursor, "changed")
+            assert entry["IPVSD_NETNS_INODE"] == str(inode)
+            assert entry["IPVSD_REASON"] == "drift"
+
+
+@ANSWERS
+def test_a_change_in_the_host_is_seen_at_once(host: Guarded):
+    host.override_unit(WITHOUT_WATCHDOG)
+    host.configure(RESYNC_1H)
+    for _ in range(2):  # the second load has another file than the first
+        host.load()
+        host.wait_for_value("0")
+        cursor = host.cursor()
+        host.set("1")
+        host.wait_for_value("0")
+        (entry,) = host.wait_for_events(cursor, "changed")
+        assert (entry["IPVSD_NAMESPACE"], entry["IPVSD_REASON"]) == ("host", "drift")
+        assert 0 < int(entry["IPVSD_REACTION_USEC"]) < FIRST_ESTIMATION_USEC
+        host.unload()
+
+
+@BOOKWORM
+def test_a_fight_is_told_once_and_fought_ever_more_slowly(
+    host: Guarded, tracefs: bool, spaces: Spaces
+):
+    host.load()
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    fight = spaces.background(FIGHT)
+    (entry,) = host.wait_for_events(cursor, "contested")
+    likely = r"something, likely bash \(pid \d+\), keeps" if tracefs else "something keeps"
+    assert re.search(likely, entry["MESSAGE"])
+    assert host.status()["namespaces"][0]["state"] == "contested"
+    assert host.execute("ipvsd status").status == 1
+    host.machine.wait_until_succeeds(f"! systemctl is-active {fight}")  # 10 s and more
+    assert len(host.events(cursor, "contested")) == 1
+    # Three at once, then after 1, 2, 4, 8, ... seconds; those are not told one by one.
+    assert len(host.events(cursor, "changed")) == 2
+    assert host.status()["daemon"]["counters"]["writes"]["drift"] < 12
+    host.succeed(f"systemctl reload {SERVICE}")
+    host.wait_for_value("0")
+
+
+@BOOKWORM
+def test_a_fight_in_another_namespace_is_one_too(host: Guarded, spaces: Spaces):
+    host.configure(RESYNC_1S)
+    host.load()
+    inode = spaces.process()
+    spaces.wait_for("0", inode)
+    cursor = host.cursor()
+    inside = f"nsenter --net={spaces.paths[inode]} bash -c '{FIGHT}'"
+    fight = spaces.background(inside)
+    (entry,) = host.wait_for_events(cursor, "contested")
+    assert entry["IPVSD_NETNS_INODE"] == str(inode)
+    host.succeed(f"systemctl stop {fight}")
+    host.wait_for_state(inode, "contested")
+    host.succeed(f"systemctl reload {SERVICE}")
+    spaces.wait_for("0", inode)
+
+
+@BOOKWORM
+def test_a_fight_is_left_to_the_other_where_configured(host: Guarded, spaces: Spaces):
+    host.configure("[guard]\nresync = 1s\ncontested = yield\n")
+    host.load()
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    fight = spaces.background(FIGHT)
+    host.wait_for_events(cursor, "contested")
+    host.wait_for_value("1")
+    yielded = host.cursor()
+    host.machine.wait_until_succeeds(f"! systemctl is-active {fight}")
+    spaces.wait_for("0", spaces.process())  # the guard goes on elsewhere
+    assert host.value() == "1"
+    assert host.events(yielded, "contested") == []
+    assert host.status()["daemon"]["counters"]["writes"]["drift"] == 3
+    assert host.status()["namespaces"][0]["state"] == "contested"
+    host.succeed(f"systemctl reload {SERVICE}")
+    host.wait_for_value("0")
+
+
+@KTHREADS
+def test_a_value_is_held_while_the_services_are_young(host: Guarded):
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.load()
+    host.succeed(ADD_SERVICE)
+    cursor = host.cursor()
+    host.succeed(f"systemctl start {SERVICE}")
+    (held,) = host.wait_for_events(cursor, "held")
+    host.wait_for_value("0")
+    (changed,) = host.wait_for_events(cursor, "changed")
+    waited_usec = int(changed["__REALTIME_TIMESTAMP"]) - int(held["__REALTIME_TIMESTAMP"])
+    assert waited_usec > 2_500_000 and changed["IPVSD_REASON"] == "start"
+    host.succeed(CLEAR_SERVICES)
+    host.unload()
+    cursor = host.cursor()
+    host.load()  # without services nothing is held
+    host.wait_for_value("0")
+    assert host.events(cursor, "held") == []

@@ -1,0 +1,297 @@
+"""Every network namespace of a real machine is guarded, however it exists, from its birth."""
+
+import json
+
+import pytest
+
+from tests.vm.guarded import SERVICE, Guarded
+from tests.vm.probe import Passes
+from tests.vm.product.test_guard import ANSWERS, BOOKWORM, FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.spaces import FOREIGN_VALUE, Spaces
+
+pytestmark = pytest.mark.vm
+
+# What the guard makes of a namespace that another user namespace owns: an empty folder up to
+# Linux 6.9, a file that nobody may write from then on.
+FOREIGN_STATE = {"bookworm": "hidden", "trixie": "read-only", "sid": "read-only"}
+
+# Of these kernels estimation is done by threads, which begin with the first service.
+THREADED = ("trixie", "sid")
+ADD_SERVICE = "ipvsadm --add-service --tcp-service 192.0.2.1:80 --scheduler rr"
+# Without one, and without the module that it has brought and that would keep ip_vs.
+CLEAR_SERVICES = "ipvsadm --clear; modprobe -r ip_vs_rr"
+
+
+# Every kind, at every time
+
+
+@ANSWERS
+def test_what_exists_before_the_load_is_switched_off_after_it(
+    host: Guarded, tracefs: bool, spaces: Spaces
+):
+    kinds = spaces.every_kind()
+    cursor = host.cursor()
+    host.load()
+    spaces.wait_for("0")
+    assert host.value() == "0"
+    entries = host.wait_for_events(cursor, "changed", len(kinds) + 1)
+    assert entries[0]["IPVSD_NAMESPACE"] == "host"
+    for kind, inode in kinds.items():
+        (entry,) = host.about(inode, entries)
+        assert entry["IPVSD_REASON"] == "load", kind
+        assert 0 < int(entry["IPVSD_REACTION_USEC"]) < FIRST_ESTIMATION_USEC, kind
+
+
+@ANSWERS
+def test_what_is_born_after_the_load_is_switched_off(host: Guarded, tracefs: bool, spaces: Spaces):
+    host.load()
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    kinds = spaces.every_kind()
+    spaces.wait_for("0")
+    entries = host.wait_for_events(cursor, "changed", len(kinds))
+    for kind, inode in kinds.items():
+        (entry,) = host.about(inode, entries)
+        assert entry["IPVSD_REASON"] == "birth", kind
+        if tracefs:
+            assert 0 < int(entry["IPVSD_REACTION_USEC"]) < FIRST_ESTIMATION_USEC, kind
+    assert host.about(kinds["named"], entries)[0]["IPVSD_NAMESPACE"] == "every"
+    assert {one["state"] for one in host.status()["namespaces"]} == {"off"}
+
+
+@ANSWERS
+def test_what_exists_when_the_guard_starts_is_off_before_ready(
+    host: Guarded, tracefs: bool, spaces: Spaces
+):
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.load()
+    spaces.every_kind()
+    assert set(spaces.values().values()) == {"1"}
+    cursor = host.cursor()
+    host.succeed(f"systemctl start {SERVICE}")  # returns with READY=1
+    assert set(spaces.values().values()) == {"0"}
+    assert host.value() == "0"
+    changed = host.events(cursor, "changed")
+    # The canary is one too, and it is born after the start.
+    assert {entry["IPVSD_REASON"] for entry in changed} - {"birth"} == {"start"}
+
+
+@BOOKWORM
+def test_a_new_one_with_the_number_of_an_old_one_is_switched_off(
+    host: Guarded, tracefs: bool, spaces: Spaces
+):
+    host.load()
+    inode = spaces.named("again")
+    spaces.wait_for("0")
+    cursor = host.cursor()
+    assert spaces.replace_named("again") == inode
+    spaces.wait_for("0")
+    (entry,) = host.about(inode, host.wait_for_events(cursor, "changed"))
+    assert entry["IPVSD_REASON"] == "birth"
+
+
+# Those that nobody can change, and what is no namespace
+
+
+@ANSWERS
+def test_one_of_another_user_is_told_once_and_left_alone(host: Guarded, spaces: Spaces):
+    suite = host.machine.image.suite
+    foreign, own = spaces.user_owned(), spaces.named("own")
+    host.configure(RESYNC_1S)
+    cursor = host.cursor()
+    for _ in range(3):
+        host.load()
+        spaces.wait_for("0", own)
+        host.unload()
+    host.load()
+    for _ in range(2):
+        host.look_again(spaces, own)
+    (entry,) = host.wait_for_events(cursor, "foreign")
+    assert entry["IPVSD_NETNS_INODE"] == str(foreign)
+    assert host.events(cursor, "not-changed", "unreadable") == []
+    assert host.shown(foreign)["state"] == FOREIGN_STATE[suite]
+    assert spaces.value(foreign) == FOREIGN_VALUE[suite]
+    assert host.execute("ipvsd status").status == 0  # there is nothing that could be done
+
+
+@ANSWERS
+def test_podmans_containers_are_found_and_named(host: Guarded, tracefs: bool, spaces: Spaces):
+    host.load()
+    rootful, alone = spaces.podman_rootful(), spaces.podman_rootful("none")
+    rootless = spaces.podman_rootless()
+    spaces.wait_for("0", rootful, alone)
+    suite = host.machine.image.suite
+    host.wait_for_state(rootless, FOREIGN_STATE[suite])
+    for inode, expected in ((rootful, "off"), (alone, "off"), (rootless, FOREIGN_STATE[suite])):
+        found = host.shown(inode)
+        assert found["state"] == expected
+        assert found["owner"]["container"] == spaces.containers[inode]
+    assert spaces.value(rootless) == FOREIGN_VALUE[suite]
+
+
+@BOOKWORM
+def test_a_name_that_is_no_mount_is_nothing_to_speak_of(
+    host: Guarded, tracefs: bool, spaces: Spaces
+):
+    host.load()
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    spaces.not_a_mount("plain")
+    inode = spaces.named("real")
+    spaces.wait_for("0")
+    host.wait_for_events(cursor, "changed")
+    told = [entry for entry in host.events(cursor) if entry["IPVSD_EVENT"] != "canary-set"]
+    assert host.about(inode, told) == told
+    assert "plain" not in host.succeed("ipvsd status --all")
+
+
+@BOOKWORM
+def test_without_root_the_others_are_not_shown_and_that_is_said(host: Guarded, spaces: Spaces):
+    host.load()
+    spaces.wait_for("0", spaces.process())
+    as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
+    assert "to look into the others, be root" in host.succeed(f"{as_nobody} ipvsd status")
+    document = json.loads(host.succeed(f"{as_nobody} ipvsd status --json"))
+    assert [one["name"] for one in document["namespaces"]] == ["host"]
+
+
+# Policy
+
+
+@BOOKWORM
+def test_what_is_excluded_is_not_touched_and_shown_with_its_rule(host: Guarded, spaces: Spaces):
+    host.configure(RESYNC_1S + "[namespaces]\nexclude = name:web*, unit:spaces-thread-*\n")
+    web, unit, other = spaces.named("web1"), spaces.thread(), spaces.named("other")
+    host.load()
+    spaces.wait_for("0", other)
+    host.look_again(spaces, other)
+    assert spaces.values() == {web: "1", unit: "1", other: "0"}
+    assert (host.shown(other)["state"], host.shown(other)["rule"]) == ("off", None)
+    for inode, rule in ((web, "name:web*"), (unit, "unit:spaces-thread-*")):
+        found = host.shown(inode)
+        assert found["state"] == "excluded"
+        assert found["rule"].startswith(f"excluded by {rule} (/etc/")
+    assert host.execute("ipvsd status").status == 0
+
+
+@BOOKWORM
+def test_one_namespace_keeps_its_estimation(host: Guarded, spaces: Spaces):
+    host.configure(RESYNC_1S + "[sysctl name:monitor]\nnet.ipv4.vs.run_estimation = 1\n")
+    host.load()
+    monitor, other = spaces.named("monitor"), spaces.named("other")
+    spaces.wait_for("0", other)
+    host.look_again(spaces, other)
+    assert spaces.values() == {monitor: "1", other: "0"}
+    found = host.shown(monitor)
+    assert found["state"] == "on" and found["rule"].startswith("name:monitor (/etc/")
+    spaces.set(monitor, "0")  # and is guarded at that
+    spaces.wait_for("1", monitor)
+
+
+@BOOKWORM
+def test_only_the_host_is_guarded_where_configured(host: Guarded, spaces: Spaces):
+    host.configure(RESYNC_1S + "[namespaces]\nscope = host\n")
+    spaces.every_kind()
+    host.load()
+    host.wait_for_value("0")
+    host.set("1")
+    host.wait_for_value("0")
+    assert set(spaces.values().values()) == {"1"}
+    assert [one["name"] for one in host.status()["namespaces"]] == ["host"]
+
+
+# Many
+
+
+@BOOKWORM
+def test_after_two_thousand_births_and_deaths_nothing_is_left_over(
+    host: Guarded, tracefs: bool, spaces: Spaces
+):
+    cursor = host.cursor()
+    host.load()
+    host.wait_for_events(cursor, "canary-set")  # it has a thread and descriptors while it lives
+    before = spaces.kernel_count()
+    pid = host.show("MainPID")
+    descriptors, threads = (
+        int(host.succeed(f"ls /proc/{pid}/{kind} | wc -l")) for kind in ("fd", "task")
+    )
+    spaces.churn(2000)
+    spaces.wait_for_kernel_count(before)
+    host.machine.wait_until_succeeds(
+        f"[ $(ls /proc/{pid}/fd | wc -l) -le {descriptors} ] && "
+        f"[ $(ls /proc/{pid}/task | wc -l) -le {threads} ]"
+    )
+    assert (host.show("ActiveState"), host.show("MainPID")) == ("active", pid)
+    assert host.status()["daemon"]["counters"]["failures"] == 0
+    spaces.named("last")
+    spaces.wait_for("0")
+
+
+@ANSWERS
+def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces):
+    spaces.burst(50)
+    host.load()  # for the counter
+    with Passes(host.machine) as passes:
+        host.unload()
+        spaces.loads(100, "0")
+        host.load()
+        spaces.wait_for("0")
+        host.wait_for_value("0")
+        if host.machine.image.suite in THREADED:
+            # Where threads do the work, there is none without a service.
+            host.succeed(ADD_SERVICE)
+            host.fail("pgrep ipvs-e")
+        assert passes.count() == 0
+        counters = host.status()["daemon"]["counters"]
+        assert (counters["loads"], counters["passes_leaked"], counters["failures"]) == (102, 0, 0)
+        # It would have been seen.
+        host.succeed(f"systemctl stop {SERVICE}")
+        host.set("1")
+        passes.wait_for_one()
+    host.execute(CLEAR_SERVICES)
+
+
+@ANSWERS
+def test_no_pass_runs_in_any_of_five_hundred_births(host: Guarded, spaces: Spaces):
+    host.load()
+    host.wait_for_value("0")
+    with Passes(host.machine) as passes:
+        for _ in range(5):
+            inodes = spaces.burst(100)
+            spaces.wait_for("0", *inodes)
+        if host.machine.image.suite in THREADED:
+            spaces.execute_in(inodes[0], ADD_SERVICE)
+            host.fail("pgrep ipvs-e")
+        assert passes.count() == 0
+        assert host.status()["daemon"]["counters"]["passes_leaked"] == 0
+        # It would have been seen.
+        host.succeed(f"systemctl stop {SERVICE}")
+        inode = spaces.process()
+        spaces.execute_in(inode, ADD_SERVICE)
+        passes.wait_for_one()
+    spaces.clear()
+    host.execute(CLEAR_SERVICES)
+
+
+@BOOKWORM
+def test_status_of_a_thousand_is_a_screenful_unless_all_are_wanted(host: Guarded, spaces: Spaces):
+    host.load()
+    inodes = spaces.burst(1000)
+    spaces.wait_for("0", timeout=300)
+    result = host.execute("ipvsd status")
+    assert result.status == 0
+    assert len(result.stdout.splitlines()) <= 25
+    assert "1001 off" in result.stdout
+    assert result.stdout.splitlines()[-1].endswith("`ipvsd status --all` lists them.")
+    result = host.execute("ipvsd status --all")
+    assert result.status == 0
+    assert all(str(inode) in result.stdout for inode in inodes)
+    # What is not as wanted comes first, right behind the host.
+    host.succeed(f"systemctl stop {SERVICE}")
+    spaces.set(inodes[500], "1")
+    result = host.execute("ipvsd status")
+    assert result.status == 1
+    lines = result.stdout.splitlines()
+    assert len(lines) <= 25
+    table = next(number for number, line in enumerate(lines) if line.startswith("NAMESPACE"))
+    assert lines[table + 1].startswith("host ") and str(inodes[500]) in lines[table + 2]

@@ -1,0 +1,122 @@
+"""What the guard is told by on a real machine, and how it knows that it works."""
+
+import pytest
+
+from tests.vm.guarded import SERVICE, Guarded
+from tests.vm.probe import Calls
+from tests.vm.product.conftest import WITHOUT_TRACEFS
+from tests.vm.product.test_guard import ANSWERS, BOOKWORM, FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.spaces import Spaces
+
+pytestmark = pytest.mark.vm
+
+TRACING = "/sys/kernel/tracing"
+BIRTH = f"{TRACING}/instances/ipvs-estoff-guard/events/ipvsd/birth/enable"
+
+
+@ANSWERS
+def test_all_sources_are_in_use(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    sources = host.status()["daemon"]["sources"]
+    # Devices are a makeshift for births.
+    assert sources.pop("devices") == "off"
+    assert sources == dict.fromkeys(("births", "mounts", "writes", "uevents"), "on")
+
+
+@ANSWERS
+def test_a_missing_source_is_told_once_and_missed_by_nobody(host: Guarded, spaces: Spaces):
+    cursor = host.cursor()
+    host.override_unit(WITHOUT_TRACEFS)
+    host.configure(RESYNC_1S)
+    own = spaces.named("own")
+    for _ in range(2):
+        host.load()
+        spaces.wait_for("0")
+        host.look_again(spaces, own)
+        host.unload()
+    sources = host.status()["daemon"]["sources"]
+    assert sources.pop("births") not in ("on", "off")
+    assert sources == dict.fromkeys(("mounts", "devices", "writes", "uevents"), "on")
+    (entry,) = host.wait_for_events(cursor, "source-lost")
+    assert "births of namespaces: not to be had" in entry["MESSAGE"]
+    assert host.show("ActiveState") == "active"
+
+
+@BOOKWORM
+def test_a_source_that_somebody_has_switched_off_comes_back(host: Guarded, spaces: Spaces):
+    host.configure(RESYNC_1S)
+    host.load()
+    cursor = host.cursor()
+    host.succeed(f"echo 0 >{BIRTH}")
+    (lost,) = host.wait_for_events(cursor, "source-lost")
+    assert "somebody has switched it off" in lost["MESSAGE"]
+    host.wait_for_events(cursor, "source-back")
+    assert host.succeed(f"cat {BIRTH}").strip() == "1"
+    spaces.process()
+    spaces.wait_for("0")
+    assert len(host.events(cursor, "source-lost", "source-back")) == 2
+
+
+def traces(host: Guarded) -> tuple[int, int]:
+    """How many instances and kprobes the guard has in tracefs."""
+    found = host.succeed(
+        f"ls {TRACING}/instances | grep -c ipvs; grep -c ':ipvsd/' {TRACING}/kprobe_events; true"
+    )
+    instances, probes = map(int, found.split())
+    return instances, probes
+
+
+@ANSWERS
+def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    assert traces(host) == (1, 1)
+    host.succeed(f"systemctl stop {SERVICE}")
+    assert traces(host) == (0, 0)
+    host.succeed(f"systemctl start {SERVICE}")
+    assert traces(host) == (1, 1)
+    host.succeed(f"systemctl kill --signal=KILL {SERVICE}")
+    host.machine.wait_until_succeeds(f"[ $(systemctl show -P NRestarts {SERVICE}) = 1 ]")
+    host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
+    assert traces(host) == (1, 1)
+    host.unload()  # which the probe does not hinder
+
+
+@ANSWERS
+def test_the_canary_proves_that_births_are_answered_before_ready(host: Guarded):
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.load()
+    with Calls(host.machine, "setup_net") as born:
+        cursor = host.cursor()
+        host.succeed(f"systemctl start {SERVICE}")
+        canary = host.status()["daemon"]["canary"]
+        assert canary["time"] and canary["error"] is None
+        assert 0 < canary["fixed_usec"] < FIRST_ESTIMATION_USEC
+        (entry,) = host.wait_for_events(cursor, "canary-set")
+        assert "read 1 and was set by the guard" in entry["MESSAGE"]
+        assert born.count() == 1
+
+
+@BOOKWORM
+def test_without_a_canary_the_guard_makes_no_namespace(host: Guarded, spaces: Spaces):
+    host.configure("[guard]\ncanary = off\nresync = 1s\n")
+    with Calls(host.machine, "setup_net") as born:
+        host.load()
+        own = spaces.named("own")
+        for _ in range(2):
+            host.look_again(spaces, own)
+        assert born.count() == 1  # ours
+    assert host.status()["daemon"]["canary"] is None
+
+
+@BOOKWORM
+def test_a_guard_that_cannot_set_new_namespaces_does_not_become_ready(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    host.drop_in_unit("[Service]\nSystemCallFilter=~setns\nTimeoutStartSec=20s\nRestart=no\n")
+    cursor = host.cursor()
+    host.fail(f"systemctl restart {SERVICE}")
+    assert host.value() == "0"  # it has done what it could
+    (entry,) = host.events(cursor, "canary-failed")
+    assert "was not set within" in entry["MESSAGE"]
