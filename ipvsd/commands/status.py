@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Read the kernel now; the daemon's own files add what only the daemon knows."""
-    policy = conffiles.load(options.config_dir).policy
+    policy = conffiles.load(options.places).policy
     is_root = os.geteuid() == 0
     if not is_root:
         policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered

@@ -32,7 +32,7 @@ HOMES = {
     "pyudev": "kernel/uevents.py",
     "sdnotify": "host/notify.py",
     "systemd": "host/journal.py",
-    "signal": ("loop.py", "daemon.py", "cli.py"),
+    "signal": ("loop.py", "daemon.py", "cli.py", "host/control.py"),
     "ctypes": "kernel/libc.py",
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
     "subprocess": (),
