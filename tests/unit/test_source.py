@@ -35,9 +35,9 @@ HOMES = {
     "signal": ("loop.py", "daemon.py", "cli.py", "host/control.py"),
     "ctypes": "kernel/libc.py",
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
-    "subprocess": (),
+    "subprocess": ("host/journalctl.py",),
 }
-PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "re", "typing"}
+PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "typing"}
 
 
 def sources():
