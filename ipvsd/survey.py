@@ -8,9 +8,10 @@ from ipvsd.core import ledger
 from ipvsd.core.ledger import Memory
 from ipvsd.core.model import Identity, KeyStatus, Module, Policy, Reason, Scope, Seen
 from ipvsd.guard import Guard, Target, as_pass
-from ipvsd.kernel.namespaces import Finder, ways_in
+from ipvsd.kernel.namespaces import Finder
 from ipvsd.kernel.netns import Visitor
 from ipvsd.loop import monotonic_ns
+from ipvsd.tour import find
 
 
 class Survey(NamedTuple):
@@ -61,10 +62,9 @@ def survey(guard: Guard, policy: Policy, root: str, dry: bool) -> Survey:
 
 
 def _find(root: str) -> List[Target]:
-    finder = Finder(root)
     return [
-        Target(finder.describe(identity, holders), Reason.APPLY, None, ways_in(holders))
-        for identity, holders in finder.look(deep=True).holders.items()
+        Target(place.namespace, Reason.APPLY, None, place.paths)
+        for place in find(Finder(root), deep=True)
     ]
 
 

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Print what is in effect; every problem has a line of its own on stderr."""
     try:
-        config = conffiles.load(options.config_dir)
+        config = conffiles.load(options.places)
     except ConfigError as error:
         for problem in error.problems:
             print(f"ipvsd: {problem}", file=sys.stderr)
@@ -56,6 +56,7 @@ def _document(config: Config) -> Dict[str, Any]:
         "version": _VERSION,
         "guard": _section(config, "guard"),
         "namespaces": _section(config, "namespaces"),
+        "metrics": _section(config, "metrics"),
         "sysctl": {s.key: _origin(s.wanted, s.origin) for s in config.policy.settings},
         "overrides": [
             {"selector": str(o.selector), "key": o.key, **_origin(o.wanted, o.origin)}

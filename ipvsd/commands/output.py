@@ -2,24 +2,30 @@
 
 import json
 import sys
-from typing import Any, Dict, Sequence
+from typing import Any, Callable, Dict, Sequence
 
 
 class Output:
     """Where a command's results go; errors go to stderr by themselves."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool = False, write: Callable[[str], None] = print) -> None:
+        """Take what is given each line of text; JSON goes to stdout in any case."""
         self._quiet = quiet
+        self._write = write
 
     def line(self, text: str = "") -> None:
         """Print a line of text, nothing with --quiet."""
         if not self._quiet:
-            print(text)
+            self._write(text)
 
     def json(self, document: Dict[str, Any]) -> None:
         """Print one JSON document and nothing else."""
         json.dump(document, sys.stdout, indent=2)
-        print()
+        print(flush=True)
+
+    def json_line(self, document: Dict[str, Any]) -> None:
+        """Print one of several JSON documents, each in a line of its own."""
+        print(json.dumps(document), flush=True)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """Print rows in columns, the first row being the heading."""

@@ -3,7 +3,10 @@
 from enum import Enum, IntEnum
 from typing import NamedTuple, Optional, Tuple
 
-NS_PER_MS = 1000 * 1000
+SERVICE = "ipvs-estoff-guard"
+
+NS_PER_US = 1000
+NS_PER_MS = 1000 * NS_PER_US
 NS_PER_S = 1000 * NS_PER_MS
 
 
@@ -157,6 +160,7 @@ class Policy(NamedTuple):
     overrides: Tuple[Override, ...] = ()
     contest: Contest = Contest.ENFORCE
     canary_ns: Optional[int] = None  # between two canaries; None for none
+    textfile: str = ""  # path of the metrics; empty for none
 
 
 class Reason(Enum):

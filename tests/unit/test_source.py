@@ -14,15 +14,28 @@ HOME = os.path.dirname(os.path.dirname(ipvsd.__file__))
 ARROWS = {
     "core": {"core"},
     "kernel": {"core", "kernel"},
-    "host": {"core"},
+    "host": {"core", "files"},
+    "files": set(),
     "loop": set(),
     "guard": {"core", "kernel", "loop"},
     "sweep": {"core", "kernel", "loop", "guard"},
     "sources": {"core", "kernel", "loop"},
     "canary": {"core", "kernel", "loop"},
-    "survey": {"core", "kernel", "loop", "guard"},
-    "daemon": {"core", "kernel", "host", "loop", "guard", "sweep", "sources", "canary"},
-    "commands": {"core", "kernel", "host", "guard", "survey", "daemon", "commands"},
+    "tour": {"core", "kernel"},
+    "survey": {"core", "kernel", "loop", "guard", "tour"},
+    "publisher": {"core", "kernel", "host"},
+    "daemon": {
+        "core",
+        "kernel",
+        "host",
+        "loop",
+        "guard",
+        "sweep",
+        "sources",
+        "canary",
+        "publisher",
+    },
+    "commands": {"core", "kernel", "host", "loop", "guard", "survey", "tour", "daemon", "commands"},
     "cli": {"core", "host", "commands"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -32,12 +45,12 @@ HOMES = {
     "pyudev": "kernel/uevents.py",
     "sdnotify": "host/notify.py",
     "systemd": "host/journal.py",
-    "signal": ("loop.py", "daemon.py", "cli.py"),
+    "signal": ("loop.py", "daemon.py", "cli.py", "host/control.py"),
     "ctypes": "kernel/libc.py",
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
-    "subprocess": (),
+    "subprocess": ("host/journalctl.py",),
 }
-PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "re", "typing"}
+PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "typing"}
 
 
 def sources():

@@ -115,8 +115,8 @@ class Guarded:
     def wait_for_state(self, inode: int, state: str) -> None:
         """Wait until the daemon's own file shows a namespace in a state."""
         script = (
-            f"import json; found = json.load(open('{SPACES_FILE}'))['namespaces']; "
-            f"exit([one['state'] for one in found if one['inode'] == {inode}] != ['{state}'])"
+            f"import json, sys; found = json.load(open('{SPACES_FILE}'))['namespaces']; "
+            f"sys.exit([one['state'] for one in found if one['inode'] == {inode}] != ['{state}'])"
         )
         command = f"python3 -ISBc {shlex.quote(script)}"
         self.machine.wait_until_succeeds(command, timeout=PATIENCE_S)

@@ -81,10 +81,11 @@ def test_a_new_one_with_the_number_of_an_old_one_is_switched_off(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
     host.load()
-    inode = spaces.named("again")
-    spaces.wait_for("0")
-    cursor = host.cursor()
-    assert spaces.replace_named("again") == inode
+    inode, old = spaces.named("again"), 0
+    while inode != old:
+        spaces.wait_for("0")
+        cursor = host.cursor()
+        old, inode = inode, spaces.replace_named("again")
     spaces.wait_for("0")
     (entry,) = host.about(inode, host.wait_for_events(cursor, "changed"))
     assert entry["IPVSD_REASON"] == "birth"
