@@ -27,12 +27,8 @@ _COPY = "copy_net_ns"
 # fs/proc/proc_sysctl.c: every write to a sysctl, of any namespace, through any procfs.
 _SYSCTL_WRITE = "proc_sys_write"
 
-# "comm-pid [cpu] flags seconds.micros: event: ...", where the comm, which anybody may choose, has
-# 16 columns. A line that does not look like this is a birth without a time.
-_LINE = re.compile(
-    rb"(?P<comm>.{16})-(?P<pid>\d+) +(?:\([ \d-]+\) +)?\[\d+\] \S+ +"
-    rb"(?P<seconds>\d+)\.(?P<micros>\d{6}): (?P<event>birth|write):"
-)
+# A line that does not look like this is a birth without a time.
+_LINE = re.compile(tracefs.HEAD + rb"(?P<event>birth|write):")
 
 _BUFFER_KB = 16  # for each CPU; the kernel's default of 1.4 MB would be 150 MB on 104 CPUs
 
@@ -109,7 +105,7 @@ def parse(lines: Iterable[bytes]) -> Told:
             continue
         births += 1
         if match is not None:
-            times.append(int(match.group("seconds")) * 10**9 + int(match.group("micros")) * 1000)
+            times.append(tracefs.time_ns(match))
     # One without a time may have been the first.
     return Told(births, min(times) if births and len(times) == births else None, writer)
 

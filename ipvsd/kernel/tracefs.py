@@ -6,9 +6,16 @@ end, and those that were left by one that was killed when the next of the same n
 
 import contextlib
 import os
-from typing import List, Optional, Sequence
+from typing import List, Match, Optional, Sequence
 
 FOLDERS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
+
+# How a line of a trace begins: "comm-pid [cpu] flags seconds.micros: ", before "event: ...". The
+# comm, which anybody may choose, has 16 columns, so that it cannot pass for the rest.
+HEAD = (
+    rb"(?P<comm>.{16})-(?P<pid>\d+) +(?:\([ \d-]+\) +)?\[(?P<cpu>\d+)\] \S+ +"
+    rb"(?P<seconds>\d+)\.(?P<micros>\d{6}): "
+)
 
 _READ_BYTES = 64 * 1024
 _READS_MAX = 16  # what is left is drained in the next turn
@@ -101,6 +108,11 @@ def mounted(root: str) -> str:
             error = error or caught
     assert error is not None
     raise error
+
+
+def time_ns(head: Match[bytes]) -> int:
+    """Return the time that a line's head tells: monotonic, to the microsecond."""
+    return int(head.group("seconds")) * 10**9 + int(head.group("micros")) * 1000
 
 
 def drain(pipe: int) -> List[bytes]:
