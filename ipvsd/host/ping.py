@@ -22,6 +22,8 @@ _ANSWER = re.compile(
 )
 _SUMMARY = re.compile(r"^(?P<sent>\d+) packets transmitted", re.M)
 
+# If this process is killed, ping still ends, this long after it should have.
+_SPARE_S = 5
 # Answers that are still on their way at the end get this long.
 _LAST_ANSWER_S = 1.0
 
@@ -36,15 +38,16 @@ class Found(NamedTuple):
 class Ping:
     """One run of ping, from its beginning to stop()."""
 
-    def __init__(self, host: str, interval_ns: int) -> None:
-        """Begin. Raises GuardError when there is no ping."""
+    def __init__(self, host: str, interval_ns: int, duration_ns: int) -> None:
+        """Begin; stop() follows after a duration. Raises GuardError when there is no ping."""
         self._host = host
         # Not a pipe: nobody reads before the end, and ping would wait.
         self._out: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         # The two clocks, now: what ping stamps by the one is told by the other.
         self._offset_ns = int((time.time() - time.monotonic()) * NS_PER_S)
         interval = f"{interval_ns / NS_PER_S:.6f}"
-        command = ["ping", "-n", "-D", "-i", interval, "--", host]
+        deadline = str(-(-duration_ns // NS_PER_S) + _SPARE_S)
+        command = ["ping", "-n", "-D", "-i", interval, "-w", deadline, "--", host]
         try:
             self._process = subprocess.Popen(
                 command,
