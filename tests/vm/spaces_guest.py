@@ -34,7 +34,8 @@ MNT_DETACH = 2
 STACK = 4096
 KEPT = []  # what others use for as long as this process lives
 
-LOOK_AGAIN_S = 0.05
+# Rarely: a look into hundreds of namespaces takes the time that the guard needs for them.
+LOOK_AGAIN_S = 0.25
 MANY = 100_000  # more than a machine can have: a list that goes in circles
 
 libc = ctypes.CDLL(None, use_errno=True)

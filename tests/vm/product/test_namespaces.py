@@ -257,8 +257,8 @@ def test_no_pass_runs_in_any_of_five_hundred_births(host: Guarded, spaces: Space
     host.load()
     host.wait_for_value("0")
     with Passes(host.machine) as passes:
-        for _ in range(5):
-            inodes = spaces.burst(100)
+        for _ in range(10):
+            inodes = spaces.burst(50)
             spaces.wait_for("0", *inodes)
         if host.machine.image.suite in THREADED:
             spaces.execute_in(inodes[0], ADD_SERVICE)
