@@ -16,6 +16,10 @@ class Output:
         if not self._quiet:
             print(text)
 
+    def always(self, text: str) -> None:
+        """Print a line of text, also with --quiet."""
+        print(text)
+
     def json(self, document: Dict[str, Any]) -> None:
         """Print one JSON document and nothing else."""
         json.dump(document, sys.stdout, indent=2)

@@ -169,6 +169,15 @@ def _tracefs(root: str) -> str:
     raise error
 
 
+def obstacle(root: str = "/") -> Optional[OSError]:
+    """Return what keeps a probe from being set, None if nothing is seen to; nothing is changed."""
+    try:
+        _tracefs(root)
+    except OSError as error:
+        return error
+    return None
+
+
 def parse(lines: Iterable[bytes]) -> Told:
     """Return what lines of a trace tell; never raises."""
     births, times, writer = 0, [], ""

@@ -21,8 +21,9 @@ ARROWS = {
     "sources": {"core", "kernel", "loop"},
     "canary": {"core", "kernel", "loop"},
     "survey": {"core", "kernel", "loop", "guard"},
+    "examine": {"core", "kernel", "host", "guard", "survey"},
     "daemon": {"core", "kernel", "host", "loop", "guard", "sweep", "sources", "canary"},
-    "commands": {"core", "kernel", "host", "guard", "survey", "daemon", "commands"},
+    "commands": {"core", "kernel", "host", "guard", "survey", "examine", "daemon", "commands"},
     "cli": {"core", "host", "commands"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -35,7 +36,8 @@ HOMES = {
     "signal": ("loop.py", "daemon.py", "cli.py"),
     "ctypes": "kernel/libc.py",
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
-    "subprocess": (),
+    # Of commands; the daemon makes no child processes.
+    "subprocess": ("host/children.py", "kernel/modulefile.py"),
 }
 PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "re", "typing"}
 
