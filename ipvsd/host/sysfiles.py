@@ -74,11 +74,9 @@ class Reader:
 
     def _read(self, path: str) -> List[File]:
         try:
-            # Without waiting: a FIFO in place of the file must not stop the command.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as file:
+            with open(path, "rb", opener=_open_at_once) as file:
                 # A link to /dev/null, with which a file is hidden, is an empty one.
-                regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
                 data = file.read(_MAX_BYTES) if regular else b""
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return []
@@ -89,3 +87,8 @@ class Reader:
 
     def _note(self, path: str, error: OSError) -> None:
         self._unreadable[path] = Line(path, 0, error.strerror or str(error))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting: a FIFO in place of the file must not stop the command."""
+    return os.open(path, flags | os.O_NONBLOCK)

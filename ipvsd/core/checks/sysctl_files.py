@@ -123,6 +123,8 @@ def _overridden(
     if wanted is None or one.value is None or values.same(key, one.value, wanted):
         return []
     stronger = tuple(other.line for other in winners if other is not None)
+    if not stronger:  # the key is excluded from globs: on purpose
+        return []
     summary = f"{key} = {one.value} has no effect: another line wins"
     advice = "remove the first line, before the other one goes"
     return [Finding(TOPIC, Severity.HINT, summary, (one.line, *stronger), advice)]
