@@ -8,7 +8,7 @@ import traceback
 from typing import List, Optional
 
 from ipvsd import __version__
-from ipvsd.commands import apply, config, doctor, run, status
+from ipvsd.commands import apply, config, doctor, estimation, history, run, stats, status
 from ipvsd.commands.output import Output
 from ipvsd.core.model import Exit, GuardError
 from ipvsd.host import conffiles
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
     verbs.required = True
-    for module in (run, apply, status, doctor, config):
+    for module in (run, apply, status, doctor, stats, history, estimation, config):
         verb = verbs.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
         verb.set_defaults(command=module.main)
         module.add_arguments(verb)
@@ -54,8 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command and return its exit code; argparse exits with 2 on wrong usage."""
     options = parser().parse_args(arguments)
-    if options.config_dir is None:
-        options.config_dir = os.path.join(options.root, conffiles.FOLDER)
+    options.places = conffiles.places(options.root, options.config_dir)
     try:
         code = int(options.command(options, Output(getattr(options, "quiet", False))))
         sys.stdout.flush()

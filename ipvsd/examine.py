@@ -23,7 +23,7 @@ from ipvsd.guard import Guard
 from ipvsd.host import children, conffiles, repair, state
 from ipvsd.host.sysfiles import Reader
 from ipvsd.kernel import births, ipvs, module, modulefile, processes
-from ipvsd.survey import services
+from ipvsd.tour import Tour
 
 _AUDIT_LOG = "var/log/audit/audit.log"
 _RELEASE = "proc/sys/kernel/osrelease"
@@ -66,9 +66,9 @@ def _same(file: File, others: Sequence[File]) -> File:
 class Examination:
     """One round: what several checks need is looked at once."""
 
-    def __init__(self, root: str, config_dir: str) -> None:
+    def __init__(self, root: str, places: conffiles.Places) -> None:
         self._root = root
-        self._config_dir = config_dir
+        self._places = places
         self._files = Reader(root)
         self._guard = Guard(root)
         self._policy = parse([]).policy  # until the configuration has been read
@@ -123,7 +123,7 @@ class Examination:
 
     def _configuration(self) -> List[Finding]:
         try:
-            config = conffiles.load(self._config_dir)
+            config = conffiles.load(self._places)
         except ConfigError as error:
             return guarded.check_configuration(error.problems, ())
         except GuardError as error:
@@ -181,20 +181,19 @@ class Examination:
 
     def _use(self) -> List[Finding]:
         loaded = module.state(self._root).loaded
-        root = os.geteuid() == 0
-        others: List[Tuple[str, Optional[int]]] = []
-        if loaded and root and self._guard.host.inode:
-            others = [(str(space), count) for space, count in services(self._root)]
-        return usage.check_use(
-            usage.Usage(
-                loaded,
-                ipvs.facts(self._root, exactly=True).estimators if loaded else None,
-                others,
-                root,
-                self._policy.scope is Scope.HOST,
-                self._programs(),
-            )
-        )
+        (_, host), *others = self._services() if loaded else [("", None)]
+        is_root, host_only = os.geteuid() == 0, self._policy.scope is Scope.HOST
+        seen = usage.Usage(loaded, host, others, is_root, host_only, self._programs())
+        return usage.check_use(seen)
+
+    def _services(self) -> List[Tuple[str, Optional[int]]]:
+        """The namespaces, the host's first, and how many services and real servers each has."""
+        tour = Tour(self._policy._replace(scope=Scope.ALL, exclusions=()), self._root)
+        try:
+            found = tour.read(lambda: ipvs.facts(self._root, exactly=True))
+        finally:
+            tour.close()
+        return [(str(space), facts and facts.estimators) for space, facts in found]
 
     def _readers(self) -> List[Finding]:
         files = self._script_files() + self._files.matching(*usage.KEEPALIVED_FILES)

@@ -2,25 +2,16 @@
 
 import functools
 import time
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from ipvsd.core import ledger
 from ipvsd.core.ledger import Memory
-from ipvsd.core.model import (
-    Identity,
-    KeyStatus,
-    Module,
-    Namespace,
-    Policy,
-    Reason,
-    Scope,
-    Seen,
-)
+from ipvsd.core.model import Identity, KeyStatus, Module, Policy, Reason, Scope, Seen
 from ipvsd.guard import Guard, Target, as_pass
-from ipvsd.kernel import ipvs, netns
-from ipvsd.kernel.namespaces import Finder, ways_in
+from ipvsd.kernel.namespaces import Finder
 from ipvsd.kernel.netns import Visitor
 from ipvsd.loop import monotonic_ns
+from ipvsd.tour import find
 
 
 class Survey(NamedTuple):
@@ -70,38 +61,10 @@ def survey(guard: Guard, policy: Policy, root: str, dry: bool) -> Survey:
     return Survey(host.module, tuple(looked.values()))
 
 
-def services(root: str) -> List[Tuple[Namespace, Optional[int]]]:
-    """Return the other namespaces with their numbers of services and real servers.
-
-    None stands for one that cannot be told. Without root they are not to be found.
-    """
-    visitor = Visitor()
-    try:
-        found = visitor.call(functools.partial(_find, root))
-        return visitor.call(functools.partial(_count, root, found))
-    finally:
-        visitor.close()
-
-
-def _count(root: str, targets: List[Target]) -> List[Tuple[Namespace, Optional[int]]]:
-    counts = []
-    for target in targets:
-        try:
-            look = functools.partial(ipvs.facts, root, exactly=True)
-            facts = netns.enter(target.paths, target.namespace.identity, look)
-        except netns.Gone:
-            continue
-        except OSError:
-            facts = ipvs.Facts()
-        counts.append((target.namespace, facts.estimators))
-    return counts
-
-
 def _find(root: str) -> List[Target]:
-    finder = Finder(root)
     return [
-        Target(finder.describe(identity, holders), Reason.APPLY, None, ways_in(holders))
-        for identity, holders in finder.look(deep=True).holders.items()
+        Target(place.namespace, Reason.APPLY, None, place.paths)
+        for place in find(Finder(root), deep=True)
     ]
 
 

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Make the pass, whatever the mode: who calls `apply` wants it done."""
-    config = conffiles.load(options.config_dir)
+    config = conffiles.load(options.places)
     for warning in config.warnings:
         print(f"ipvsd: warning: {warning}", file=sys.stderr)
     policy = config.policy._replace(mode=Mode.ENFORCE)

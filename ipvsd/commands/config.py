@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Print what is in effect; every problem has a line of its own on stderr."""
     try:
-        config = conffiles.load(options.config_dir)
+        config = conffiles.load(options.places)
     except ConfigError as error:
         for problem in error.problems:
             print(f"ipvsd: {problem}", file=sys.stderr)

@@ -31,7 +31,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         if os.geteuid() != 0:
             raise GuardError("doctor --fix changes files of root: be root", Exit.NOT_PERMITTED)
         fixed = fix(options.root)
-    found = Examination(options.root, options.config_dir).diagnose()
+    found = Examination(options.root, options.places).diagnose()
     if options.json:
         document = diagnosis.document(found)
         document["fixed"] = [

@@ -2,23 +2,25 @@
 
 import json
 import sys
-from typing import Any, Dict, Sequence
+from typing import Any, Callable, Dict, Sequence
 
 
 class Output:
     """Where a command's results go; errors go to stderr by themselves."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool = False, write: Callable[[str], None] = print) -> None:
+        """Take what is given each line of text; JSON goes to stdout in any case."""
         self._quiet = quiet
+        self._write = write
 
     def line(self, text: str = "") -> None:
         """Print a line of text, nothing with --quiet."""
         if not self._quiet:
-            print(text)
+            self._write(text)
 
     def always(self, text: str) -> None:
         """Print a line of text, also with --quiet."""
-        print(text)
+        self._write(text)
 
     def json(self, document: Dict[str, Any]) -> None:
         """Print one JSON document and nothing else."""

@@ -22,7 +22,7 @@ def main(options: argparse.Namespace, _output: Output) -> Exit:
     """Build the parts and run; returns when a stop signal has come."""
     parts = Parts(
         guard=Guard(options.root),
-        load_config=lambda: conffiles.load(options.config_dir),
+        load_config=lambda: conffiles.load(options.places),
         folder=state.RuntimeFolder(options.root),
         send=journal.connect(os.environ),
         notifier=notify.Notifier(os.environ),

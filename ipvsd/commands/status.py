@@ -17,6 +17,7 @@ from ipvsd.core.model import (
     Seen,
     State,
 )
+from ipvsd.core.owners import describe
 from ipvsd.core.text import format_duration, printable
 from ipvsd.guard import Guard
 from ipvsd.host import conffiles, state
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Read the kernel now; the daemon's own files add what only the daemon knows."""
-    policy = conffiles.load(options.config_dir).policy
+    policy = conffiles.load(options.places).policy
     is_root = os.geteuid() == 0
     if not is_root:
         policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
@@ -164,17 +165,8 @@ def _key(key: KeyStatus) -> List[str]:
 
 
 def _owner(namespace: Namespace, rule: str) -> str:
-    owner = namespace.owner
-    hints = list(owner.mounts[:1])
-    if owner.unit:
-        hints.append(owner.unit)
-    if owner.container:
-        hints.append(f"container {owner.container[:12]}")
-    if owner.pid:
-        hints.append(f"pid {owner.pid} ({owner.command})")
-    if rule:
-        hints.append(f"[{rule}]")
-    return ", ".join(hints)
+    hints = [describe(namespace.owner), f"[{rule}]" if rule else ""]
+    return ", ".join(filter(None, hints))
 
 
 def _document(

@@ -100,10 +100,11 @@ def _or_off(read: _Reader) -> _Reader:
 
 def _selectors(entry: Entry) -> Tuple[Selector, ...]:
     words = entry.value.replace(",", " ").split()
-    return tuple(_selector(word, entry.origin) for word in words)
+    return tuple(selector(word, entry.origin) for word in words)
 
 
-def _selector(text: str, origin: str) -> Selector:
+def selector(text: str, origin: str) -> Selector:
+    """Return the selector that KIND:GLOB means. Raises ValueError with a reason."""
     kind, _, pattern = text.partition(":")
     if kind not in policy.KINDS:
         raise ValueError(
@@ -213,14 +214,14 @@ class _Draft:
         Not configparser: it knows no line numbers, takes an indented line for the end of the
         value above it, and reads some of this otherwise from one Python version to the next.
         """
-        section, selector = None, None
+        section, means = None, None
         for number, raw in enumerate(source.text.split("\n"), 1):
             line = raw.strip()
             origin = f"{source.path}:{number}"
             if not line or line[0] in "#;":
                 continue
             if line[0] == "[" and line[-1] == "]":
-                section, selector = self._section(line[1:-1], origin)
+                section, means = self._section(line[1:-1], origin)
                 continue
             if section is not None and section not in _SECTIONS:
                 continue  # a newer version's section may hold anything
@@ -231,7 +232,7 @@ class _Draft:
             elif section is None:
                 self._problems.append(f"{shown}: stands before the first [section]")
             else:
-                yield Entry(section, key.strip(), " ".join(value.split()), origin, selector)
+                yield Entry(section, key.strip(), " ".join(value.split()), origin, means)
 
     def _section(self, header: str, origin: str) -> Tuple[str, Optional[Selector]]:
         """Return the section's name, and the selector that [sysctl KIND:GLOB] has."""
@@ -242,7 +243,7 @@ class _Draft:
                 self._warnings.append(f"{origin}: unknown section [{shown}]{hint}, ignored")
             return header, None
         try:
-            return "sysctl", _selector(override.group(1), origin)
+            return "sysctl", selector(override.group(1), origin)
         except ValueError as error:
             self._problems.append(f"{origin}: [{printable(header)}]: {error}")
             return "sysctl", None  # only to find what else is wrong: nothing of it is used

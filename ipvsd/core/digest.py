@@ -18,6 +18,7 @@ class Digest(NamedTuple):
     told: int = 0
     left_out: Dict[str, int] = {}
     slowest_usec: int = 0
+    leaked: int = 0  # estimation passes
 
     @property
     def end_ns(self) -> int:
@@ -51,6 +52,7 @@ def digest(before: Digest, news: List[Event], now_ns: int) -> Tuple[Digest, List
             after = after._replace(
                 left_out=dict(after.left_out, **{word: after.left_out.get(word, 0) + 1}),
                 slowest_usec=max(after.slowest_usec, usec),
+                leaked=after.leaked + int(event.fields.get("IPVSD_PASSES_LEAKED", 0)),
             )
     return after, told
 
@@ -59,4 +61,4 @@ def left_out(before: Digest) -> List[Event]:
     """Return what was left out in the present window, as at most one event."""
     if not before.left_out:
         return []
-    return [events.many(before.left_out, before.slowest_usec)]
+    return [events.many(before.left_out, before.slowest_usec, before.leaked)]

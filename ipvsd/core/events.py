@@ -4,6 +4,7 @@ from enum import Enum, IntEnum
 from typing import Dict, NamedTuple, Optional
 
 from ipvsd.core.model import Contest, Namespace, Outcome, Policy, Reason, State, Write
+from ipvsd.core.owners import describe
 from ipvsd.core.text import format_duration, printable
 
 Fields = Dict[str, str]
@@ -133,13 +134,19 @@ def foreign(key: str, namespace: Namespace, state: State) -> Event:
     return Event(Kind.FOREIGN, message, _key_fields(key, namespace))
 
 
-def many(counts: Dict[str, int], slowest_usec: int) -> Event:
+def many(counts: Dict[str, int], slowest_usec: int, leaked: int) -> Event:
     """What was left out of the journal because it was too much."""
     text = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
     message = f"namespaces: and as many more, not told one by one: {text}"
     if slowest_usec:
         message += f"; slowest reaction {format_duration(slowest_usec * 1000)}"
-    fields = {"IPVSD_COUNT": str(sum(counts.values())), "IPVSD_REACTION_USEC": str(slowest_usec)}
+    fields = {
+        "IPVSD_COUNT": str(sum(counts.values())),
+        "IPVSD_COUNT_CHANGED": str(counts.get(Kind.CHANGED.word, 0)),
+        "IPVSD_REACTION_USEC": str(slowest_usec),
+    }
+    if leaked:
+        fields["IPVSD_PASSES_LEAKED"] = str(leaked)
     return Event(Kind.MANY, message, fields)
 
 
@@ -189,11 +196,15 @@ def _shown(namespace: Namespace) -> str:
 
 
 def _key_fields(key: str, namespace: Namespace) -> Fields:
-    return {
+    fields = {
         "IPVSD_KEY": key,
         "IPVSD_NAMESPACE": namespace.name,
         "IPVSD_NETNS_INODE": str(namespace.inode),
     }
+    owner = describe(namespace.owner)
+    if owner:
+        fields["IPVSD_OWNER"] = owner
+    return fields
 
 
 def _write_fields(write: Write, new: str) -> Fields:

@@ -3,7 +3,10 @@
 from enum import Enum, IntEnum
 from typing import NamedTuple, Optional, Tuple
 
-NS_PER_MS = 1000 * 1000
+SERVICE = "ipvs-estoff-guard"
+
+NS_PER_US = 1000
+NS_PER_MS = 1000 * NS_PER_US
 NS_PER_S = 1000 * NS_PER_MS
 
 

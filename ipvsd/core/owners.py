@@ -59,6 +59,18 @@ def _container(part: str) -> str:
     return match.group(1) if match and _MONITOR not in part else ""
 
 
+def describe(owner: Owner) -> str:
+    """Return in a line whose namespace it is, as far as its name does not tell."""
+    hints = list(owner.mounts[:1])
+    if owner.unit:
+        hints.append(owner.unit)
+    if owner.container:
+        hints.append(f"container {owner.container[:12]}")
+    if owner.pid:
+        hints.append(f"pid {owner.pid} ({owner.command})")
+    return ", ".join(hints)
+
+
 def namespace_name(owner: Owner, inode: int) -> str:
     """Return the best name there is for a namespace other than the host's; never HOST_NAME.
 

@@ -45,6 +45,14 @@ def verdict(policy: Policy, namespace: Namespace) -> Verdict:
     return Verdict(in_order(settings), overridden_by=", ".join(sections))
 
 
+def about(policy: Policy, key: str) -> Policy:
+    """Return what of a policy is about one key."""
+    return policy._replace(
+        settings=tuple(setting for setting in policy.settings if setting.key == key),
+        overrides=tuple(override for override in policy.overrides if override.key == key),
+    )
+
+
 def in_order(settings: Iterable[Setting]) -> Tuple[Setting, ...]:
     """Sort settings: run_estimation is what stalls CPUs, so it is always written first."""
     return tuple(sorted(settings, key=lambda s: (s.key != values.RUN_ESTIMATION, s.key)))

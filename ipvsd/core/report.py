@@ -34,6 +34,11 @@ def is_right(keys: Iterable[KeyStatus]) -> bool:
     return all(key.state is State.AS_WANTED for key in keys)
 
 
+def is_absent(keys: Iterable[KeyStatus]) -> bool:
+    """Whether there is nothing to set, since ip_vs is not loaded."""
+    return all(key.state is State.ABSENT for key in keys)
+
+
 def severity(keys: Iterable[KeyStatus]) -> int:
     """Return a number by which namespaces are sorted, the worst first."""
     key = worst(keys)

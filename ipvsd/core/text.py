@@ -12,6 +12,8 @@ _DURATION_PART = re.compile(r"([0-9]{1,9})\s*(ms|min|s|h|)", re.ASCII)
 # Long enough for any path, short enough that no line of the journal drowns in it.
 MAX_PRINTED = 400
 
+_UNIT_STEP = 1000
+
 
 def printable(text: str) -> str:
     """Escape what could steer a terminal or split a line; cut what is too long to read."""
@@ -36,6 +38,15 @@ def format_duration(ns: int) -> str:
     if ns < NS_PER_S:
         return f"{ns / NS_PER_MS:.1f} ms"
     return f"{ns / NS_PER_S:.4g} s"
+
+
+def format_count(number: float) -> str:
+    """Write a count or a rate in at most six characters: `0`, `12.5`, `9999`, `1.23M`."""
+    for unit in ("", "k", "M", "G", "T"):
+        if number < _UNIT_STEP or unit == "T":
+            break
+        number /= _UNIT_STEP
+    return f"{number:.3g}{unit}"
 
 
 def iso_time(wall_ns: int) -> str:

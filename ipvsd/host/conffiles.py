@@ -1,13 +1,16 @@
-"""Reads the configuration files."""
+"""The configuration files: read, and for one of them written."""
 
+import contextlib
 import os
 import stat
-from typing import List
+from typing import List, NamedTuple, Optional, Sequence
 
 from ipvsd.core.config import Config, Source, parse
 from ipvsd.core.model import Exit, GuardError
 
 FOLDER = "etc/ipvs-estoff-guard"
+# Not below the service's own RuntimeDirectory=, which goes when the service stops.
+RUNTIME_FOLDER = "run/ipvs-estoff-guard.conf.d"
 MAIN_FILE = "guard.conf"
 DROP_IN_FOLDER = "conf.d"
 # A thousand times the shipped file. What is larger is no configuration.
@@ -15,28 +18,73 @@ _MAX_BYTES = 1024 * 1024
 _DEV_NULL = os.makedev(1, 3)
 
 
-def load(folder: str) -> Config:
-    """Read guard.conf and then conf.d/*.conf by name; what is not there counts as empty.
+class Places(NamedTuple):
+    """Where the configuration lies: the administrator's, and what holds until the next boot."""
 
-    Raises ConfigError for a bad value and GuardError for a file that cannot be read.
+    folder: str
+    runtime: Optional[str] = None
+
+    @property
+    def drop_ins(self) -> str:
+        """The folder of the administrator's drop-ins."""
+        return os.path.join(self.folder, DROP_IN_FOLDER)
+
+
+def places(root: str = "/", folder: Optional[str] = None) -> Places:
+    """Return the places below a root, or only the one `folder` that the user has named."""
+    if folder is not None:
+        return Places(folder)
+    return Places(os.path.join(root, FOLDER), os.path.join(root, RUNTIME_FOLDER))
+
+
+def load(where: Places, without: Sequence[str] = ()) -> Config:
+    """Read guard.conf, conf.d/*.conf by name, and the run-time drop-ins; later lines win.
+
+    What is not there counts as empty, and so does a path `without` which it is to be read. Raises
+    ConfigError for a bad value and GuardError for a file that cannot be read.
     """
-    paths = [os.path.join(folder, MAIN_FILE)]
-    drop_ins = os.path.join(folder, DROP_IN_FOLDER)
+    paths = [os.path.join(where.folder, MAIN_FILE), *_drop_ins(where.drop_ins)]
+    if where.runtime is not None:
+        paths += _drop_ins(where.runtime)
+    return parse([source for path in paths if path not in without for source in read(path)])
+
+
+def _drop_ins(folder: str) -> List[str]:
     try:
-        names = sorted(name for name in os.listdir(drop_ins) if _is_drop_in(name))
-        paths += [os.path.join(drop_ins, name) for name in names]
+        names = sorted(os.listdir(folder))
     except FileNotFoundError:
-        pass
+        return []
     except OSError as error:
-        raise _unreadable(drop_ins, error) from error
-    return parse([source for path in paths for source in _read(path)])
+        raise _unreadable(folder, error) from error
+    drop_ins = [name for name in names if name.endswith(".conf") and not name.startswith(".")]
+    return [os.path.join(folder, name) for name in drop_ins]
 
 
-def _is_drop_in(name: str) -> bool:
-    return name.endswith(".conf") and not name.startswith(".")
+def replace(path: str, text: str) -> None:
+    """Write a configuration file at one stroke, or remove it where the text is empty.
+
+    Raises GuardError; then nothing has changed.
+    """
+    try:
+        if not text:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
+        with open(temporary, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        code = Exit.NOT_PERMITTED if isinstance(error, PermissionError) else Exit.CANNOT_TELL
+        raise GuardError(f"{path}: {error.strerror}; nothing was changed", code) from error
 
 
-def _read(path: str) -> List[Source]:
+def read(path: str) -> List[Source]:
+    """Return a file's text, nothing where there is no file. Raises GuardError."""
     try:
         with open(path, "rb", opener=_open_at_once) as file:
             status = os.fstat(file.fileno())

@@ -5,8 +5,7 @@ import sys
 from typing import Callable, List, Mapping, TextIO
 
 from ipvsd.core.events import Event
-
-IDENTIFIER = "ipvs-estoff-guard"
+from ipvsd.core.model import SERVICE
 
 Send = Callable[[Event], None]
 
@@ -54,7 +53,7 @@ def _fields(event: Event) -> List[str]:
         "MESSAGE": event.message,
         "MESSAGE_ID": event.kind.message_id,
         "PRIORITY": str(int(event.kind.priority)),
-        "SYSLOG_IDENTIFIER": IDENTIFIER,
+        "SYSLOG_IDENTIFIER": SERVICE,
         "IPVSD_EVENT": event.kind.word,
     }
     fields.update(event.fields)

@@ -5,10 +5,13 @@ import socket
 import struct
 from typing import NamedTuple, Optional
 
+from ipvsd.core.counters import Readout, parse
+
 # Three lines of heading, then one for each service and real server (ip_vs_info_seq_show,
 # net/netfilter/ipvs/ip_vs_ctl.c).
 _TABLE = "proc/thread-self/net/ip_vs"
 _HEADING_LINES = 3
+_STATS = "proc/thread-self/net/ip_vs_stats_percpu"
 # Some 3,000 lines: enough to tell which namespaces are the worst. The kernel writes every line
 # anew, so that more is read only where the exact number matters.
 _GLANCE_BYTES = 256 * 1024
@@ -32,6 +35,15 @@ def facts(root: str = "/", exactly: bool = False) -> Facts:
     stuck in one, so would be the guard.
     """
     return Facts(_estimators(os.path.join(root, _TABLE), exactly), _cookie())
+
+
+def counters(root: str = "/") -> Optional[Readout]:
+    """Return the counters of the calling thread's namespace, None where ip_vs shows none there."""
+    try:
+        with open(os.path.join(root, _STATS), encoding="ascii", errors="replace") as file:
+            return parse(file.read())
+    except OSError:
+        return None
 
 
 def has_kthreads(root: str = "/") -> bool:

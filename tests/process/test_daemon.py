@@ -238,3 +238,14 @@ def test_descriptors_and_threads_stay_flat(root, guard):
         guard.wait_for("READY=1")
     assert (len(os.listdir(folder + "/fd")), len(os.listdir(folder + "/task"))) == before
     assert before[1] == 1
+
+
+def test_the_command_has_the_daemon_switch_estimation_on_and_off(root, guard):
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    command = [sys.executable, "-m", "ipvsd", "--root", root.path, "estimation"]
+    for switch, value in (("on", "1"), ("off", "0")):
+        subprocess.check_call([*command, switch], stdout=subprocess.DEVNULL, cwd=HOME)
+        assert root.get() == value
+        guard.wait_for_log(f"was {1 - int(value)}, now {value} (the configuration was reloaded")
+    assert guard.status()["counters"]["writes"] == {"start": 1, "reload": 2}

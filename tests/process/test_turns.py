@@ -53,7 +53,7 @@ class Stage:
         folder = root.join("etc/ipvs-estoff-guard")
         self.parts = Parts(
             guard=Guard(root.path),
-            load_config=lambda: conffiles.load(folder),
+            load_config=lambda: conffiles.load(conffiles.Places(folder)),
             folder=RuntimeFolder(root.path),
             send=self.told.append,
             notifier=Notifier({}),

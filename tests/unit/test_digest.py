@@ -13,9 +13,9 @@ from tests.words import HOST, POD, RUN, WEB, value
 NOW_NS = 10 * WINDOW_NS
 
 
-def change(namespace=WEB, reaction_ns=None):
+def change(namespace=WEB, reaction_ns=None, leaked=0):
     write = Write(namespace, RUN.key, "1", "0", Reason.BIRTH)
-    return events.changed(Outcome(write, value("0"), 5), reaction_ns)
+    return events.changed(Outcome(write, value("0"), 5), reaction_ns, leaked)
 
 
 def counted(after):
@@ -47,15 +47,20 @@ def test_what_concerns_no_namespace_is_told():
 
 def test_what_was_left_out_is_told_as_one_line_when_the_window_is_over():
     full, _ = digest(Digest(), [change()] * LINES_MAX, NOW_NS)
-    more = [change(reaction_ns=5_000_000), change(POD, 7_000_000), events.held(_held())]
+    more = [change(reaction_ns=5_000_000, leaked=2), change(POD, 7_000_000, leaked=1)]
+    more.append(events.held(_held()))
     full, told = digest(full, more, NOW_NS + 1)
     assert told == []
     assert digest(full, [], NOW_NS + WINDOW_NS - 1) == (full, [])
     after, (line,) = digest(full, [], NOW_NS + WINDOW_NS)
     assert line.kind is Kind.MANY
     assert line.message.endswith("2 changed, 1 held; slowest reaction 7.0 ms")
-    assert line.fields["IPVSD_COUNT"] == "3"
-    assert line.fields["IPVSD_REACTION_USEC"] == "7000"
+    assert line.fields == {
+        "IPVSD_COUNT": "3",
+        "IPVSD_COUNT_CHANGED": "2",
+        "IPVSD_REACTION_USEC": "7000",
+        "IPVSD_PASSES_LEAKED": "3",
+    }
     assert after == Digest(window_ns=NOW_NS + WINDOW_NS)
 
 

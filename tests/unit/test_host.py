@@ -18,7 +18,7 @@ ETC = "etc/ipvs-estoff-guard"
 
 
 def load(root):
-    return conffiles.load(root.join(ETC))
+    return conffiles.load(conffiles.places(root.path))
 
 
 def test_drop_ins_are_read_by_name_after_the_main_file(root):
@@ -35,7 +35,7 @@ def test_drop_ins_are_read_by_name_after_the_main_file(root):
 
 def test_no_files_are_the_defaults(root):
     root.unconfigure()
-    assert load(root) == conffiles.load(root.join("nowhere"))
+    assert load(root) == conffiles.load(conffiles.Places(root.join("nowhere")))
 
 
 def test_a_drop_in_that_is_dev_null_counts_as_empty(root):

@@ -20,10 +20,22 @@ ARROWS = {
     "sweep": {"core", "kernel", "loop", "guard"},
     "sources": {"core", "kernel", "loop"},
     "canary": {"core", "kernel", "loop"},
-    "survey": {"core", "kernel", "loop", "guard"},
-    "examine": {"core", "kernel", "host", "guard", "survey"},
+    "tour": {"core", "kernel"},
+    "survey": {"core", "kernel", "loop", "guard", "tour"},
+    "examine": {"core", "kernel", "host", "guard", "tour"},
     "daemon": {"core", "kernel", "host", "loop", "guard", "sweep", "sources", "canary"},
-    "commands": {"core", "kernel", "host", "guard", "survey", "examine", "daemon", "commands"},
+    "commands": {
+        "core",
+        "kernel",
+        "host",
+        "loop",
+        "guard",
+        "survey",
+        "tour",
+        "examine",
+        "daemon",
+        "commands",
+    },
     "cli": {"core", "host", "commands"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -33,13 +45,12 @@ HOMES = {
     "pyudev": "kernel/uevents.py",
     "sdnotify": "host/notify.py",
     "systemd": "host/journal.py",
-    "signal": ("loop.py", "daemon.py", "cli.py"),
+    "signal": ("loop.py", "daemon.py", "cli.py", "host/control.py"),
     "ctypes": "kernel/libc.py",
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
-    # Of commands; the daemon makes no child processes.
-    "subprocess": ("host/children.py", "kernel/modulefile.py"),
+    "subprocess": ("host/journalctl.py", "host/children.py", "kernel/modulefile.py"),
 }
-PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "re", "typing"}
+PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "typing"}
 
 
 def sources():

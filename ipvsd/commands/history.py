@@ -1,0 +1,68 @@
+"""Show what the guard has told the journal, as a table and in numbers."""
+
+import argparse
+import collections
+import os
+from typing import Deque
+
+from ipvsd.commands.output import Output
+from ipvsd.core import history
+from ipvsd.core.history import Entry, Totals
+from ipvsd.core.model import Exit
+from ipvsd.core.text import printable
+from ipvsd.host import journalctl
+
+NAME = "history"
+HELP = "show what the guard has told the journal"
+
+# Of the JSON: raised when a field changes its meaning or goes, not when one is added.
+_VERSION = 1
+# What fits on a screen.
+_ROWS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument(
+        "--since", metavar="TIME", help="from then on, as journalctl(1) has it: today, -2h, ..."
+    )
+    parser.add_argument(
+        "--kind", action="append", choices=history.KINDS, metavar="EVENT", help="only this event"
+    )
+    parser.add_argument("--all", action="store_true", help="list every entry")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--quiet", action="store_true", help="print the summary only")
+
+
+def main(options: argparse.Namespace, output: Output) -> Exit:
+    """Read the journal once; the newest entries stand last, as journalctl shows them."""
+    totals = Totals()
+    shown: Deque[Entry] = collections.deque(maxlen=None if options.all else _ROWS)
+    for line in journalctl.lines(options.since):
+        entry = history.parse(line)
+        if entry is not None and (not options.kind or entry.kind in options.kind):
+            totals = totals.plus(entry)
+            shown.append(entry)
+    if options.json:
+        output.json(
+            {
+                "version": _VERSION,
+                "totals": history.totals_document(totals),
+                "entries": [history.document(entry) for entry in shown],
+            }
+        )
+    else:
+        _print(totals, shown, output)
+    return Exit.AS_WANTED
+
+
+def _print(totals: Totals, shown: Deque[Entry], output: Output) -> None:
+    if shown:
+        rows = [["TIME", "EVENT", "NAMESPACE", "WHAT", "REACTION"]]
+        output.table(rows + [list(map(printable, history.row(entry))) for entry in shown])
+    left = totals.entries - len(shown)
+    if left:
+        output.line(f"... and {left} earlier ones; `ipvsd history --all` lists them.")
+    if not totals.entries and os.geteuid() != 0:
+        output.line("no entries that you may read: be root, or in the group systemd-journal.")
+    print(totals)
