@@ -1,5 +1,6 @@
 """What `ipvsd doctor` says: findings with their evidence, and what follows from them."""
 
+import textwrap
 from enum import Enum
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
@@ -20,6 +21,9 @@ class Severity(Enum):
 
 
 SEVERITIES = tuple(Severity)
+_MARGIN = max(len(severity.value) for severity in Severity) + 2
+# Of a terminal, and of the pages that quote it.
+_WIDTH = 80
 
 
 class Line(NamedTuple):
@@ -70,12 +74,24 @@ def exit_code(diagnosis: Diagnosis) -> Exit:
 
 def lines(finding: Finding) -> List[str]:
     """Return a finding as text for people."""
-    margin = " " * 9
-    text = [f"{finding.severity.value:<9}{finding.topic}: {printable(finding.summary)}"]
-    text += [f"{margin}{printable(str(line))}" for line in finding.evidence]
+    heading = f"{finding.severity.value:<{_MARGIN}}{finding.topic}: "
+    text = _wrapped(heading, finding.summary)
+    # Not wrapped: it is to be copied.
+    text += [" " * _MARGIN + printable(str(line)) for line in finding.evidence]
     if finding.advice:
-        text.append(f"{margin}-> {printable(finding.advice)}")
+        text += _wrapped(" " * _MARGIN + "-> ", finding.advice)
     return text
+
+
+def _wrapped(start: str, sentence: str) -> List[str]:
+    margin = " " * _MARGIN
+    return textwrap.wrap(
+        start + printable(sentence),
+        _WIDTH,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def summary(findings: Iterable[Finding]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from tests.packaging.conftest import NAME, ROOT, run
 
 PAGES = sorted(path.name for path in (ROOT / "man").iterdir())
-VERBS = ["run", "apply", "status", "config"]
+VERBS = ["run", "apply", "status", "doctor", "config"]
 
 
 def test_rpmlint(built):
@@ -79,7 +79,7 @@ def page_options(text):
 def test_the_page_has_every_option_and_no_other():
     page = (ROOT / "man" / "ipvsd.8").read_text()
     known = help_options().union(*(help_options(verb) for verb in VERBS))
-    foreign = {"--stats", "--rate", "--now"}  # of ipvsadm and systemctl
+    foreign = {"--stats", "--rate", "--now", "--system"}  # of ipvsadm, systemctl and sysctl
     assert page_options(page) - foreign == known
     for verb in VERBS:
         (synopsis,) = re.findall(rf"^\.TP\n\.BR? {verb}\b(.*)$", page, re.M)

@@ -122,7 +122,7 @@ BASE = Usage(True, 5, (), True, False, (KUBE,))
             [OK, WARNING],
             "scope = all",
         ),
-        ("without root", BASE._replace(root=False, host=None), [OK, HINT], "an unknown number"),
+        ("without root", BASE._replace(root=False, host=None), [OK, HINT], "cannot be told"),
     ],
 )
 def test_use(why, usage_seen, expected, words):
@@ -288,6 +288,12 @@ def counting(name):
         ("not installed", shown(LoadState="not-found"), [HINT], "systemctl enable"),
         ("masked", shown(LoadState="masked"), [PROBLEM], "unmask"),
         ("disabled", shown(UnitFileState="disabled"), [WARNING], "after a boot"),
+        (
+            "just installed",
+            Service(dict(SHOWN, UnitFileState="disabled", ActiveState="inactive"), None, "1.0"),
+            [WARNING],
+            "enable --now",
+        ),
         ("stopped", shown(ActiveState="inactive"), [PROBLEM], "systemctl start"),
         ("failed", shown(ActiveState="failed", Result="watchdog"), [PROBLEM], "watchdog"),
         ("restarted", shown(NRestarts="3"), [HINT], "3 times"),
@@ -307,9 +313,9 @@ def counting(name):
         ),
         ("no canary", running(canary=None), [OK], ""),
         ("contested", running(states={"contested": 1, "off": 2}), [PROBLEM], "1 contested"),
-        ("passes", counting("passes_leaked"), [HINT], "2 passes"),
-        ("events", counting("events_lost"), [HINT], "2 times"),
-        ("failures", counting("failures"), [HINT], "2 writes"),
+        ("passes", counting("passes_leaked"), [HINT], "since its start: 2"),
+        ("events", counting("events_lost"), [HINT], "lost, since its start: 2"),
+        ("failures", counting("failures"), [HINT], "failed, since its start: 2"),
     ],
 )
 def test_service(why, service_seen, expected, words):

@@ -50,7 +50,7 @@ HOMES = {
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
     "subprocess": ("host/journalctl.py", "host/children.py", "kernel/modulefile.py"),
 }
-PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "typing"}
+PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "textwrap", "typing"}
 
 
 def sources():

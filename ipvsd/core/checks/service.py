@@ -66,6 +66,10 @@ def check(service: Service) -> List[Finding]:
 
 def _state(shown: Mapping[str, str]) -> List[Finding]:
     findings = []
+    if (shown.get("UnitFileState"), shown.get("ActiveState")) == ("disabled", "inactive"):
+        text = "it is installed, but neither enabled nor running: nothing is guarded yet"
+        advice = "systemctl enable --now ipvs-estoff-guard"
+        return [_bad(text, advice, Severity.WARNING)]
     if shown.get("LoadState") == "masked":
         findings.append(_bad("it is masked", "systemctl unmask ipvs-estoff-guard"))
     elif shown.get("UnitFileState") == "disabled":
@@ -144,12 +148,12 @@ def _canary(canary: Optional[Mapping[str, Any]]) -> List[Finding]:
 
 def _counters(counters: Mapping[str, Any]) -> List[Finding]:
     facts: Sequence[Tuple[str, str]] = (
-        ("passes_leaked", "passes of estimation may have run although they should not have"),
-        ("events_lost", "times events of the kernel were lost, and all was looked at again"),
-        ("failures", "writes failed"),
+        ("passes_leaked", "passes of estimation that have leaked, at most"),
+        ("events_lost", "times that events of the kernel were lost"),
+        ("failures", "writes that failed"),
     )
     return [
-        _bad(f"{counters[name]} {text} since its start", "ipvsd status tells more", Severity.HINT)
+        _bad(f"{text}, since its start: {counters[name]}", "ipvsd status tells more", Severity.HINT)
         for name, text in facts
         if counters[name]
     ]

@@ -103,6 +103,10 @@ def _keys(assignments: Sequence[Assignment]) -> List[str]:
 
 
 def _judge(key: str, one: Assignment, value: str, when: str, wanted: Optional[str]) -> Finding:
+    if wanted is None and key not in values.KNOWN_KEYS:
+        summary = f"{key} is no setting that this version knows of"
+        advice = "is it misspelt? Otherwise put it under [sysctl] in guard.conf"
+        return Finding(TOPIC, Severity.WARNING, summary, (one.line,), advice)
     if wanted is None:
         summary = f"{key} is set to {value} {when}, but every load of ip_vs resets it"
         advice = f"put `{key} = {value}` under [sysctl] in guard.conf, and remove this line"

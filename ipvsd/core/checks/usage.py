@@ -70,8 +70,8 @@ def check_use(usage: Usage) -> List[Finding]:
     evidence = tuple(users[:_EVIDENCE_MAX] + swarm[:_EVIDENCE_MAX])
     if not usage.loaded:
         return [Finding(USE, Severity.OK, "not used now: ip_vs is not loaded", evidence)]
-    host = "an unknown number of" if usage.host is None else str(usage.host)
-    text = f"{host} services and real servers in the host's namespace"
+    number = "cannot be told" if usage.host is None else str(usage.host)
+    text = f"services and real servers in the host's namespace: {number}"
     findings = [Finding(USE, Severity.OK, text, evidence)]
     if not usage.root:
         text = "other namespaces cannot be looked into without root"
