@@ -144,6 +144,8 @@ class Examination:
         return kernel_check.check(seen)
 
     def _values(self) -> List[Finding]:
+        if not module.state(self._root).loaded:
+            return []  # there are none, nor is anything mounted below the root of an image
         host = self._guard.look_at_host(self._policy, Reason.APPLY, dry=True).seen[0]
         mode = self._daemon["mode"] if self._daemon is not None else None
         return guarded.check_values(host.keys, mode)

@@ -6,6 +6,7 @@ import lzma
 import os
 import re
 import subprocess
+import zlib
 from typing import Any, Callable, Dict, Optional, Sequence
 
 from ipvsd.core.checks.kernel import ModuleFile
@@ -20,7 +21,6 @@ _KTHREADS = b"est_nice\0"
 _MAX_BYTES = 128 * 1024 * 1024
 # modules.dep of a distribution has some 500 kB.
 _MAX_LIST_BYTES = 16 * 1024 * 1024
-_UNPACK_S = 30
 # Python has it from 3.14 on.
 _ZSTD_MODULE = "compression.zstd"
 _ZSTD_COMMANDS = (("zstd", "-dcq"), ("zstdcat",))
@@ -62,7 +62,7 @@ def _inspect_file(path: str) -> ModuleFile:
     suffix = match.group(1) if match is not None else None
     try:
         data = _READERS[suffix](path)
-    except (OSError, EOFError, lzma.LZMAError, subprocess.SubprocessError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         return ModuleFile(path, error=getattr(error, "strerror", None) or str(error))
     return ModuleFile(path, False, _SETTING in data, _KTHREADS in data)
 
@@ -105,15 +105,15 @@ def _zstd_by_command(path: str) -> bytes:
 
 
 def _unpacked(command: Sequence[str]) -> bytes:
-    done = subprocess.run(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        timeout=_UNPACK_S,
-        check=True,
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    return done.stdout
+    with child:
+        assert child.stdout is not None
+        data = child.stdout.read(_MAX_BYTES)
+    if child.returncode != 0:
+        raise OSError(0, f"{command[0]} cannot unpack it")
+    return data
 
 
 def _read(file: Any) -> bytes:

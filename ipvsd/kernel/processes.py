@@ -21,7 +21,11 @@ def programs(root: str, host: Identity) -> List[Program]:
     """Return the processes, and whether each is in the namespace that is the host's."""
     proc = os.path.join(root, "proc")
     found = []
-    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+    try:
+        names = os.listdir(proc)
+    except FileNotFoundError:
+        return []  # an image, in which nothing runs
+    for pid in sorted(int(name) for name in names if name.isdigit()):
         comm = _read(f"{proc}/{pid}/comm", _COMM_BYTES)
         if comm:  # otherwise it has ended
             found.append(Program(pid, comm.rstrip("\n"), _is_in(f"{proc}/{pid}/ns/net", host)))

@@ -72,6 +72,13 @@ def test_a_clean_host_has_neither_problems_nor_warnings(host):
     assert document["fixed"] == []
 
 
+def test_an_image_in_which_nothing_is_mounted(host, monkeypatch):
+    shutil.rmtree(host.root.join("proc"))
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "", RELEASE, "", "")))
+    code, document, bad = host.found("problem", "warning")
+    assert (code, bad, document["supported"]) == (Exit.AS_WANTED, [], True)
+
+
 PLANTED = [
     ("etc/sysctl.d/50-a.conf", f"# x\n{RUN} = 1\n", 2, "sysctl files", "problem"),
     ("etc/sysctl.conf", f"{RUN} = 1\n", 1, "sysctl files", "problem"),
@@ -186,9 +193,20 @@ def test_the_module_file_tells_before_any_load(host, suffix, data, code, words):
     assert found == code and words in unwrapped(out) and path in out
 
 
-def test_a_broken_module_file_is_a_hint(host):
+BROKEN = [
+    (".gz", b"nonsense"),
+    (".gz", gzip.compress(TIMER_MODULE)[:20]),
+    (".gz", gzip.compress(TIMER_MODULE)[:10] + b"\xff" * 20),
+    (".xz", b"nonsense"),
+    (".xz", lzma.compress(TIMER_MODULE)[:40]),
+    (".zst", b"nonsense"),
+]
+
+
+@pytest.mark.parametrize("suffix, data", BROKEN)
+def test_a_broken_module_file_is_a_hint(host, suffix, data):
     os.unlink(host.module(b""))
-    host.module(b"nonsense", ".xz")
+    host.module(data, suffix)
     code, document, findings = host.found("hint")
     assert (code, document["supported"]) == (Exit.AS_WANTED, None)
     assert any("cannot be told yet" in finding["summary"] for finding in findings)

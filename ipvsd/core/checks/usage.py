@@ -30,7 +30,7 @@ READING = {
 KEEPALIVED_FILES = ("etc/keepalived/*.conf", "etc/sysconfig/keepalived", "etc/default/keepalived")
 SWARM = re.compile(r"/run/docker/netns/(?:ingress_sbox|lb_\w+)")
 _READS_STATISTICS = re.compile(r"ipvsadm\b.*\s--?(?:\w*-)?(?:stats|rate)\b|\bip_vs_stats\b")
-_SNMP_KEYWORD = re.compile(r"enable_snmp_checker\b|snmp_server_all\b")
+_SNMP_KEYWORD = re.compile(r"^enable_snmp_checker\b")
 _SNMP_OPTION = re.compile(
     r"""^(?:KEEPALIVED_OPTIONS|DAEMON_ARGS)=.*(?:\s|["'])(?:--snmp\b|-\w*x\w*)"""
 )
