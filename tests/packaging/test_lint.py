@@ -85,7 +85,7 @@ def page_options(text):
 def test_the_page_has_every_option_and_no_other():
     page = (ROOT / "man" / "ipvsd.8").read_text()
     known = help_options().union(*(help_options(verb) for verb in VERBS))
-    foreign = {"--stats", "--rate", "--now"}  # of ipvsadm and systemctl
+    foreign = {"--stats", "--rate", "--now", "--system"}  # of ipvsadm, systemctl and sysctl
     assert page_options(page) - foreign == known
     for verb in VERBS:
         (synopsis,) = re.findall(rf"^\.TP\n\.BR? {verb}\b(.*\n(?:\.[BIR]+ .*\n)*)", page, re.M)

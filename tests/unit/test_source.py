@@ -23,6 +23,7 @@ ARROWS = {
     "canary": {"core", "kernel", "loop"},
     "tour": {"core", "kernel"},
     "survey": {"core", "kernel", "loop", "guard", "tour"},
+    "examine": {"core", "kernel", "host", "guard", "tour"},
     "publisher": {"core", "kernel", "host"},
     "daemon": {
         "core",
@@ -35,7 +36,18 @@ ARROWS = {
         "canary",
         "publisher",
     },
-    "commands": {"core", "kernel", "host", "loop", "guard", "survey", "tour", "daemon", "commands"},
+    "commands": {
+        "core",
+        "kernel",
+        "host",
+        "loop",
+        "guard",
+        "survey",
+        "tour",
+        "examine",
+        "daemon",
+        "commands",
+    },
     "cli": {"core", "host", "commands"},
     "__main__": {"cli"},
     "__init__": set(),
@@ -45,12 +57,17 @@ HOMES = {
     "pyudev": "kernel/uevents.py",
     "sdnotify": "host/notify.py",
     "systemd": "host/journal.py",
-    "signal": ("loop.py", "daemon.py", "cli.py", "host/control.py"),
+    "signal": ("loop.py", "daemon.py", "cli.py", "host/control.py", "host/ping.py"),
     "ctypes": "kernel/libc.py",
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
-    "subprocess": ("host/journalctl.py",),
+    "subprocess": (
+        "host/journalctl.py",
+        "host/children.py",
+        "host/ping.py",
+        "kernel/modulefile.py",
+    ),
 }
-PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "typing"}
+PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "textwrap", "typing"}
 
 
 def sources():
