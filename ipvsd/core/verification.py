@@ -1,7 +1,7 @@
 """Whether estimation is off, by the values and by what the estimator does; proof for people."""
 
 from enum import Enum
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from ipvsd.core import report
 from ipvsd.core.counters import Readout
@@ -40,8 +40,9 @@ class Watch(NamedTuple):
     elapsed_ns: int
     # Tasks called ipvs-e:*, None where estimation is done by a timer.
     kthreads: Optional[int] = None
-    # Passes that did work by the namespace's inode number, None where they cannot be counted.
-    passes: Optional[Mapping[int, int]] = None
+    # Passes that did work by the namespace's inode number (None: of which one is not known), None
+    # where they cannot be counted.
+    passes: Optional[Mapping[Optional[int], int]] = None
     why_not_counted: str = ""
 
 
@@ -75,15 +76,7 @@ def judge(spaces: Sequence[Space], watch: Watch) -> Verdict:
             problems.append(text)
         elif text:
             notes.append(text)
-    known = {space.seen.namespace.inode for space in spaces}
-    for inode, count in sorted((watch.passes or {}).items()):
-        if inode not in known:
-            problems.append(
-                f"net:[{inode}]: {count} passes of estimation ran, but nothing leads to this "
-                "namespace: no process, mount or open descriptor that may be seen"
-            )
-    stray = _stray_kthreads(spaces, watch)
-    problems += [stray] if stray else []
+    problems += _strays(spaces, watch)
     code = exit_code(key for space in spaces for key in space.seen.keys)
     if code is Exit.AS_WANTED and problems:
         code = Exit.NOT_AS_WANTED
@@ -112,16 +105,25 @@ def _state(seen: Seen) -> str:
     if word in (State.HIDDEN.value, State.READ_ONLY.value):
         detail = "another user namespace owns it, so nobody can switch it off"
     shown = f"run_estimation is {value}, {word}" if value else word
+    if seen.rule.startswith(shown):
+        return seen.rule
     return ", ".join(part for part in (shown, detail, seen.rule) if part)
 
 
-def _stray_kthreads(spaces: Sequence[Space], watch: Watch) -> str:
-    """Return that there are kthreads though no namespace may have one, empty if all is well."""
-    if not watch.kthreads or any(not _is_off(space.seen.keys) for space in spaces):
-        return ""
-    return (
-        f"kernel: {watch.kthreads} tasks ipvs-e:* are there although estimation is off everywhere"
-    )
+def _strays(spaces: Sequence[Space], watch: Watch) -> Iterator[str]:
+    """Yield what estimates although it belongs to no namespace that may."""
+    known = {space.seen.namespace.inode for space in spaces}
+    everywhere = all(_is_off(space.seen.keys) for space in spaces)
+    for inode, count in (watch.passes or {}).items():
+        if inode is None and everywhere:
+            yield f"kernel: {count} passes of estimation ran although it is off everywhere"
+        elif inode is not None and inode not in known:
+            yield (
+                f"net:[{inode}]: {count} passes of estimation ran, but nothing leads to this "
+                "namespace: no process, mount or open descriptor that may be seen"
+            )
+    if watch.kthreads and everywhere:
+        yield f"kernel: {watch.kthreads} tasks ipvs-e:* run although estimation is off everywhere"
 
 
 def _summary(spaces: Sequence[Space], watch: Watch) -> List[str]:

@@ -122,6 +122,11 @@ class Guarded:
         """Make connections over the virtual service, one after another."""
         self.succeed(f"python3 -ISB {GUEST_TRAFFIC} {connections}")
 
+    @property
+    def traffic_loop(self) -> str:
+        """A command that makes connections for as long as it runs."""
+        return f"while :; do python3 -ISB {GUEST_TRAFFIC} 10; done"
+
     def stop_serving(self) -> None:
         """Take the service away, and the module that it has brought and that would keep ip_vs."""
         self.succeed("ipvsadm --clear; modprobe -r ip_vs_rr")

@@ -173,7 +173,26 @@ def burst(count):
     return [f"/proc/{child}/ns/net" for child in children]
 
 
-HOLDERS = (process, private_mount, descriptor, thread, user_owned, burst)
+def in_flight():
+    """Make one with a service that nothing shows: its descriptor is on its way through a socket."""
+
+    def serve():
+        unshare(NEWNET)
+        subprocess.run(["ipvsadm", "-A", "-t", "192.0.2.1:80", "-s", "rr"], check=True)
+
+    child = forked(serve)
+    held = os.open(f"/proc/{child}/ns/net", os.O_RDONLY)
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    KEPT.extend(ends)
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", held))
+    ends[0].sendmsg([b"x"], [rights])
+    (FOLDER / "in-flight").write_text(str(os.fstat(held).st_ino))
+    os.close(held)
+    end(child)
+    return []
+
+
+HOLDERS = (process, private_mount, descriptor, thread, user_owned, in_flight, burst)
 
 
 def hold(name, record, *arguments):

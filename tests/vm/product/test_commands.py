@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.vm.guarded import GUEST_TRAFFIC, SERVICE, Guarded
+from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.product.test_guard import ANSWERS, BOOKWORM
 from tests.vm.spaces import Spaces
 
@@ -104,7 +104,7 @@ def test_each_namespace_has_its_counters_and_rates_while_there_is_traffic(
     spaces.named("idle")
     host.wait_for_value("0")
     host.serve()
-    flow = spaces.background(f"while :; do python3 -ISB {GUEST_TRAFFIC} 10; done")
+    flow = spaces.background(host.traffic_loop)
     pages = host.succeed("timeout 10 ipvsd stats --watch --interval 1s --json; true")
     rows = [
         {row["name"]: row["rates"]["connections"] for row in json.loads(page)["namespaces"]}
