@@ -11,13 +11,16 @@ RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
 
-.PHONY: help demo test check lint unit test-packaging test-vm clean setup
+.PHONY: help demo examples test check lint unit test-packaging test-vm clean setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
 
 demo: setup ## see it work: boots a VM, installs the RPM with dnf, reloads ip_vs with and without
 	$(PYTHON) -m tests.vm.demo
+
+examples: setup ## print the examples that the man pages quote, from a VM
+	$(PYTHON) -m tests.vm.examples
 
 test: check test-vm ## everything, in about half an hour
 

@@ -18,6 +18,10 @@ class Output:
         if not self._quiet:
             self._write(text)
 
+    def always(self, text: str) -> None:
+        """Print a line of text, also with --quiet."""
+        self._write(text)
+
     def json(self, document: Dict[str, Any]) -> None:
         """Print one JSON document and nothing else."""
         json.dump(document, sys.stdout, indent=2)

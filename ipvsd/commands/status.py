@@ -35,7 +35,7 @@ _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)
 Remembered = Dict[Identity, Dict[str, Any]]
 
 # What fits on a screen together with the lines above the table.
-_ROWS = 15
+_ROWS = 12
 _NS_PER_USEC = NS_PER_S // 10**6
 
 

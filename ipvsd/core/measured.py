@@ -98,6 +98,7 @@ def _phase(phase: Phase, names: Dict[int, str]) -> Dict[str, Any]:
         timeline["pings"] = _points(points, length_ns)
     return {
         "name": phase.name,
+        "monotonic_usec": _usec(phase.began_ns),
         "duration_usec": _usec(length_ns),
         "passes": None if phase.samples is None else _passes(phase, length_ns, names),
         "threads": _threads(phase, length_ns),

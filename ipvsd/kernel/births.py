@@ -95,6 +95,15 @@ class Births:
         return place
 
 
+def obstacle(root: str = "/") -> Optional[OSError]:
+    """Return what keeps a probe from being set, None if nothing is seen to; nothing is changed."""
+    try:
+        tracefs.mounted(root)
+    except OSError as error:
+        return error
+    return None
+
+
 def parse(lines: Iterable[bytes]) -> Told:
     """Return what lines of a trace tell; never raises."""
     births, times, writer = 0, [], ""

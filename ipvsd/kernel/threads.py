@@ -8,24 +8,36 @@ from typing import Dict
 _PREFIX = "ipvs-e:"
 
 
-def run_times(root: str = "/") -> Dict[str, int]:
-    """Return how long each has run so far, in nanoseconds, by its name.
+def names(root: str = "/") -> Dict[str, str]:
+    """Return their names by process id.
 
     None are there before the first service, while estimation is off, or in a container.
     """
     found = {}
-    proc = os.path.join(root, "proc")
-    for pid in filter(str.isdigit, os.listdir(proc)):
-        try:
-            name = _read(f"{proc}/{pid}/comm").strip()
-            if name.startswith(_PREFIX):
-                # Run time comes first (Documentation/scheduler/sched-stats.rst).
-                found[name] = int(_read(f"{proc}/{pid}/schedstat").split()[0])
-        except (OSError, ValueError, IndexError):
-            continue  # it has ended, or the kernel keeps no such figures
+    for pid in filter(str.isdigit, os.listdir(os.path.join(root, "proc"))):
+        name = _read(root, pid, "comm").strip()
+        if name.startswith(_PREFIX):
+            found[pid] = name
     return found
 
 
-def _read(path: str) -> str:
-    with open(path, encoding="ascii", errors="replace") as file:
-        return file.read()
+def run_times(root: str = "/") -> Dict[str, int]:
+    """Return how long each has run so far, in nanoseconds, by its name, where the kernel tells."""
+    found = {}
+    for pid, name in names(root).items():
+        # Run time comes first (Documentation/scheduler/sched-stats.rst).
+        first = _read(root, pid, "schedstat").partition(" ")[0]
+        if first.isdigit():
+            found[name] = int(first)
+    return found
+
+
+def _read(root: str, pid: str, name: str) -> str:
+    """A file of a process, empty when it has ended, or the kernel has no such file."""
+    try:
+        with open(
+            os.path.join(root, "proc", pid, name), encoding="ascii", errors="replace"
+        ) as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -27,6 +27,7 @@ ARROWS = {
     "meter": {"core", "kernel", "host", "loop"},
     "comparison": {"core", "host", "survey", "meter", "caretaker"},
     "measuring": {"core", "kernel", "host", "guard", "tour", "meter", "caretaker", "comparison"},
+    "examine": {"core", "kernel", "host", "guard", "tour"},
     "publisher": {"core", "kernel", "host"},
     "daemon": {
         "core",
@@ -47,6 +48,7 @@ ARROWS = {
         "guard",
         "survey",
         "tour",
+        "examine",
         "daemon",
         "meter",
         "comparison",
@@ -74,9 +76,14 @@ HOMES = {
     "matplotlib": "host/plot.py",
     "ctypes": "kernel/libc.py",
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
-    "subprocess": ("host/journalctl.py", "host/ping.py"),
+    "subprocess": (
+        "host/journalctl.py",
+        "host/children.py",
+        "host/ping.py",
+        "kernel/modulefile.py",
+    ),
 }
-PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "typing"}
+PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "textwrap", "typing"}
 
 
 def sources():

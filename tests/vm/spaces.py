@@ -105,6 +105,11 @@ class Spaces:
         """Make one as `unshare -Urn` does for an ordinary user: another user namespace owns it."""
         return self._hold("user_owned")
 
+    def in_flight(self) -> int:
+        """Make one that nothing shows, with a service: its descriptor lies in a socket's queue."""
+        self._hold_all("in_flight")
+        return int(self.machine.succeed(f"cat {FOLDER}/in-flight"))
+
     def every_kind(self) -> dict[str, int]:
         """Make one of each kind that root can change, without containers."""
         return {

@@ -1,0 +1,64 @@
+"""Look for what is in the guard's way on this host: before installing it, and after."""
+
+import argparse
+import os
+from typing import List
+
+from ipvsd.commands.output import Output
+from ipvsd.core import diagnosis
+from ipvsd.core.diagnosis import Severity
+from ipvsd.core.model import Exit, GuardError
+from ipvsd.core.text import printable
+from ipvsd.examine import Examination, Fixed, fix
+
+NAME = "doctor"
+HELP = "find conflicts, missing support and whatever else is in the way"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument(
+        "--fix", action="store_true", help="comment out old install hooks in /etc/modprobe.d"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--quiet", action="store_true", help="print findings only, not what is ok")
+
+
+def main(options: argparse.Namespace, output: Output) -> Exit:
+    """Repair what was asked for, then look at everything as it is now."""
+    fixed: List[Fixed] = []
+    if options.fix:
+        if os.geteuid() != 0:
+            raise GuardError("doctor --fix changes files of root: be root", Exit.NOT_PERMITTED)
+        fixed = fix(options.root)
+    found = Examination(options.root, options.places).diagnose()
+    if options.json:
+        document = diagnosis.document(found)
+        document["fixed"] = [
+            {"path": one.path, "copy": one.copy, "lines": [line.number for line in one.lines]}
+            for one in fixed
+        ]
+        output.json(document)
+    else:
+        if options.fix:
+            _print_fixed(fixed, output)
+        _print(found, output)
+    return diagnosis.exit_code(found)
+
+
+def _print_fixed(fixed: List[Fixed], output: Output) -> None:
+    for one in fixed:
+        numbers = ", ".join(str(line.number) for line in one.lines)
+        output.always(f"fixed    {printable(one.path)}: hook in line {numbers} commented out")
+        output.always(f"         the file as it was: {printable(one.copy)}")
+    if not fixed:
+        output.line("nothing to fix")
+
+
+def _print(found: diagnosis.Diagnosis, output: Output) -> None:
+    for finding in diagnosis.in_order(found.findings):
+        show = output.line if finding.severity is Severity.OK else output.always
+        for line in diagnosis.lines(finding):
+            show(line)
+    output.line()
+    output.line(diagnosis.summary(found.findings))

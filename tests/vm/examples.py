@@ -1,0 +1,52 @@
+"""`make examples`: the output that the man pages quote, from a machine that anybody can boot."""
+
+import datetime
+import sys
+from collections.abc import Callable
+
+from tests.vm import images, repository
+from tests.vm.guarded import Guarded
+from tests.vm.machine import Machine
+
+SUITE = "bookworm"
+
+
+def show(host: Guarded, command: str) -> None:
+    """Run a command in the guest, and print both as they stand in a man page."""
+    print(f"# {command}")
+    result = host.execute(command)
+    print(f"{result.stdout}{result.stderr}", end="")
+    print(f"(exit status {result.status})\n", flush=True)
+
+
+def doctor(host: Guarded) -> None:
+    """A host with two relics: a line in sysctl.d, and the old hook of modprobe."""
+    host.succeed(
+        "echo 'net.ipv4.vs.run_estimation = 1' >/etc/sysctl.d/60-lb.conf; "
+        "echo 'install ip_vs modprobe -i ip_vs; sysctl -p' >/etc/modprobe.d/lb.conf"
+    )
+    show(host, "ipvsd doctor")
+    show(host, "ipvsd doctor --fix --quiet")
+    show(host, "cat /etc/modprobe.d/lb.conf")
+
+
+EXAMPLES: dict[str, Callable[[Guarded], None]] = {"doctor": doctor}
+
+
+def main(names: list[str]) -> int:
+    """Print the examples that are named, or all of them, each from a fresh state."""
+    folder = repository.build()
+    with Machine(images.build(SUITE)) as machine:
+        host = Guarded(machine)
+        host.install(folder)
+        today = datetime.datetime.now(datetime.UTC).date()
+        print(f"{today}, kernel {host.succeed('uname -r').strip()}, Debian {SUITE}\n")
+        for name in names or EXAMPLES:
+            print(f"== {name}\n")
+            host.fresh()
+            EXAMPLES[name](host)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,254 @@
+"""`ipvsd doctor` on real hosts: clean ones, with each conflict planted, and before any load."""
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+
+from tests.vm.guarded import KEY, SERVICE, Guarded
+from tests.vm.product.test_guard import BOOKWORM
+from tests.vm.product.test_namespaces import ADD_SERVICE, CLEAR_SERVICES
+from tests.vm.spaces import Spaces
+
+pytestmark = pytest.mark.vm
+
+
+def suites(*names: str) -> Any:
+    marked = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
+    return pytest.mark.parametrize("host", marked, indirect=True)
+
+
+SUPPORTED = suites("bookworm", "trixie")
+HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -q -p"
+MODPROBE_FILE = "/etc/modprobe.d/ip_vs.conf"
+
+
+class Doctor:
+    """Asks the doctor, and cleans up after what was planted."""
+
+    def __init__(self, host: Guarded) -> None:
+        self.host = host
+
+    def findings(self, *severities: str, code: int, words: str = "") -> list[dict[str, Any]]:
+        result = self.host.execute(f"ipvsd doctor --json {words}")
+        assert (result.status, result.stderr) == (code, ""), result
+        document = json.loads(result.stdout)
+        assert (document["version"], document["failed"]) == (1, [])
+        return [one for one in document["findings"] if one["severity"] in severities]
+
+    def plant(self, path: str, text: str) -> None:
+        quoted = shlex.quote(path)
+        self.host.succeed(f"mkdir -p $(dirname {quoted}); cat > {quoted}", input=text.encode())
+
+
+@pytest.fixture
+def doctor(host: Guarded) -> Doctor:
+    return Doctor(host)
+
+
+@SUPPORTED
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_clean_host_is_in_order(host: Guarded, doctor: Doctor, loaded: bool):
+    if loaded:
+        host.load()
+        host.wait_for_value("0")
+    assert doctor.findings("problem", "warning", code=0) == []
+    topics = {one["topic"] for one in doctor.findings("ok", code=0)}
+    assert {"kernel", "estimator", "sysctl files", "tracing", "sandbox", "security"} <= topics
+    assert ("values" in topics) is loaded
+
+
+@suites("bookworm", "trixie")
+def test_the_estimator_is_the_same_before_and_after_loading(host: Guarded, doctor: Doctor):
+    word = "in a timer" if "6.1." in host.succeed("uname -r") else "in kernel threads"
+    (before,) = (one for one in doctor.findings("ok", code=0) if one["topic"] == "estimator")
+    host.load()
+    host.wait_for_value("0")
+    (after,) = (one for one in doctor.findings("ok", code=0) if one["topic"] == "estimator")
+    assert before == after and word in before["summary"]
+
+
+@SUPPORTED
+@pytest.mark.parametrize(
+    "suffix, pack", [("", "cat"), (".gz", "gzip"), (".xz", "xz"), (".zst", "zstd")]
+)
+def test_the_real_module_in_each_compression(host: Guarded, suffix: str, pack: str):
+    """On a root of its own, which has nothing but the module file of this kernel."""
+    folder = "/tmp/root/lib/modules/$(uname -r)"
+    unpack = {"": "cat", "xz": "xz -dc", "zst": "zstd -dc"}
+    (path,) = host.succeed("modinfo -n ip_vs").split()
+    plain = unpack[path.partition(".ko")[2].lstrip(".")]
+    host.succeed(
+        f"rm -rf /tmp/root; mkdir -p {folder}; "
+        f"{plain} <{path} | {pack} >{folder}/ip_vs.ko{suffix}; "
+        f"echo ip_vs.ko{suffix}: >{folder}/modules.dep"
+    )
+    result = host.execute("ipvsd --root /tmp/root doctor --json")
+    document = json.loads(result.stdout)
+    assert (result.status, document["supported"]) == (0, True), result
+    assert "not loaded yet, has run_estimation" in result.stdout
+
+
+PLANTED = [
+    ("/etc/sysctl.d/50-lb.conf", f"{KEY} = 1\n", "sysctl files", "problem"),
+    ("/usr/lib/sysctl.d/50-lb.conf", "net/ipv4/vs/conntrack = 1\n", "sysctl files", "warning"),
+    (
+        "/etc/udev/rules.d/90-lb.rules",
+        'KERNEL=="ip_vs", RUN+="/bin/true"\n',
+        "udev rules",
+        "warning",
+    ),
+    ("/etc/tuned/lb/tuned.conf", f"[sysctl]\n{KEY}=1\n", "tuned", "hint"),
+    ("/etc/cron.d/lb", f"* * * * * root sysctl {KEY}=0\n", "scripts and timers", "warning"),
+    ("/etc/cron.d/lb", "* * * * * root ipvsadm --stats\n", "readers of statistics", "warning"),
+    (MODPROBE_FILE, HOOK + "\n", "modprobe files", "problem"),
+]
+
+
+@BOOKWORM
+@pytest.mark.parametrize("path, text, topic, severity", PLANTED)
+def test_what_is_planted_is_found(
+    host: Guarded, doctor: Doctor, path: str, text: str, topic: str, severity: str
+):
+    doctor.plant(path, text)
+    try:
+        found = doctor.findings("problem", "warning", "hint", code=0 if severity == "hint" else 1)
+    finally:
+        host.succeed(f"rm {path}")
+    (finding,) = (one for one in found if one["topic"] == topic)
+    line = len(text.splitlines())
+    place = {"path": path, "line": line, "text": text.splitlines()[-1]}
+    assert (finding["severity"], finding["evidence"]) == (severity, [place])
+    assert finding["advice"]
+    assert doctor.findings("problem", "warning", code=0) == []
+
+
+@BOOKWORM
+def test_a_masked_file_is_no_conflict(host: Guarded, doctor: Doctor):
+    doctor.plant("/usr/lib/sysctl.d/50-lb.conf", f"{KEY} = 1\n")
+    host.succeed("ln -s /dev/null /etc/sysctl.d/50-lb.conf")
+    try:
+        assert doctor.findings("problem", "warning", code=0) == []
+    finally:
+        host.succeed("rm /usr/lib/sysctl.d/50-lb.conf /etc/sysctl.d/50-lb.conf")
+
+
+@SUPPORTED
+def test_fix_gives_back_a_module_that_the_hook_kept_from_loading(host: Guarded, doctor: Doctor):
+    doctor.plant(MODPROBE_FILE, f"# of last year\n{HOOK}\n")
+    host.succeed("cp -p /etc/sysctl.conf /tmp/; echo net.ipv4.no_such_key = 1 >>/etc/sysctl.conf")
+    try:
+        host.fail("modprobe ip_vs")
+        assert host.execute("modprobe -r ip_vs").status == 0
+        result = host.execute("ipvsd doctor --fix")
+        assert result.status == 0 and f"fixed    {MODPROBE_FILE}: hook in line 2" in result.stdout
+        host.load()
+        host.wait_for_value("0")
+        kept = host.succeed(f"cat {MODPROBE_FILE}.ipvsd-backup")
+        assert kept == f"# of last year\n{HOOK}\n"
+        assert host.succeed(f"stat -c '%U %a' {MODPROBE_FILE}") == "root 644\n"
+    finally:
+        host.succeed(f"rm -f {MODPROBE_FILE}*; mv /tmp/sysctl.conf /etc/")
+
+
+@BOOKWORM
+def test_a_running_exporter_is_told_of(host: Guarded, doctor: Doctor, spaces: Spaces):
+    unit = spaces.background(
+        "cp $(command -v sleep) /tmp/node_exporter; exec /tmp/node_exporter 999"
+    )
+    host.machine.wait_until_succeeds("pidof node_exporter")
+    (finding,) = doctor.findings("hint", code=0)
+    assert finding["topic"] == "readers of statistics" and "node_exporter" in finding["summary"]
+    host.succeed(f"systemctl stop {unit}")
+
+
+@SUPPORTED
+def test_where_ipvs_is_used(host: Guarded, doctor: Doctor, spaces: Spaces):
+    host.load()
+    host.wait_for_value("0")
+    spaces.named("idle")
+    inode = spaces.mounted_elsewhere("/run/docker/netns/ingress_sbox")
+    spaces.wait_for("0")
+    host.succeed(ADD_SERVICE)
+    try:
+        in_host, others = use(doctor)
+        assert in_host["summary"].endswith("host's namespace: 1")
+        assert "do not matter now: none of 2" in others["summary"]
+        assert spaces.execute_in(inode, ADD_SERVICE).status == 0
+        in_host, others = use(doctor)
+        assert in_host["evidence"][0]["path"].startswith("/run/docker/netns/ingress_sbox")
+        assert "matter: 1 of 2" in others["summary"] and others["evidence"][0]["text"] == "1"
+    finally:
+        host.succeed(CLEAR_SERVICES)
+
+
+def use(doctor: Doctor) -> list[dict[str, Any]]:
+    return [one for one in doctor.findings("ok", code=0) if one["topic"] == "use of IPVS"]
+
+
+@SUPPORTED
+def test_a_service_that_is_stopped_or_disabled(host: Guarded, doctor: Doctor):
+    try:
+        for command, severity, words in (
+            ("stop", "problem", "it is inactive"),
+            ("disable", "warning", "neither enabled nor running"),
+            ("start", "warning", "it is not enabled"),
+            ("stop", "warning", "neither enabled nor running"),
+        ):
+            host.succeed(f"systemctl {command} {SERVICE}")
+            (found,) = doctor.findings("problem", "warning", code=1)
+            assert (found["topic"], found["severity"]) == ("service", severity)
+            assert words in found["summary"]
+        host.load()
+        (worst, *_) = doctor.findings("problem", code=1)
+        assert worst["topic"] == "values" and "is 1" in worst["summary"]
+    finally:
+        host.succeed(f"systemctl enable --now {SERVICE}")
+
+
+@BOOKWORM
+def test_a_drop_in_that_takes_what_the_guard_needs(host: Guarded, doctor: Doctor):
+    host.override_unit("[Service]\nPrivateNetwork=yes\nCapabilityBoundingSet=\n")
+    found = doctor.findings("problem", "warning", code=1)
+    said = " ".join(one["summary"] for one in found)
+    assert "PrivateNetwork=yes" in said and "lacks CAP_SYS_ADMIN" in said
+    assert any("service.d/test.conf" in str(one["evidence"]) for one in found)
+
+
+@SUPPORTED
+def test_without_tracefs_it_says_what_follows(host: Guarded):
+    hide = "mount -t tmpfs x /sys/kernel/tracing; mount -t tmpfs x /sys/kernel/debug"
+    result = host.execute(f"unshare --mount bash -c '{hide}; ipvsd doctor'")
+    told = " ".join(result.stdout.split())
+    assert result.status == 0 and "mount -t tracefs" in told
+    assert "kprobe: /sys/kernel/tracing/kprobe_events: No such file or directory" in told
+
+
+@SUPPORTED
+def test_without_root_it_tells_what_it_can(host: Guarded):
+    result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor")
+    assert result.status == 0 and "not root" in result.stdout and result.stderr == ""
+    result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor --fix")
+    assert result.status == 4 and "be root" in result.stderr and result.stdout == ""
+
+
+@suites("bullseye")
+def test_an_old_kernel_is_told_before_ip_vs_is_loaded(host: Guarded, doctor: Doctor):
+    (finding,) = doctor.findings("problem", code=3)
+    assert "not loaded yet, has no run_estimation" in finding["summary"]
+    assert finding["evidence"][0]["path"].endswith("ip_vs.ko")
+    host.load()
+    (finding,) = doctor.findings("problem", code=3)
+    assert "the loaded ip_vs" in finding["summary"]
+
+
+@SUPPORTED
+def test_nothing_is_changed_and_nothing_is_loaded(host: Guarded):
+    state = (
+        "ls -l /etc /etc/modprobe.d /etc/sysctl.d; cat /sys/kernel/tracing/kprobe_events; ip netns"
+    )
+    before = host.succeed(state)
+    host.succeed("ipvsd doctor")
+    assert host.succeed(state) == before
+    host.fail("test -e /sys/module/ip_vs")
