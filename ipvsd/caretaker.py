@@ -30,7 +30,7 @@ class Caretaker:
         """Fork; call it before any thread is begun.
 
         `restore` returns whether that worked; it is called no sooner than `hold_ns` after arm().
-        `clean` is called at the parent's end. Neither raises. Raises OSError.
+        `clean` is called at the parent's end. Raises OSError.
         """
         self._restore = restore
         self._clean = clean
@@ -96,4 +96,9 @@ class Caretaker:
 
     def _restore_now(self) -> bool:
         time.sleep(max(0, self._armed_ns + self._hold_ns - monotonic_ns()) / 1e9)
-        return self._restore()
+        try:
+            return self._restore()
+        except Exception as error:  # whatever it is, it must not keep the rest from being done
+            with contextlib.suppress(OSError):  # there may be nobody left to tell
+                os.write(2, f"ipvsd: unexpected {type(error).__name__}: {error}\n".encode())
+            return False

@@ -13,7 +13,7 @@ from ipvsd.core.measurement import Census, Phase
 from ipvsd.core.model import Exit, GuardError, Identity, Module, Namespace, Policy, Selector
 from ipvsd.core.plan import HOLD_NS
 from ipvsd.core.policy import matches
-from ipvsd.core.text import iso_time
+from ipvsd.core.text import iso_time, printable
 from ipvsd.core.values import RUN_ESTIMATION
 from ipvsd.guard import Guard
 from ipvsd.host.progress import Progress
@@ -58,7 +58,7 @@ def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
     """
     meant = count(root, policy, selectors)
     if not meant:
-        where = ", ".join(str(one) for one in selectors)
+        where = ", ".join(printable(str(one)) for one in selectors)
         raise GuardError(f"{where}: no namespace is called so now", Exit.USAGE)
     return Setup(
         root,

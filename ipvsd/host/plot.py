@@ -17,7 +17,9 @@ _INCHES = (9, 3)  # of one phase
 def check(path: str) -> None:
     """Raise GuardError when no plot could be written: before anything is measured for it."""
     if os.path.splitext(path)[1].lower() not in SUFFIXES:
-        raise GuardError(f"--plot {path}: only {' and '.join(SUFFIXES)} can be written", Exit.USAGE)
+        raise GuardError(
+            f"--plot {printable(path)}: only {' and '.join(SUFFIXES)} can be written", Exit.USAGE
+        )
     _pyplot()
 
 
@@ -43,7 +45,7 @@ def draw(document: Dict[str, Any], path: str) -> None:
     try:
         figure.savefig(path)
     except OSError as error:
-        raise GuardError(f"{path}: {error.strerror}", Exit.CANNOT_TELL) from error
+        raise GuardError(f"{printable(path)}: {error.strerror}", Exit.CANNOT_TELL) from error
     finally:
         pyplot.close(figure)
 

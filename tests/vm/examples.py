@@ -30,7 +30,17 @@ def doctor(host: Guarded) -> None:
     show(host, "cat /etc/modprobe.d/lb.conf")
 
 
-EXAMPLES: dict[str, Callable[[Guarded], None]] = {"doctor": doctor}
+def measure(host: Guarded) -> None:
+    """Some thousand services, at 1 and at 0."""
+    host.load()
+    host.wait_for_value("0")
+    host.serve()
+    host.serve_many(5000, 2)
+    show(host, "ipvsd measure --compare --yes --ping 192.0.2.1")
+    host.stop_serving()
+
+
+EXAMPLES: dict[str, Callable[[Guarded], None]] = {"doctor": doctor, "measure": measure}
 
 
 def main(names: list[str]) -> int:

@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -23,33 +22,10 @@ def on(*suites: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("host", params, indirect=True)
 
 
-SERVICES = 1000
-REAL_SERVERS = 2
-ESTIMATORS = 1 + SERVICES + 1 + (SERVICES - 1) * REAL_SERVERS
-ADDRESS = "10.99.0.1"
-# One that is used, and many that are only there, as on a large host.
-RULES = f"""
-print("-A -t {ADDRESS}:80 -s rr")
-print("-a -t {ADDRESS}:80 -r 127.0.0.1:8080 -m")
-for number in range({SERVICES} - 1):
-    service = f"10.0.{{number >> 8}}.{{number & 255}}:80"
-    print(f"-A -t {{service}} -s rr")
-    for server in range({REAL_SERVERS}):
-        print(f"-a -t {{service}} -r 192.168.0.{{server + 1}}:80 -m")
-"""
-# Connections through the service, one after another, a hundred a second at most.
-TRAFFIC = f"""
-import socket, threading, time
-server = socket.create_server(("127.0.0.1", 8080))
-def serve():
-    while True:
-        server.accept()[0].close()
-threading.Thread(target=serve, daemon=True).start()
-while True:
-    with socket.create_connection(("{ADDRESS}", 80)) as client:
-        client.recv(1)
-    time.sleep(0.01)
-"""
+# One service with a real server that are used, many that are only there, and the namespace itself.
+SERVICES, REAL_SERVERS = 1000, 2
+ESTIMATORS = 1 + 2 + SERVICES * (1 + REAL_SERVERS)
+ADDRESS = "192.0.2.1"
 
 TRACING = "/sys/kernel/tracing"
 HARNESS = f"{TRACING}/instances/harness"
@@ -63,23 +39,17 @@ LEFT = (
 
 
 @pytest.fixture
-def loaded(host: Guarded) -> Iterator[Guarded]:
+def loaded(host: Guarded, spaces: Spaces) -> Iterator[Guarded]:
     """The host with services and traffic, and the guard at work: the value is 0."""
-    host.succeed(f"ip link add measured type dummy && ip addr add {ADDRESS}/24 dev measured")
-    host.succeed("ip link set measured up && cat > /run/rules.py", input=RULES.encode())
-    host.succeed("cat > /run/traffic.py", input=TRAFFIC.encode())
     host.load()
     host.wait_for_value("0")
-    host.succeed(
-        "python3 -ISB /run/rules.py > /run/rules && ipvsadm -R < /run/rules", timeout=LONG_S
-    )
-    host.succeed("systemd-run --quiet --collect --unit=traffic python3 -ISB /run/traffic.py")
+    host.serve()
+    host.serve_many(SERVICES, REAL_SERVERS)
+    spaces.background(host.traffic_loop)
     yield host
-    host.succeed(
-        "systemctl stop traffic; ipvsd estimation off --quiet; ipvsadm -C; "
-        "ip link delete measured; modprobe -r ip_vs_rr ip_vs",
-        timeout=LONG_S,
-    )
+    spaces.clear()
+    host.succeed(f"systemctl restart {SERVICE}; ipvsd estimation off --quiet", timeout=LONG_S)
+    host.stop_serving()
 
 
 def measure(host: Guarded, *words: str) -> Any:
@@ -101,15 +71,15 @@ def counted(host: Guarded, phase: Any) -> int:
 
 @on("bookworm", "trixie")
 def test_estimators_and_passes_are_those_that_the_kernel_has(loaded: Guarded):
-    started: AbstractContextManager[Calls] = Calls(loaded.machine, "ip_vs:ip_vs_start_estimator")
-    loaded.succeed("systemctl stop traffic; ipvsadm -C; modprobe -r ip_vs_rr ip_vs")
-    with started as calls:
+    loaded.stop_serving()
+    loaded.unload()
+    with Calls(loaded.machine, "ip_vs:ip_vs_start_estimator") as calls:
         loaded.load()
-        loaded.succeed("ipvsadm -R < /run/rules", timeout=LONG_S)
         loaded.wait_for_value("0")
+        loaded.serve()
+        loaded.serve_many(SERVICES, REAL_SERVERS)
         assert calls.count() == ESTIMATORS
     loaded.succeed("ipvsd estimation on --runtime --quiet", timeout=LONG_S)
-    loaded.succeed("systemd-run --quiet --collect --unit=traffic python3 -ISB /run/traffic.py")
     with Passes(loaded.machine):
         loaded.succeed(f"echo mono > {HARNESS}/trace_clock")
         document = measure(loaded, "--ping", ADDRESS)
@@ -293,8 +263,7 @@ def test_nothing_is_switched_while_services_are_being_added(loaded: Guarded):
 
 @on("bookworm")
 def test_what_is_left_to_measure_without_tracefs_root_or_ip_vs(host: Guarded):
-    host.succeed(f"ip link add measured type dummy && ip addr add {ADDRESS}/24 dev measured")
-    host.succeed("ip link set measured up")
+    host.succeed(f"ip link set lo up; ip address replace {ADDRESS}/32 dev lo")
     host.load()
     host.wait_for_value("0")
     without = (
@@ -326,4 +295,3 @@ def test_what_is_left_to_measure_without_tracefs_root_or_ip_vs(host: Guarded):
     assert refused.status == 5 and "python3-matplotlib" in refused.stderr
     refused = host.execute("ipvsd measure --ping nowhere.invalid --duration 2s")
     assert refused.status == 5 and "ping nowhere.invalid: " in refused.stderr
-    host.succeed("ip link delete measured")
