@@ -153,11 +153,18 @@ def missed(profile: str, events: Tuple[str, ...]) -> int:
     return sum(int(rows[name][-1]) for name in names if name in rows)
 
 
-def remove(root: str, pid: int) -> None:
-    """Remove what a process that measures, or has measured, has left; where nothing is, nothing."""
-    events = [event.format(pid) for event in _EVENTS]
-    with contextlib.suppress(OSError):  # there is no tracefs
-        tracefs.remove(tracefs.mounted(root), _INSTANCE.format(pid), events)
+def remove(root: str, pid: int) -> bool:
+    """Remove what a process that measures, or has measured, has left; whether nothing is left.
+
+    As long as the process has its pipe open, all of it stays.
+    """
+    name = _INSTANCE.format(pid)
+    try:
+        folder = tracefs.mounted(root)
+    except OSError:
+        return True
+    tracefs.remove(folder, name, [event.format(pid) for event in _EVENTS])
+    return not os.path.exists(os.path.join(folder, "instances", name))
 
 
 def _remove_leftovers(root: str) -> None:
