@@ -41,6 +41,7 @@ from ipvsd.host.notify import Notifier
 from ipvsd.host.state import NAMESPACES, STATUS, RuntimeFolder
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.loop import Loop, Woken, monotonic_ns
+from ipvsd.publisher import Publisher
 from ipvsd.sources import Hints, Writes
 from ipvsd.sweep import Collected, Sweeper, is_canary
 
@@ -87,8 +88,7 @@ class Daemon:
         self._canary = Canary(self._loop, lambda: parts.guard.read(RUN_ESTIMATION))
         self._memory = Memory()
         self._news: List[Event] = []
-        self._published: Dict[str, Dict[str, Any]] = {}
-        self._file_errors: Dict[str, str] = {}
+        self._publisher = Publisher(parts.folder, parts.send, parts.root)
         self._published_spaces: Optional[Dict[Identity, Space]] = None
         self._publish_ns = 0  # at the latest
         self._next_look_ns = 0
@@ -254,7 +254,7 @@ class Daemon:
         return min(moments)
 
     def _publish(self, looked: bool) -> None:
-        """Tell the journal, the status files and systemd what is new; then feed the watchdog.
+        """Tell the status files, the journal and systemd what is new; then feed the watchdog.
 
         While many namespaces are being set, that comes first: then only once in a while.
         """
@@ -262,14 +262,17 @@ class Daemon:
         if not looked and not self._sweeper.idle and now_ns < self._publish_ns:
             return
         self._publish_ns = now_ns + _PUBLISH_NS
-        self._publish_file(STATUS, self._document())
+        document = self._document(self._publisher.note(self._news))
+        self._news += self._publisher.publish(STATUS, document)
+        textfile = self._config.policy.textfile
+        self._news += self._publisher.publish_metrics(textfile, document, self._loaded())
         if self._sweeper.idle and self._published_spaces is not self._memory.spaces:
             self._published_spaces = self._memory.spaces
             documents = [report.space_document(s, now_ns) for s in report.known(self._memory)]
-            self._publish_file(NAMESPACES, {"namespaces": documents})
+            self._news += self._publisher.publish(NAMESPACES, {"namespaces": documents})
         news, self._news = self._news, []
         for event in news:
-            self._tell(event)
+            self._publisher.tell(event)
         summary = report.summary(self._memory, self._config.policy)
         canary_sings = self._canary.proven or not self._canary_wanted()
         if self._reloading and self._sweeper.whole and canary_sings:
@@ -279,18 +282,6 @@ class Daemon:
         readable = all(key.state is not State.UNREADABLE for key in self._host_keys())
         if looked and self._monitor_hears() and readable and not self._canary.failed:
             self._parts.notifier.watchdog()
-
-    def _publish_file(self, name: str, document: Dict[str, Any]) -> None:
-        if document == self._published.get(name):
-            return
-        error = self._parts.folder.publish(name, document)
-        if error is None:
-            self._published[name] = document
-            self._file_errors.pop(name, None)
-        elif error != self._file_errors.get(name):
-            message = f"{error}; `ipvsd status` shows older counters, the guard goes on"
-            self._news.append(events.plain(Kind.STATUS_FILE, message))
-            self._file_errors[name] = error
 
     def _monitor_hears(self) -> bool:
         """Whether the uevent socket is sound; a broken one is replaced, and all looked at again."""
@@ -330,27 +321,23 @@ class Daemon:
         where = traceback.extract_tb(error.__traceback__)[-1]
         line = f"{os.path.basename(where.filename)}:{where.lineno}"
         message = f"guard: a pass failed: {error!r} at {line}; trying again at the next look"
-        self._tell(events.plain(Kind.PASS_FAILED, printable(message)))
+        self._publisher.tell(events.plain(Kind.PASS_FAILED, printable(message)))
 
     def _finish(self) -> None:
         self._parts.notifier.stopping()
         for event in [*self._news, *digest.left_out(self._memory.digest)]:
-            self._tell(event)
-        self._tell(events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are"))
+            self._publisher.tell(event)
+        self._publisher.tell(
+            events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are")
+        )
         self._canary.forget()
         self._sweeper.close()
         self._hints.close()
         self._writes.close()
-        self._parts.folder.withdraw()
+        self._publisher.close()
         self._parts.folder.unlock()
         self._parts.notifier.close()
         self._loop.close()
-
-    def _tell(self, event: Event) -> None:
-        try:
-            self._parts.send(event)
-        except OSError:
-            pass  # neither the journal nor stderr takes it: there is nowhere left to tell
 
     def _loaded(self) -> bool:
         return self._memory.module is not None and self._memory.module.loaded
@@ -375,7 +362,7 @@ class Daemon:
         )
         return events.plain(Kind.STARTED, message)
 
-    def _document(self) -> Dict[str, Any]:
+    def _document(self, recent: List[Dict[str, str]]) -> Dict[str, Any]:
         policy, memory = self._config.policy, self._memory
         return {
             "version": report.STATUS_VERSION,
@@ -388,6 +375,7 @@ class Daemon:
             "sources": dict(self._hints.states(), uevents="on", writes=self._writes.state),
             "canary": self._canary.status,
             "counters": report.counters(memory, monotonic_ns()),
+            "recent": recent,
         }
 
 

@@ -5,7 +5,7 @@ what comes next, so that a new namespace never waits for a sweep of thousands to
 """
 
 import os
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.core import agenda, spaces
 from ipvsd.core.agenda import Agenda, Look
@@ -76,6 +76,7 @@ class Sweeper:
         # Why everything is looked at anew, until that has been done; DRIFT when it is routine.
         self._campaign = Reason.DRIFT
         self._campaign_told_ns: Optional[int] = None
+        self._settled: Set[Identity] = set()  # visited since that began
         self._look: Optional[Look] = None
         self._look_ns: Optional[int] = None  # when the last one began
         self._deep_ns: Optional[int] = None  # when the last deep one did
@@ -101,9 +102,13 @@ class Sweeper:
         return not (self._visitor.busy or self._urgent or self._rest or self._look is not None)
 
     def all_anew(self, reason: Reason, told_ns: Optional[int]) -> None:
-        """Look into every namespace now; `told_ns` is when the reason was told, if it was."""
+        """Look into every namespace now; `told_ns` is when the reason was told, if it was.
+
+        After a load those that are known come first: they need not be looked for.
+        """
         self._campaign, self._campaign_told_ns = reason, told_ns
-        self._rest = []
+        self._settled = set()
+        self._rest = self._worst_first(self._there) if reason is Reason.LOAD else []
         self._agenda = agenda.all_anew(self._agenda, monotonic_ns())
 
     def hint(self, births: int = 0, born_ns: Optional[int] = None) -> None:
@@ -177,6 +182,7 @@ class Sweeper:
         self._job = None
         for seen in done.result:
             identity = seen.namespace.identity
+            self._settled.add(identity)
             known = memory.spaces.get(identity)
             gone = any(key.state is State.GONE for key in seen.keys)
             another = known is None or spaces.is_another(known, seen.cookie)
@@ -247,10 +253,17 @@ class Sweeper:
         self._again = {one: due_ns for one, due_ns in self._again.items() if one in self._there}
         self._estimators = {one: n for one, n in self._estimators.items() if one in self._there}
         if self._look is Look.SWEEP:
-            # The worst first.
-            self._rest = sorted(self._there, key=lambda one: -self._estimators.get(one, 0))
+            self._rest = self._worst_first(self._pending(looked.found.fresh))
         if self._look is not Look.SWEEP or self._campaign is not Reason.LOAD:
             self._urgent += looked.found.fresh
+
+    def _pending(self, fresh: Set[Identity]) -> Set[Identity]:
+        """Return what a sweep has to visit: after a load not again what was known and visited."""
+        done = self._settled - fresh if self._campaign is Reason.LOAD else set()
+        return set(self._there) - done
+
+    def _worst_first(self, namespaces: Iterable[Identity]) -> List[Identity]:
+        return sorted(namespaces, key=lambda one: -self._estimators.get(one, 0))
 
     def _visit(
         self, policy: Policy, batch: List[Identity], memory: Memory, trigger: Reason

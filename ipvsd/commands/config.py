@@ -56,6 +56,7 @@ def _document(config: Config) -> Dict[str, Any]:
         "version": _VERSION,
         "guard": _section(config, "guard"),
         "namespaces": _section(config, "namespaces"),
+        "metrics": _section(config, "metrics"),
         "sysctl": {s.key: _origin(s.wanted, s.origin) for s in config.policy.settings},
         "overrides": [
             {"selector": str(o.selector), "key": o.key, **_origin(o.wanted, o.origin)}

@@ -25,7 +25,11 @@ class Output:
     def json(self, document: Dict[str, Any]) -> None:
         """Print one JSON document and nothing else."""
         json.dump(document, sys.stdout, indent=2)
-        print()
+        print(flush=True)
+
+    def json_line(self, document: Dict[str, Any]) -> None:
+        """Print one of several JSON documents, each in a line of its own."""
+        print(json.dumps(document), flush=True)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """Print rows in columns, the first row being the heading."""

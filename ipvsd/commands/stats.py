@@ -1,8 +1,6 @@
 """Show connections, packets and bytes, and their rates, whether or not estimation is on."""
 
 import argparse
-import json
-import sys
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -62,7 +60,13 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
             time.sleep(options.interval / NS_PER_S)
             now, now_ns = _readouts(tour, options.root), monotonic_ns()
             rows = _rows(before, now, now_ns - before_ns)
-            _show(rows, state, now_ns - before_ns, options, screen)
+            if options.json:
+                show = output.json_line if options.watch else output.json
+                show(_document(rows, state, now_ns - before_ns))
+            else:
+                lines: List[str] = []
+                _print(rows, None if options.all else _ROWS, Output(write=lines.append))
+                screen.show(lines)
             if not options.watch:
                 return Exit.AS_WANTED
             before, before_ns = now, now_ns
@@ -95,22 +99,6 @@ def _rows(before: Readouts, now: Readouts, elapsed_ns: int) -> List[Row]:
             row.namespace.name,
         ),
     )
-
-
-def _show(
-    rows: List[Row],
-    state: Module,
-    elapsed_ns: int,
-    options: argparse.Namespace,
-    screen: Screen,
-) -> None:
-    if options.json:
-        json.dump(_document(rows, state, elapsed_ns), sys.stdout, indent=None)
-        print(flush=True)
-        return
-    lines: List[str] = []
-    _print(rows, None if options.all else _ROWS, Output(write=lines.append))
-    screen.show(lines)
 
 
 def _print(rows: Sequence[Row], limit: Optional[int], output: Output) -> None:

@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import time
 from typing import Any, Dict, List, Optional, Sequence
 
+from ipvsd.commands.arguments import duration
 from ipvsd.commands.output import Output
 from ipvsd.core import plan, report
 from ipvsd.core.model import (
@@ -21,6 +23,7 @@ from ipvsd.core.owners import describe
 from ipvsd.core.text import format_duration, printable
 from ipvsd.guard import Guard
 from ipvsd.host import conffiles, state
+from ipvsd.host.screen import Screen
 from ipvsd.survey import Survey, survey
 
 NAME = "status"
@@ -32,19 +35,37 @@ _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)
 Remembered = Dict[Identity, Dict[str, Any]]
 
 # What fits on a screen together with the lines above the table.
-_ROWS = 15
+_ROWS = 12
 _NS_PER_USEC = NS_PER_S // 10**6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--all", action="store_true", help="list every namespace")
+    parser.add_argument("--watch", action="store_true", help="show anew until interrupted")
+    parser.add_argument(
+        "--interval", type=duration, default=2 * NS_PER_S, metavar="TIME", help="(default: 2s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="print nothing, tell by exit code")
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Read the kernel now; the daemon's own files add what only the daemon knows."""
+    if not options.watch:
+        return _show(options, output)
+    screen = Screen()
+    while True:
+        if options.json:
+            _show(options, output)
+        else:
+            lines: List[str] = []
+            _show(options, Output(write=lines.append))
+            screen.show(lines)
+        time.sleep(options.interval / NS_PER_S)
+
+
+def _show(options: argparse.Namespace, output: Output) -> Exit:
     policy = conffiles.load(options.places).policy
     is_root = os.geteuid() == 0
     if not is_root:
@@ -55,12 +76,15 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     remembered = _remembered(folder.daemon(state.NAMESPACES))
     now = now._replace(seen=tuple(report.in_order(_explained(now.seen, remembered))))
     if options.json:
-        output.json(_document(now, daemon, remembered))
-    else:
-        _print_head(now, daemon, output)
-        if not is_root:
-            output.line("Only the host's namespace is shown: to look into the others, be root.")
-        _print_namespaces(now.seen, output, None if options.all else _ROWS)
+        show = output.json_line if options.watch else output.json
+        show(_document(now, daemon, remembered))
+        return plan.exit_code(now.keys)
+    _print_head(now, daemon, output)
+    if not is_root:
+        output.line("Only the host's namespace is shown: to look into the others, be root.")
+    if options.watch:
+        _print_recent(daemon, output)
+    _print_namespaces(now.seen, output, None if options.all else _ROWS)
     return plan.exit_code(now.keys)
 
 
@@ -119,6 +143,7 @@ def _print_counters(counters: Dict[str, Any], output: Output) -> None:
     output.line(
         f"leaked:      {counters['passes_leaked']} estimation passes at most, {exposed} at 1"
     )
+    output.line(f"reactions:   {_reactions(counters['reactions'])}")
     last = counters["last_write"]
     if last is not None:
         reaction = ""
@@ -126,6 +151,20 @@ def _print_counters(counters: Dict[str, Any], output: Output) -> None:
             reaction = f", {_duration(last['reaction_usec'])} after its event"
         change = f"{last['key']} in {printable(last['namespace'])} {last['old']} -> {last['new']}"
         output.line(f"last write:  {last['time']} {change} ({last['reason']}{reaction})")
+
+
+def _reactions(reactions: Dict[str, Any]) -> str:
+    if not reactions["count"]:
+        return "none"
+    half, most = (report.within(reactions, share) for share in (0.5, 0.95))
+    slowest = _duration(reactions["slowest_usec"])
+    return f"{reactions['count']}, half within {half}, 95 % within {most}, slowest {slowest}"
+
+
+def _print_recent(daemon: Optional[Dict[str, Any]], output: Output) -> None:
+    output.line()
+    for event in daemon["recent"] if daemon is not None else []:
+        output.line(printable(f"{event['time']}  {event['message']}"))
 
 
 def _duration(usec: int) -> str:

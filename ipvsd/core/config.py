@@ -120,6 +120,14 @@ def selector(text: str, origin: str) -> Selector:
     return Selector(kind, pattern, origin)
 
 
+def _textfile(entry: Entry) -> str:
+    if entry.value and not (entry.value.startswith("/") and entry.value.isprintable()):
+        raise ValueError("is not an absolute path")
+    if entry.value and not entry.value.endswith(".prom"):
+        raise ValueError("does not end in .prom, so that no textfile collector would read it")
+    return entry.value
+
+
 # As docker and podman show and take it.
 _SHORT_ID = re.compile(r"[0-9a-f]+", re.ASCII)
 
@@ -138,9 +146,10 @@ _OPTIONS = {
     ("guard", "contested"): _Option("enforce", _word(Contest)),
     ("namespaces", "scope"): _Option("all", _word(Scope)),
     ("namespaces", "exclude"): _Option("", _selectors),
+    ("metrics", "textfile"): _Option("", _textfile),
 }
 _DEFAULTS = {name: Entry(*name, option.default, BUILT_IN) for name, option in _OPTIONS.items()}
-_SECTIONS = ("guard", "namespaces", "sysctl")
+_SECTIONS = ("guard", "namespaces", "sysctl", "metrics")
 _OVERRIDE = re.compile(r"sysctl\s+(\S.*?)\s*")
 
 
@@ -175,6 +184,7 @@ class _Draft:
             overrides=tuple(self._overrides.values()),
             contest=meaning["guard", "contested"],
             canary_ns=meaning["guard", "canary"],
+            textfile=meaning["metrics", "textfile"],
         )
         return Config(wanted, tuple(self._options.values()), tuple(self._warnings))
 

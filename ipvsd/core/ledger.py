@@ -6,6 +6,7 @@ from ipvsd.core import events, exposure
 from ipvsd.core.contest import CONTESTABLE, STRIKES, Fight
 from ipvsd.core.digest import Digest, digest
 from ipvsd.core.events import Event, Kind
+from ipvsd.core.histogram import Histogram
 from ipvsd.core.model import (
     Identity,
     KeyStatus,
@@ -60,6 +61,7 @@ class Tally(NamedTuple):
     failures: int = 0
     exposed_ns: int = 0
     passes_leaked: int = 0
+    reactions: Histogram = Histogram()
 
 
 class Memory(NamedTuple):
@@ -346,12 +348,12 @@ class _Settling:
         reaction_ns = max(0, written_ns - told_ns) if told_ns is not None else None
         writes = dict(memory.tally.writes)
         writes[write.reason.value] = writes.get(write.reason.value, 0) + 1
-        self.memory = memory._replace(
-            tally=memory.tally._replace(writes=writes),
-            last_write=LastWrite(outcome, reaction_ns, self._done.wall_ns),
-        )
+        tally = memory.tally._replace(writes=writes)
         if reaction_ns is not None:
             self._update(set_after_ns=reaction_ns)
+            tally = tally._replace(reactions=tally.reactions.plus(reaction_ns))
+        last_write = LastWrite(outcome, reaction_ns, self._done.wall_ns)
+        self.memory = memory._replace(tally=tally, last_write=last_write)
         if not fight.contested:
             self.news.append(events.changed(outcome, reaction_ns, leaked))
 

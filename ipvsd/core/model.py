@@ -160,6 +160,7 @@ class Policy(NamedTuple):
     overrides: Tuple[Override, ...] = ()
     contest: Contest = Contest.ENFORCE
     canary_ns: Optional[int] = None  # between two canaries; None for none
+    textfile: str = ""  # path of the metrics; empty for none
 
 
 class Reason(Enum):

@@ -3,8 +3,9 @@
 from typing import Any, Dict, Iterable, List, Optional
 
 from ipvsd.core import exposure
+from ipvsd.core.histogram import BOUNDS_NS, Histogram
 from ipvsd.core.ledger import Memory
-from ipvsd.core.model import HOST_NAME, KeyStatus, Mode, Namespace, Policy, Seen, State
+from ipvsd.core.model import HOST_NAME, NS_PER_US, KeyStatus, Mode, Namespace, Policy, Seen, State
 from ipvsd.core.plan import SEVERITY, worst
 from ipvsd.core.spaces import Space
 from ipvsd.core.text import format_duration, iso_time
@@ -114,8 +115,9 @@ def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
         "writes": dict(sorted(memory.tally.writes.items())),
         "failures": memory.tally.failures,
         "events_lost": memory.events_lost,
-        "exposed_usec": exposed_ns // 1000,
+        "exposed_usec": exposed_ns // NS_PER_US,
         "passes_leaked": passes,
+        "reactions": _reactions(memory.tally.reactions),
         "last_write": None
         if last is None
         else {
@@ -125,9 +127,29 @@ def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
             "new": last.outcome.after.value,
             "reason": last.outcome.write.reason.value,
             "time": iso_time(last.wall_ns),
-            "reaction_usec": None if last.reaction_ns is None else last.reaction_ns // 1000,
+            "reaction_usec": None if last.reaction_ns is None else last.reaction_ns // NS_PER_US,
         },
     }
+
+
+def _reactions(reactions: Histogram) -> Dict[str, Any]:
+    *cumulative, count = reactions.cumulative
+    return {
+        "count": count,
+        "sum_usec": reactions.sum_ns // NS_PER_US,
+        "slowest_usec": reactions.slowest_ns // NS_PER_US if count else None,
+        # At most so many microseconds, and how many there were.
+        "buckets": [[bound // NS_PER_US, n] for bound, n in zip(BOUNDS_NS, cumulative)],
+    }
+
+
+def within(reactions: Dict[str, Any], share: float) -> str:
+    """Return in what time a share of the reactions was over, of a document as above."""
+    needed = share * reactions["count"]
+    for bound_usec, count in reactions["buckets"]:
+        if count >= needed:
+            return format_duration(bound_usec * NS_PER_US)
+    return f"more than {format_duration(BOUNDS_NS[-1])}"
 
 
 def namespace_document(seen: Seen) -> Dict[str, Any]:
@@ -174,13 +196,13 @@ def _exposure(space: Space, now_ns: int) -> Dict[str, Any]:
     return {
         "since": iso_time(space.first_wall_ns),
         "set_after_usec": _usec(space.set_after_ns),
-        "exposed_usec": now.closed_ns // 1000,
+        "exposed_usec": now.closed_ns // NS_PER_US,
         "passes": now.closed_passes,
     }
 
 
 def _usec(duration_ns: Optional[int]) -> Optional[int]:
-    return None if duration_ns is None else duration_ns // 1000
+    return None if duration_ns is None else duration_ns // NS_PER_US
 
 
 def in_order(seen: Iterable[Seen]) -> List[Seen]:

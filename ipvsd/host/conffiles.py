@@ -5,6 +5,7 @@ import os
 import stat
 from typing import List, NamedTuple, Optional, Sequence
 
+from ipvsd import files
 from ipvsd.core.config import Config, Source, parse
 from ipvsd.core.model import Exit, GuardError
 
@@ -71,13 +72,7 @@ def replace(path: str, text: str) -> None:
                 os.unlink(path)
             return
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.new")
-        with open(temporary, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        files.replace(path, text, last=True)
     except OSError as error:
         code = Exit.NOT_PERMITTED if isinstance(error, PermissionError) else Exit.CANNOT_TELL
         raise GuardError(f"{path}: {error.strerror}; nothing was changed", code) from error

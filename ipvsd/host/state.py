@@ -1,10 +1,12 @@
 """The run-time folder: the lock of the one daemon, and the status file for everybody."""
 
+import contextlib
 import fcntl
 import json
 import os
 from typing import Any, Dict, Optional
 
+from ipvsd import files
 from ipvsd.core.model import Exit, GuardError
 
 FOLDER = "run/ipvs-estoff-guard"
@@ -12,6 +14,21 @@ STATUS = "status.json"
 # What the daemon remembers of each namespace: apart, because it may be large.
 NAMESPACES = "namespaces.json"
 _START_TIME_FIELD = 22 - 3  # proc(5): field 22 of /proc/PID/stat, counted behind ") "
+
+
+def publish(path: str, text: str) -> Optional[str]:
+    """Replace a file at one stroke; return why that failed, None if it did not."""
+    try:
+        files.replace(path, text)
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return None
+
+
+def withdraw(path: str) -> None:
+    """Remove a file that was published; what was never written, or has gone, is no matter."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 class RuntimeFolder:
@@ -53,24 +70,12 @@ class RuntimeFolder:
     def publish(self, name: str, document: Dict[str, Any]) -> Optional[str]:
         """Replace a file at one stroke; return why that failed, None if it did not."""
         document = dict(document, pid=os.getpid(), start_time=self._start_time(os.getpid()))
-        path = os.path.join(self._folder, name)
-        temporary = path + ".new"
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o644)
-                file.write(json.dumps(document) + "\n")  # dump() is many times slower
-            os.replace(temporary, path)
-        except OSError as error:
-            return f"{path}: {error.strerror}"
-        return None
+        return publish(os.path.join(self._folder, name), json.dumps(document) + "\n")
 
     def withdraw(self) -> None:
         """Remove the files: the daemon ends."""
         for name in (STATUS, NAMESPACES):
-            try:
-                os.unlink(os.path.join(self._folder, name))
-            except OSError:
-                pass  # it was never written, or systemd has removed the folder
+            withdraw(os.path.join(self._folder, name))
 
     def daemon(self, name: str = STATUS) -> Optional[Dict[str, Any]]:
         """Return a file's content if the daemon that wrote it still runs, else None."""

@@ -1,19 +1,18 @@
-"""Births of network namespaces, told by a kprobe through tracefs: plain file operations, no BPF.
+"""Births of network namespaces, told by a kprobe through tracefs.
 
 A second probe, only set while somebody changes values back, tells who writes sysctls. The probes
-and the trace instance are the guard's own. They are removed at its end, and those of a guard that
-was killed at the next start.
+and the trace instance are the guard's own, and there is one guard.
 """
 
 import contextlib
 import os
 import re
-from typing import Iterable, List, Match, NamedTuple, Optional
+from typing import Iterable, Match, NamedTuple, Optional
 
 from ipvsd.core.model import Module
-from ipvsd.kernel import module
+from ipvsd.kernel import module, tracefs
+from ipvsd.kernel.tracefs import Instance
 
-FOLDERS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
 _INSTANCE = "ipvs-estoff-guard"
 _BIRTH = "ipvsd/birth"
 _WRITE = "ipvsd/write"
@@ -28,15 +27,9 @@ _COPY = "copy_net_ns"
 # fs/proc/proc_sysctl.c: every write to a sysctl, of any namespace, through any procfs.
 _SYSCTL_WRITE = "proc_sys_write"
 
-# "comm-pid [cpu] flags seconds.micros: event: ...", where the comm, which anybody may choose, has
-# 16 columns. A line that does not look like this is a birth without a time.
-_LINE = re.compile(
-    rb"(?P<comm>.{16})-(?P<pid>\d+) +(?:\([ \d-]+\) +)?\[\d+\] \S+ +"
-    rb"(?P<seconds>\d+)\.(?P<micros>\d{6}): (?P<event>birth|write):"
-)
+# A line that does not look like this is a birth without a time.
+_LINE = re.compile(tracefs.HEAD + rb"(?P<event>birth|write):")
 
-_READ_BYTES = 64 * 1024
-_READS_MAX = 16  # what is left is drained in the next turn
 _BUFFER_KB = 16  # for each CPU; the kernel's default of 1.4 MB would be 150 MB on 104 CPUs
 
 
@@ -54,22 +47,12 @@ class Births:
     def __init__(self, root: str = "/") -> None:
         """Set the probe. Raises OSError when that is not to be had, having undone all of it."""
         self._root = root
-        self._folder = _tracefs(root)
-        self._instance = os.path.join(self._folder, "instances", _INSTANCE)
-        self._pipe = -1
         self._names_writers = False
-        self._remove()
+        self._trace = Instance(root, _INSTANCE, (_BIRTH, _WRITE), _BUFFER_KB)
         try:
-            os.mkdir(self._instance, 0o700)
-            self._write("buffer_size_kb", str(_BUFFER_KB))
-            self._write("trace_clock", "mono")
-            # From Linux 6.1 on (42fb0a1e84ff) poll() waits until this share of the buffer is full.
-            with contextlib.suppress(FileNotFoundError):
-                self._write("buffer_percent", "0")
             self.place = self._set_probe()
-            pipe = os.path.join(self._instance, "trace_pipe")
-            self._pipe = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            self._write(f"events/{_BIRTH}/enable", "1")
+            self._pipe = self._trace.open()
+            self._trace.enable(_BIRTH)
         except OSError:
             self.close()
             raise
@@ -80,16 +63,7 @@ class Births:
 
     def drain(self) -> Told:
         """Take what has been told, without waiting. Raises OSError when the pipe is broken."""
-        lines: List[bytes] = []
-        for _ in range(_READS_MAX):
-            try:
-                data = os.read(self._pipe, _READ_BYTES)
-            except BlockingIOError:
-                break
-            lines += data.splitlines()
-            if not data:
-                break
-        return parse(lines)
+        return parse(tracefs.drain(self._pipe))
 
     def name_writers(self, wanted: bool) -> None:
         """Tell who writes sysctls from now on, or no longer; where that fails, do nothing."""
@@ -98,81 +72,33 @@ class Births:
         self._names_writers = wanted
         with contextlib.suppress(OSError):
             if wanted:
-                self._define(f"p:{_WRITE} {_SYSCTL_WRITE}")
-            self._write(f"events/{_WRITE}/enable", "1" if wanted else "0")
+                self._trace.define(f"p:{_WRITE} {_SYSCTL_WRITE}")
+            self._trace.enable(_WRITE, wanted)
             if not wanted:
-                self._define(f"-:{_WRITE}")
+                self._trace.undefine(_WRITE)
 
     def defect(self) -> Optional[str]:
         """Return why no birth can be told any more, None when the probe is as it was set."""
-        try:
-            with open(os.path.join(self._instance, f"events/{_BIRTH}/enable"), "rb") as file:
-                enabled = file.read(1) == b"1"
-            with open(os.path.join(self._instance, "tracing_on"), "rb") as file:
-                running = file.read(1) == b"1"
-        except OSError as error:
-            return f"{error.filename}: {error.strerror}"
-        return None if enabled and running else f"{self._instance}: somebody has switched it off"
+        return self._trace.defect(_BIRTH)
 
     def close(self) -> None:
         """Remove probe and instance, as far as they are there."""
-        if self._pipe >= 0:
-            os.close(self._pipe)
-            self._pipe = -1
-        self._remove()
+        self._trace.close()
 
     def _set_probe(self) -> str:
         place = _INIT if module.state(self._root) is Module.BUILT_IN else f"{module.NAME}:{_INIT}"
         try:
-            self._define(f"r:{_BIRTH} {place}")
+            self._trace.define(f"r:{_BIRTH} {place}")
         except OSError:
             place = _COPY
-            self._define(f"r:{_BIRTH} {place}")
+            self._trace.define(f"r:{_BIRTH} {place}")
         return place
-
-    def _remove(self) -> None:
-        """The instance first: while it listens, the probes cannot go."""
-        with contextlib.suppress(OSError):
-            os.rmdir(self._instance)
-        for event in (_BIRTH, _WRITE):
-            with contextlib.suppress(OSError):
-                self._define(f"-:{event}")
-
-    def _define(self, text: str) -> None:
-        # For appending: opening the file to write anew would remove everybody's probes.
-        path = os.path.join(self._folder, "kprobe_events")
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, text.encode("ascii") + b"\n")
-        finally:
-            os.close(descriptor)
-
-    def _write(self, name: str, text: str) -> None:
-        descriptor = os.open(os.path.join(self._instance, name), os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(descriptor, text.encode("ascii"))
-        finally:
-            os.close(descriptor)
-
-
-def _tracefs(root: str) -> str:
-    """Return the mounted tracefs that has kprobes; raises OSError when there is none."""
-    error: Optional[OSError] = None
-    for folder in FOLDERS:
-        path = os.path.join(root, folder, "kprobe_events")
-        try:
-            os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC))
-            return os.path.dirname(path)
-        except OSError as caught:
-            error = error or caught
-    assert error is not None
-    raise error
 
 
 def obstacle(root: str = "/") -> Optional[OSError]:
     """Return what keeps a probe from being set, None if nothing is seen to; nothing is changed."""
     try:
-        _tracefs(root)
+        tracefs.mounted(root)
     except OSError as error:
         return error
     return None
@@ -188,7 +114,7 @@ def parse(lines: Iterable[bytes]) -> Told:
             continue
         births += 1
         if match is not None:
-            times.append(int(match.group("seconds")) * 10**9 + int(match.group("micros")) * 1000)
+            times.append(tracefs.time_ns(match))
     # One without a time may have been the first.
     return Told(births, min(times) if births and len(times) == births else None, writer)
 

@@ -1,5 +1,6 @@
 """IPVS as one network namespace shows it: how much is estimated, and by which kind of estimator."""
 
+import itertools
 import os
 import socket
 import struct
@@ -11,6 +12,7 @@ from ipvsd.core.counters import Readout, parse
 # net/netfilter/ipvs/ip_vs_ctl.c).
 _TABLE = "proc/thread-self/net/ip_vs"
 _HEADING_LINES = 3
+_REAL_SERVER = b"  ->"
 _STATS = "proc/thread-self/net/ip_vs_stats_percpu"
 # Some 3,000 lines: enough to tell which namespaces are the worst. The kernel writes every line
 # anew, so that more is read only where the exact number matters.
@@ -35,6 +37,27 @@ def facts(root: str = "/", exactly: bool = False) -> Facts:
     stuck in one, so would be the guard.
     """
     return Facts(_estimators(os.path.join(root, _TABLE), exactly), _cookie())
+
+
+class Table(NamedTuple):
+    """How many virtual services a namespace has, and how many real servers all of them have."""
+
+    services: int
+    real_servers: int
+
+
+def table(root: str = "/") -> Optional[Table]:
+    """Count those of the calling thread's namespace; None where ip_vs shows none there."""
+    try:
+        with open(os.path.join(root, _TABLE), "rb") as file:
+            lines = itertools.islice(file, _HEADING_LINES, None)
+            total = real_servers = 0
+            for line in lines:
+                total += 1
+                real_servers += line.startswith(_REAL_SERVER)
+    except OSError:
+        return None
+    return Table(total - real_servers, real_servers)
 
 
 def counters(root: str = "/") -> Optional[Readout]:

@@ -26,7 +26,7 @@ class Sysctls:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                text = os.read(descriptor, _MAX_BYTES).decode("ascii", "replace")
+                return _reading(descriptor)
             finally:
                 os.close(descriptor)
         except FileNotFoundError:
@@ -34,35 +34,34 @@ class Sysctls:
         except OSError as error:
             found = Found.DENIED if error.errno in _DENIED else Found.FAILED
             return Reading(found, error=f"{path}: {error.strerror}")
-        return Reading(Found.VALUE, text.strip())
 
     def write(self, write: Write, same: Same) -> Outcome:
         """Set the wanted value, unless `same(key, found, wanted)` says that it is there already.
 
-        The value is compared once more right here, so that no caller can write needlessly:
-        on kernels 6.2 to 2026 a needless change of run_estimation is a hazard.
+        The value is compared once more right here, so that no caller can write needlessly: on
+        kernels 6.2 to 2026 a needless change of run_estimation is a hazard. The file is opened
+        once for all of it: opening it is what costs most.
         """
-        before = self.read(write.key)
-        if before.found is not Found.VALUE or same(write.key, before.value, write.wanted):
-            return Outcome(write, before)
+        path = self._path(write.key)
+        before = Reading(Found.VALUE, write.found)
         try:
-            self._write_once(write)
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                before = _reading(descriptor)
+                if same(write.key, before.value, write.wanted):
+                    return Outcome(write, before)
+                data = write.wanted.encode("ascii")
+                if os.pwrite(descriptor, data, 0) != len(data):
+                    raise OSError(errno.EIO, "short write")
+                written_ns = int(time.monotonic() * 1e9)
+                return Outcome(write, _reading(descriptor), written_ns)
+            finally:
+                os.close(descriptor)
         except FileNotFoundError:
             return Outcome(write, self.read(write.key))
         except OSError as error:
-            text = f"{self._path(write.key)}: {error.strerror}"
+            text = f"{path}: {error.strerror}"
             return Outcome(write, before, error=text, denied=error.errno in _DENIED)
-        written_ns = int(time.monotonic() * 1e9)
-        return Outcome(write, self.read(write.key), written_ns)
-
-    def _write_once(self, write: Write) -> None:
-        data = write.wanted.encode("ascii")
-        descriptor = os.open(self._path(write.key), os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            if os.write(descriptor, data) != len(data):
-                raise OSError(errno.EIO, "short write")
-        finally:
-            os.close(descriptor)
 
     def _missing(self, path: str) -> Reading:
         """Tell a missing key from a missing tree, and a missing tree from a missing /proc/sys."""
@@ -74,6 +73,11 @@ class Sysctls:
 
     def _path(self, key: str) -> str:
         return os.path.join(self._base, key.replace(".", "/"))
+
+
+def _reading(descriptor: int) -> Reading:
+    text = os.pread(descriptor, _MAX_BYTES, 0).decode("ascii", "replace")
+    return Reading(Found.VALUE, text.strip())
 
 
 def _populated(folder: str) -> bool:

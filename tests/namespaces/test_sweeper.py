@@ -261,7 +261,39 @@ def test_after_a_load_what_is_known_is_set_before_anything_hidden_is_searched_fo
     monkeypatch.setattr(Finder, "look", look)
     drive.guard.at_visit = lambda _target: order.append("visit")
     drive.sweep(Reason.LOAD, told_ns)
-    assert order[:4] == ["look", "visit", "visit", "deep"]
+    assert order == ["visit", "visit", "look", "deep"]
+
+
+def test_after_a_load_what_is_new_or_was_replaced_is_set_too(holders, drive, monkeypatch):
+    """What is known is visited without a look; then one finds the rest, and only that."""
+    known = identity(holders.mount("known"))
+    drive.sweep()
+    told_ns = drive.load()
+    new = holders.mount("new")
+    drive.sweep(Reason.LOAD, told_ns)
+    assert drive.visited() == [known, identity(new)]
+    assert value_in(new) == "63"
+    drive.guard.visits = []
+    drive.sweep(Reason.RESYNC)
+    assert sorted(drive.visited()) == sorted([known, identity(new)])
+
+
+def test_a_visit_from_before_the_load_does_not_count(holders, drive):
+    """Its value is the kernel's again when the visit is reported."""
+    path = holders.mount()
+    drive.sweep()
+    real, loads = drive.guard.visit, []
+
+    def visit(policy, target, dry=False):
+        seen = real(policy, target, dry)
+        if not loads:
+            loads.append(drive.load())
+            drive.sweeper.all_anew(Reason.LOAD, loads[0])
+        return seen
+
+    drive.guard.visit = visit
+    drive.sweep(Reason.RESYNC)
+    assert value_in(path) == "63"
 
 
 def test_a_sweep_that_takes_longer_than_its_period_comes_to_an_end(holders, drive, monkeypatch):

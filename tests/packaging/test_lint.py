@@ -9,7 +9,7 @@ import pytest
 from tests.packaging.conftest import NAME, ROOT, run
 
 PAGES = sorted(path.name for path in (ROOT / "man").iterdir())
-VERBS = ["run", "apply", "status", "doctor", "config"]
+VERBS = re.findall(r"(?m)^    ([a-z]+) ", run(sys.executable, "-m", "ipvsd", "--help"))
 
 
 def test_rpmlint(built):
@@ -72,6 +72,12 @@ def help_options(*verb):
     return set(re.findall(r"(?<!\S)\[?(--[a-z-]+)", text))
 
 
+def choices(verb):
+    """The words that a verb takes in its first place, where there are such."""
+    usage = run(sys.executable, "-m", "ipvsd", verb, "--help").partition("\n\n")[0]
+    return {word for words in re.findall(r" {([a-z,]+)}", usage) for word in words.split(",")}
+
+
 def page_options(text):
     return {option.replace("\\-", "-") for option in re.findall(r"\\-\\-[a-z][a-z\\-]*", text)}
 
@@ -82,7 +88,7 @@ def test_the_page_has_every_option_and_no_other():
     foreign = {"--stats", "--rate", "--now", "--system"}  # of ipvsadm, systemctl and sysctl
     assert page_options(page) - foreign == known
     for verb in VERBS:
-        (synopsis,) = re.findall(rf"^\.TP\n\.BR? {verb}\b(.*)$", page, re.M)
+        (synopsis,) = re.findall(rf"^\.TP\n\.BR? {verb}\b(.*\n(?:\.[BIR]+ .*\n)*)", page, re.M)
         assert page_options(synopsis) == help_options(verb) - {"--help"}
 
 
@@ -102,7 +108,7 @@ def test_completion_offers_what_the_command_takes():
     assert complete("") == help_options() | set(VERBS)
     assert complete("--debug", "--root", "status", "") == help_options() | set(VERBS)
     for verb in VERBS:
-        assert complete("--root", "/", verb, "") == help_options(verb)
+        assert complete("--root", "/", verb, "") == help_options(verb) | choices(verb)
     assert complete("ap") == {"apply"}
     assert complete("apply", "--d") == {"--dry-run"}
 

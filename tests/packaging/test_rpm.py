@@ -52,7 +52,8 @@ def test_the_files_are_exactly_these(built):
     carried = f"{SHARE}/vendor"
     files = {f"/{name}" for name in FILES}
     files |= {f"/{SHARE}/{name}" for name in modules()}
-    files |= {f"/usr/share/doc/{NAME}/{name}" for name in ("README.md", "CHANGELOG.md")}
+    documents = ("README.md", "CHANGELOG.md", f"{NAME}.rules.yml")
+    files |= {f"/usr/share/doc/{NAME}/{name}" for name in documents}
     files |= {f"/usr/share/licenses/{NAME}/{name}" for name in LICENSES}
     found = set(query(built.binary, "[%{FILEMODES:perms} %{FILENAMES}\n]"))
     names = {line.split()[1] for line in found if not line.startswith("d")}

@@ -249,3 +249,30 @@ def test_the_command_has_the_daemon_switch_estimation_on_and_off(root, guard):
         assert root.get() == value
         guard.wait_for_log(f"was {1 - int(value)}, now {value} (the configuration was reloaded")
     assert guard.status()["counters"]["writes"] == {"start": 1, "reload": 2}
+
+
+def test_metrics_are_written_where_configured_and_go_with_the_daemon(root, guard, tmp_path):
+    root.load_ip_vs()
+    path = tmp_path / "guard.prom"
+    root.configure(f"[metrics]\ntextfile = {path}\n")
+    guard.start().wait_for("READY=1")
+    assert 'ipvs_estoff_guard_writes_total{reason="start"} 1\n' in path.read_text()
+    root.configure(f"[metrics]\ntextfile = {tmp_path}/nowhere/guard.prom\n")
+    guard.process.send_signal(signal.SIGHUP)
+    guard.wait_for("READY=1")
+    guard.wait_for_log("nowhere/guard.prom: No such file or directory; the guard goes on")
+    assert not path.exists()
+    root.configure(f"[metrics]\ntextfile = {path}\n")
+    guard.process.send_signal(signal.SIGHUP)
+    guard.wait_for("READY=1")
+    assert path.exists()
+    assert guard.end() == 0
+    assert not path.exists()
+
+
+def test_the_last_events_are_in_the_status_file(root, guard):
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    recent = guard.status()["recent"]
+    assert [event["event"] for event in recent] == ["started", "changed"]
+    assert "was 1, now 0" in recent[1]["message"]

@@ -129,6 +129,24 @@ def test_a_value_from_the_kernel_cannot_steer_the_terminal(root, run):
     assert "\x1b" not in out and "\\x1b" in out
 
 
+def test_a_watch_shows_page_after_page_until_it_is_interrupted(root, run, monkeypatch):
+    root.load_ip_vs()
+    naps = []
+
+    def nap(seconds):
+        naps.append(seconds)
+        if len(naps) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("ipvsd.commands.status.time.sleep", nap)
+    code, out, _ = run("status", "--watch", "--interval", "500ms")
+    assert (code, naps) == (130, [0.5] * 3)
+    assert out.count("NAMESPACE") == 3
+    naps.clear()
+    _, out, _ = run("status", "--watch", "--json")
+    assert [json.loads(line)["version"] for line in out.splitlines()] == [2] * 3
+
+
 def test_wrong_usage_is_two(run):
     for arguments in ([], ["nonsense"], ["status", "--nonsense"]):
         with pytest.raises(SystemExit) as ended:

@@ -107,6 +107,8 @@ def test_run_estimation_comes_first_whatever_the_order():
             "[guard]\ncontested = no\n",
             "1.conf:2: contested = no: is neither enforce nor yield",
         ),
+        ("[metrics]\ntextfile = x.prom\n", "1.conf:2: textfile = x.prom: is not an absolute path"),
+        ("[metrics]\ntextfile = /x/y\n", "1.conf:2: textfile = /x/y: does not end in .prom"),
         ("[namespaces]\nscope = own\n", "1.conf:2: scope = own: is neither all nor host"),
         (
             "[namespaces]\nexclude = name:a, nmae:b\n",
@@ -300,6 +302,7 @@ def test_config_shows_options_and_sections_with_their_places(root, capsys):
         ["contested", "enforce", BUILT_IN],
         ["scope", "all", BUILT_IN],
         ["exclude", "name:lb_*, unit:a.service", path + ":2"],
+        ["textfile", "none", BUILT_IN],
         [RUN, "0", BUILT_IN],
         [RUN + " in name:x", "1", path + ":4"],
         [RUN + " in container:3f*", "not guarded", path + ":6"],

@@ -14,7 +14,8 @@ HOME = os.path.dirname(os.path.dirname(ipvsd.__file__))
 ARROWS = {
     "core": {"core"},
     "kernel": {"core", "kernel"},
-    "host": {"core"},
+    "host": {"core", "files"},
+    "files": set(),
     "loop": set(),
     "guard": {"core", "kernel", "loop"},
     "sweep": {"core", "kernel", "loop", "guard"},
@@ -23,7 +24,18 @@ ARROWS = {
     "tour": {"core", "kernel"},
     "survey": {"core", "kernel", "loop", "guard", "tour"},
     "examine": {"core", "kernel", "host", "guard", "tour"},
-    "daemon": {"core", "kernel", "host", "loop", "guard", "sweep", "sources", "canary"},
+    "publisher": {"core", "kernel", "host"},
+    "daemon": {
+        "core",
+        "kernel",
+        "host",
+        "loop",
+        "guard",
+        "sweep",
+        "sources",
+        "canary",
+        "publisher",
+    },
     "commands": {
         "core",
         "kernel",
@@ -45,10 +57,15 @@ HOMES = {
     "pyudev": "kernel/uevents.py",
     "sdnotify": "host/notify.py",
     "systemd": "host/journal.py",
-    "signal": ("loop.py", "daemon.py", "cli.py", "host/control.py"),
+    "signal": ("loop.py", "daemon.py", "cli.py", "host/control.py", "host/ping.py"),
     "ctypes": "kernel/libc.py",
     "threading": ("kernel/netns.py", "kernel/throwaway.py"),
-    "subprocess": ("host/journalctl.py", "host/children.py", "kernel/modulefile.py"),
+    "subprocess": (
+        "host/journalctl.py",
+        "host/children.py",
+        "host/ping.py",
+        "kernel/modulefile.py",
+    ),
 }
 PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "textwrap", "typing"}
 

@@ -15,6 +15,8 @@ SERVICE = "ipvs-estoff-guard"
 KEY = "net.ipv4.vs.run_estimation"
 FILE = "/proc/sys/net/ipv4/vs/run_estimation"
 DROP_IN = "/etc/ipvs-estoff-guard/conf.d/test.conf"
+TRAFFIC = Path(__file__).with_name("traffic_guest.py")
+GUEST_TRAFFIC = f"/run/{TRAFFIC.name}"
 SPACES_FILE = "/run/ipvs-estoff-guard/namespaces.json"
 UNIT_DROP_IN = f"/run/systemd/system/{SERVICE}.service.d/test.conf"
 
@@ -107,6 +109,28 @@ class Guarded:
         """Return the document that `ipvsd status --json` prints."""
         return json.loads(self.execute("ipvsd status --json").stdout)
 
+    def serve(self) -> None:
+        """Make a virtual service on this machine, with a real server that traffic() plays."""
+        self.succeed(
+            "ip link set lo up; ip address replace 192.0.2.1/32 dev lo; "
+            "ip address replace 192.0.2.2/32 dev lo; "
+            "ipvsadm -A -t 192.0.2.1:80 -s rr && ipvsadm -a -t 192.0.2.1:80 -r 192.0.2.2:80 -m"
+        )
+        self.machine.copy_in(TRAFFIC, GUEST_TRAFFIC)
+
+    def traffic(self, connections: int) -> None:
+        """Make connections over the virtual service, one after another."""
+        self.succeed(f"python3 -ISB {GUEST_TRAFFIC} {connections}")
+
+    @property
+    def traffic_loop(self) -> str:
+        """A command that makes connections for as long as it runs."""
+        return f"while :; do python3 -ISB {GUEST_TRAFFIC} 10; done"
+
+    def stop_serving(self) -> None:
+        """Take the service away, and the module that it has brought and that would keep ip_vs."""
+        self.succeed("ipvsadm --clear; modprobe -r ip_vs_rr")
+
     def shown(self, inode: int) -> Any:
         """Return what status tells of one namespace."""
         (found,) = (one for one in self.status()["namespaces"] if one["inode"] == inode)
@@ -115,8 +139,8 @@ class Guarded:
     def wait_for_state(self, inode: int, state: str) -> None:
         """Wait until the daemon's own file shows a namespace in a state."""
         script = (
-            f"import json; found = json.load(open('{SPACES_FILE}'))['namespaces']; "
-            f"exit([one['state'] for one in found if one['inode'] == {inode}] != ['{state}'])"
+            f"import json, sys; found = json.load(open('{SPACES_FILE}'))['namespaces']; "
+            f"sys.exit([one['state'] for one in found if one['inode'] == {inode}] != ['{state}'])"
         )
         command = f"python3 -ISBc {shlex.quote(script)}"
         self.machine.wait_until_succeeds(command, timeout=PATIENCE_S)

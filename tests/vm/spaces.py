@@ -66,15 +66,19 @@ class Spaces:
         self._do(f"ip netns delete {shlex.quote(name)} && rm {record}")
 
     def replace_named(self, name: str) -> int:
-        """Delete one and make another of the same name and the same inode number."""
-        # The number is free only when the kernel has cleaned up; and the lowest free one is taken.
-        quoted, path = shlex.quote(name), shlex.quote(f"{NETNS}/{name}")
-        return int(
-            self._do(
-                f"old=$(stat -c %i {path}); until ip netns delete {quoted}; ip netns add {quoted}; "
-                f"[ $(stat -c %i {path}) = $old ]; do :; done; echo $old"
-            )
+        """Delete one and make another of the same name, likely with the same inode number.
+
+        Likely, because the lowest free number is taken, and the kernel cleans up some time later;
+        but meanwhile something else may take it and keep it. Returns the number.
+        """
+        quoted, path = shlex.quote(name), f"{NETNS}/{name}"
+        shown = self._do(
+            f"old=$(stat -c %i {shlex.quote(path)}); for _ in {{1..20}}; do "
+            f"ip netns delete {quoted}; ip netns add {quoted}; "
+            f"[ $(stat -c %i {shlex.quote(path)}) != $old ] || break; done; "
+            f"stat -c '%i %n' {shlex.quote(path)} | tee {self._record(path)}"
         )
+        return self._known(shown)
 
     def mounted_elsewhere(self, path: str = "/run/docker/netns/ingress_sbox") -> int:
         """Make one that is a mount at a place that ip(8) doesn't know, and has no process."""
@@ -100,6 +104,11 @@ class Spaces:
     def user_owned(self) -> int:
         """Make one as `unshare -Urn` does for an ordinary user: another user namespace owns it."""
         return self._hold("user_owned")
+
+    def in_flight(self) -> int:
+        """Make one that nothing shows, with a service: its descriptor lies in a socket's queue."""
+        self._hold_all("in_flight")
+        return int(self.machine.succeed(f"cat {FOLDER}/in-flight"))
 
     def every_kind(self) -> dict[str, int]:
         """Make one of each kind that root can change, without containers."""

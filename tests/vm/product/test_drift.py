@@ -88,12 +88,11 @@ def test_a_fight_in_another_namespace_is_one_too(host: Guarded, spaces: Spaces):
     spaces.wait_for("0", inode)
     cursor = host.cursor()
     inside = f"nsenter --net={spaces.paths[inode]} bash -c '{FIGHT}'"
-    fight = spaces.background(inside)
+    fight = spaces.background(f"while :; do {inside}; done")
     (entry,) = host.wait_for_events(cursor, "contested")
     assert entry["IPVSD_NETNS_INODE"] == str(inode)
-    host.succeed(f"systemctl stop {fight}")
     host.wait_for_state(inode, "contested")
-    host.succeed(f"systemctl reload {SERVICE}")
+    host.succeed(f"systemctl stop {fight}; systemctl reload {SERVICE}")
     spaces.wait_for("0", inode)
 
 

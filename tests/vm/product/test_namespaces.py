@@ -81,10 +81,11 @@ def test_a_new_one_with_the_number_of_an_old_one_is_switched_off(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
     host.load()
-    inode = spaces.named("again")
-    spaces.wait_for("0")
-    cursor = host.cursor()
-    assert spaces.replace_named("again") == inode
+    inode, old = spaces.named("again"), 0
+    while inode != old:
+        spaces.wait_for("0")
+        cursor = host.cursor()
+        old, inode = inode, spaces.replace_named("again")
     spaces.wait_for("0")
     (entry,) = host.about(inode, host.wait_for_events(cursor, "changed"))
     assert entry["IPVSD_REASON"] == "birth"
@@ -256,8 +257,8 @@ def test_no_pass_runs_in_any_of_five_hundred_births(host: Guarded, spaces: Space
     host.load()
     host.wait_for_value("0")
     with Passes(host.machine) as passes:
-        for _ in range(5):
-            inodes = spaces.burst(100)
+        for _ in range(10):
+            inodes = spaces.burst(50)
             spaces.wait_for("0", *inodes)
         if host.machine.image.suite in THREADED:
             spaces.execute_in(inodes[0], ADD_SERVICE)
@@ -280,7 +281,7 @@ def test_status_of_a_thousand_is_a_screenful_unless_all_are_wanted(host: Guarded
     spaces.wait_for("0", timeout=300)
     result = host.execute("ipvsd status")
     assert result.status == 0
-    assert len(result.stdout.splitlines()) <= 25
+    assert len(result.stdout.splitlines()) <= 24
     assert "1001 off" in result.stdout
     assert result.stdout.splitlines()[-1].endswith("`ipvsd status --all` lists them.")
     result = host.execute("ipvsd status --all")
@@ -292,6 +293,6 @@ def test_status_of_a_thousand_is_a_screenful_unless_all_are_wanted(host: Guarded
     result = host.execute("ipvsd status")
     assert result.status == 1
     lines = result.stdout.splitlines()
-    assert len(lines) <= 25
+    assert len(lines) <= 24
     table = next(number for number, line in enumerate(lines) if line.startswith("NAMESPACE"))
     assert lines[table + 1].startswith("host ") and str(inodes[500]) in lines[table + 2]

@@ -1,0 +1,185 @@
+"""The document of a measurement: what --json prints, --save writes and --show reads."""
+
+import json
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from ipvsd.core.measurement import (
+    Census,
+    Phase,
+    Pings,
+    Sample,
+    apart,
+    peaks,
+    predicted_ns,
+    slow_ns,
+    spread,
+)
+from ipvsd.core.model import NS_PER_US
+from ipvsd.core.verdicts import verdict
+
+# Raised when a field changes its meaning or goes, not when one is added.
+VERSION = 1
+KIND = "ipvsd measure"
+
+# Of each timeline: enough for a plot, and little enough for a file.
+_POINTS_MAX = 1000
+
+
+class Host(NamedTuple):
+    """Where and when it was measured."""
+
+    node: str
+    kernel: str
+    time: str
+    module: str
+    estimator: Optional[str]  # timer, kthread, None without ip_vs
+    possible_cpus: Optional[int]
+    ping_host: Optional[str]
+    notes: Tuple[str, ...]  # what could not be measured, and why
+
+
+def document(host: Host, census: Sequence[Census], phases: Sequence[Phase]) -> Dict[str, Any]:
+    """Return the whole measurement as plain data."""
+    names = {one.namespace.inode: one.namespace.name for one in census}
+    return {
+        "version": VERSION,
+        "kind": KIND,
+        "host": host.node,
+        "kernel": host.kernel,
+        "time": host.time,
+        "module": host.module,
+        "estimator": host.estimator,
+        "possible_cpus": host.possible_cpus,
+        "ping_host": host.ping_host,
+        "notes": list(host.notes),
+        "namespaces": [_census(one, host.possible_cpus) for one in census],
+        "phases": [_phase(phase, names) for phase in phases],
+        "verdict": verdict(phases),
+    }
+
+
+def parse(text: str) -> Dict[str, Any]:
+    """Return a document that was saved. Raises ValueError with a sentence if it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"is not JSON ({error})") from error
+    if not isinstance(found, dict) or found.get("kind") != KIND:
+        raise ValueError("was not written by ipvsd measure --save")
+    if found.get("version") != VERSION:
+        raise ValueError(f"has version {found.get('version')!r}; this ipvsd reads {VERSION}")
+    return found
+
+
+def _census(one: Census, cpus: Optional[int]) -> Dict[str, Any]:
+    expected = None
+    if one.estimators is not None and cpus is not None:
+        expected = [_usec(bound) for bound in predicted_ns(one.estimators, cpus)]
+    return {
+        "name": one.namespace.name,
+        "device": one.namespace.device,
+        "inode": one.namespace.inode,
+        "value": one.value,
+        "services": one.services,
+        "real_servers": one.real_servers,
+        "estimators": one.estimators,
+        "predicted_usec": expected,
+    }
+
+
+def _phase(phase: Phase, names: Dict[int, str]) -> Dict[str, Any]:
+    length_ns = phase.ended_ns - phase.began_ns
+    timeline: Dict[str, Any] = {"passes": None, "pings": None}
+    if phase.samples is not None:
+        points = [(s.start_ns - phase.began_ns, s.duration_ns) for s in phase.passes]
+        timeline["passes"] = _points(points, length_ns)
+    if phase.pings is not None:
+        points = [(p.sent_ns - phase.began_ns, p.rtt_ns) for p in phase.pings.probes]
+        timeline["pings"] = _points(points, length_ns)
+    return {
+        "name": phase.name,
+        "duration_usec": _usec(length_ns),
+        "passes": None if phase.samples is None else _passes(phase, length_ns, names),
+        "threads": _threads(phase, length_ns),
+        "pings": None if phase.pings is None else _pings(phase.pings, phase.passes),
+        "timeline_usec": timeline,
+    }
+
+
+def _points(points: Iterable[Tuple[int, int]], length_ns: int) -> List[List[int]]:
+    kept = peaks(points, length_ns, _POINTS_MAX)
+    return [[_usec(at_ns), _usec(duration_ns)] for at_ns, duration_ns in kept]
+
+
+def _passes(phase: Phase, length_ns: int, names: Dict[int, str]) -> Dict[str, Any]:
+    working = phase.passes
+    by_cpu: Dict[int, List[Sample]] = {}
+    by_space: Dict[int, List[Sample]] = {}
+    for sample in working:
+        by_cpu.setdefault(sample.cpu, []).append(sample)
+        if sample.inode is not None:
+            by_space.setdefault(sample.inode, []).append(sample)
+    return {
+        **_durations(working, length_ns),
+        "without_work": len(phase.samples or ()) - len(working),
+        "lost": phase.lost,
+        "cpus": [{"cpu": cpu, **_durations(by_cpu[cpu], length_ns)} for cpu in sorted(by_cpu)],
+        "namespaces": [
+            {"name": names.get(inode), "inode": inode, **_durations(samples, length_ns)}
+            for inode, samples in sorted(by_space.items(), key=_busiest)
+        ],
+    }
+
+
+def _busiest(item: Tuple[int, List[Sample]]) -> int:
+    return -sum(sample.duration_ns for sample in item[1])
+
+
+def _durations(samples: Sequence[Sample], length_ns: int) -> Dict[str, Any]:
+    found = spread(sample.duration_ns for sample in samples)
+    sum_ns = sum(sample.duration_ns for sample in samples)
+    return {
+        "count": len(samples),
+        "median_usec": None if found is None else _usec(found.p50_ns),
+        "max_usec": None if found is None else _usec(found.max_ns),
+        "sum_usec": _usec(sum_ns),
+        "share": round(sum_ns / max(1, length_ns), 6),
+    }
+
+
+def _threads(phase: Phase, length_ns: int) -> Optional[List[Dict[str, Any]]]:
+    if phase.threads is None:
+        return None
+    return [
+        {
+            "name": name,
+            "run_usec": _usec(run_ns),
+            "share": round(run_ns / max(1, length_ns), 6),
+        }
+        for name, run_ns in sorted(phase.threads.items())
+    ]
+
+
+def _pings(pings: Pings, passes: Sequence[Sample]) -> Dict[str, Any]:
+    during, others = apart(pings, passes)
+    return {
+        "sent": pings.sent,
+        "lost": pings.lost,
+        **_round_trips(probe.rtt_ns for probe in pings.probes),
+        "slow_usec": _usec(slow_ns(pings)),
+        "during_passes": _round_trips(probe.rtt_ns for probe in during),
+        "apart_from_passes": _round_trips(probe.rtt_ns for probe in others),
+    }
+
+
+def _round_trips(rtts_ns: Iterable[int]) -> Dict[str, Any]:
+    found = spread(rtts_ns)
+    names = ("p50", "p90", "p99", "p999", "max")
+    if found is None:
+        return {"count": 0, **{f"{name}_usec": None for name in names}}
+    total, *ranks = found
+    return {"count": total, **{f"{name}_usec": _usec(ns) for name, ns in zip(names, ranks)}}
+
+
+def _usec(ns: int) -> int:
+    return ns // NS_PER_US

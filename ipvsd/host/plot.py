@@ -1,0 +1,64 @@
+"""A plot of a measurement, by matplotlib where that is installed."""
+
+import os
+from typing import Any, Dict, List
+
+from ipvsd.core.model import Exit, GuardError
+
+SUFFIXES = (".svg", ".png")
+
+_SERIES = (("passes", "pass of estimation"), ("pings", "round trip"))
+_USEC_PER_MS = 1000
+_USEC_PER_S = 10**6
+_INCHES = (9, 3)  # of one phase
+
+
+def check(path: str) -> None:
+    """Raise GuardError when no plot could be written: before anything is measured for it."""
+    if os.path.splitext(path)[1].lower() not in SUFFIXES:
+        raise GuardError(f"--plot {path}: only {' and '.join(SUFFIXES)} can be written", Exit.USAGE)
+    _pyplot()
+
+
+def draw(document: Dict[str, Any], path: str) -> None:
+    """Write the plot: one panel a phase, all to the same scale. Raises GuardError."""
+    pyplot = _pyplot()
+    phases: List[Dict[str, Any]] = document["phases"]
+    size = (_INCHES[0], _INCHES[1] * max(1, len(phases)))
+    figure, axes = pyplot.subplots(
+        max(1, len(phases)), 1, sharex=True, sharey=True, squeeze=False, figsize=size
+    )
+    for axis, phase in zip(axes[:, 0], phases):
+        axis.set_title(phase["name"])
+        axis.set_ylabel("ms")
+        for series, label in _SERIES:
+            _scatter(axis, phase["timeline_usec"][series], label)
+        axis.legend(loc="upper right")
+        axis.grid(True, alpha=0.3)
+    axes[-1, 0].set_xlabel("s")
+    figure.suptitle(f"{document['host']}, kernel {document['kernel']}, {document['time']}")
+    figure.tight_layout()
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise GuardError(f"{path}: {error.strerror}", Exit.CANNOT_TELL) from error
+    finally:
+        pyplot.close(figure)
+
+
+def _scatter(axis: Any, points: Any, label: str) -> None:
+    if points:
+        at_s = [at / _USEC_PER_S for at, _ in points]
+        axis.plot(at_s, [usec / _USEC_PER_MS for _, usec in points], ".", label=label)
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")  # there need be no display
+        from matplotlib import pyplot
+    except ImportError as error:
+        message = f"--plot needs matplotlib ({error}); install the package python3-matplotlib"
+        raise GuardError(message, Exit.CANNOT_TELL) from error
+    return pyplot

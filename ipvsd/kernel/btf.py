@@ -1,0 +1,87 @@
+"""Where the members of the kernel's structures are: BTF, the types that a kernel comes with.
+
+The format is in Documentation/bpf/btf.rst. A module's types go on where the kernel's own end.
+"""
+
+import os
+import struct
+from typing import Dict, Iterable
+
+_FOLDER = "sys/kernel/btf"
+_KERNEL = "vmlinux"
+
+_STRUCT = 4
+# include/uapi/linux/btf.h: what follows a type of each kind: bytes, and bytes for each member.
+_SIZES = {
+    1: (4, 0),  # int
+    3: (12, 0),  # array
+    _STRUCT: (0, 12),
+    5: (0, 12),  # union
+    6: (0, 8),  # enum
+    13: (0, 8),  # prototype of a function
+    14: (4, 0),  # variable
+    15: (0, 12),  # section
+    17: (4, 0),  # declaration tag
+    19: (0, 12),  # enum of 64 bits
+}
+_TYPE = struct.Struct("<III")
+_HEADER_LENGTH_AT = 4
+_TYPES_AT = 8  # offset and length, in the header
+_STRINGS_AT = 16
+
+Members = Dict[str, Dict[str, int]]
+
+
+def members(root: str, module: str, structs: Iterable[str]) -> Members:
+    """Return for each structure where its members are, in bytes from its beginning.
+
+    Looked up in the types of a module, and then in those of the kernel itself; a structure that is
+    in neither is left out. Raises OSError, also where the kernel has no BTF.
+    """
+    wanted = set(structs)
+    kernel = _read(root, _KERNEL)
+    try:
+        own = _read(root, module)
+    except FileNotFoundError:  # the module is built in
+        return parse(kernel, b"", wanted)
+    found = parse(own, _section(kernel, _STRINGS_AT), wanted)
+    found.update(parse(kernel, b"", wanted - set(found)))
+    return found
+
+
+def parse(data: bytes, before: bytes, wanted: Iterable[str]) -> Members:
+    """Return the structures found in a BTF file; `before` are the strings that its own follow."""
+    strings = before + _section(data, _STRINGS_AT)
+    types = _section(data, _TYPES_AT)
+    # By the place of its name, not by the name of each: there are 100,000 types.
+    places = {strings.find(f"\0{name}\0".encode("ascii")) + 1: name for name in wanted}
+    places.pop(0, None)  # not found
+    found: Members = {}
+    at = 0
+    while at < len(types) and len(found) < len(places):
+        name_at, info, _ = _TYPE.unpack_from(types, at)
+        at += _TYPE.size
+        kind, count = info >> 24 & 0x1F, info & 0xFFFF
+        fixed, each = _SIZES.get(kind, (0, 0))
+        if kind == _STRUCT and name_at in places:
+            found[places[name_at]] = {
+                _text(strings, member): (bits & 0xFFFFFF) // 8  # above it, a bit field's size
+                for member, _, bits in _TYPE.iter_unpack(types[at : at + count * each])
+            }
+        at += fixed + count * each
+    return found
+
+
+def _read(root: str, name: str) -> bytes:
+    with open(os.path.join(root, _FOLDER, name), "rb") as file:
+        return file.read()
+
+
+def _section(data: bytes, field: int) -> bytes:
+    (header,) = struct.unpack_from("<I", data, _HEADER_LENGTH_AT)
+    offset, length = struct.unpack_from("<II", data, field)
+    return data[header + offset :][:length]
+
+
+def _text(strings: bytes, offset: int) -> str:
+    return strings[offset : strings.index(b"\0", offset)].decode("ascii", "replace")

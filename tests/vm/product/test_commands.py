@@ -1,0 +1,215 @@
+"""What the commands say and do on a real machine."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.vm.guarded import SERVICE, Guarded
+from tests.vm.product.test_guard import ANSWERS, BOOKWORM
+from tests.vm.spaces import Spaces
+
+pytestmark = pytest.mark.vm
+
+LASTING = "/etc/ipvs-estoff-guard/conf.d/90-estimation.conf"
+RUNTIME = "/run/ipvs-estoff-guard.conf.d/90-estimation.conf"
+TEXTFILES = "/var/lib/prometheus/node-exporter"
+
+
+def document(host: Guarded, command: str) -> Any:
+    """What a command prints as JSON."""
+    return json.loads(host.succeed(f"ipvsd {command} --json"))
+
+
+# estimation
+
+
+@ANSWERS
+def test_estimation_is_switched_on_and_off_everywhere_at_once(host: Guarded, spaces: Spaces):
+    host.load()
+    spaces.every_kind()
+    spaces.wait_for("0")
+    shown = host.succeed("ipvsd estimation on")
+    assert set(spaces.values().values()) == {"1"} and host.value() == "1"
+    assert LASTING in shown and "7 on" in shown and "a spike" in shown
+    host.unload()
+    host.load()
+    assert "7 on" in host.succeed("ipvsd estimation on")  # it lasts, and says so again
+    shown = host.succeed("ipvsd estimation off")
+    assert set(spaces.values().values()) == {"0"} and host.value() == "0"
+    assert "7 off" in shown and "stand still" in shown
+    host.fail(f"ls {LASTING}")
+
+
+@BOOKWORM
+def test_one_namespace_is_switched_on_until_the_next_boot(host: Guarded, spaces: Spaces):
+    host.load()
+    one, other = spaces.named("one"), spaces.named("other")
+    spaces.wait_for("0")
+    host.succeed("ipvsd estimation on --runtime one")
+    assert spaces.values() == {one: "1", other: "0"} and host.value() == "0"
+    host.succeed(f"systemctl restart {SERVICE}")
+    host.succeed(f"systemctl stop {SERVICE}; ls {RUNTIME}; systemctl start {SERVICE}")
+    assert spaces.values() == {one: "1", other: "0"}
+    assert "name:one" in host.shown(one)["rule"]
+    host.succeed("ipvsd estimation off one")
+    assert spaces.values() == {one: "0", other: "0"}
+    host.fail(f"ls {RUNTIME} {LASTING}")
+
+
+@BOOKWORM
+def test_without_the_daemon_the_command_sets_the_value_itself(host: Guarded, spaces: Spaces):
+    host.load()
+    inode = spaces.process()
+    spaces.wait_for("0")
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.succeed("ipvsd estimation on")
+    assert spaces.value(inode) == host.value() == "1"
+    host.succeed("ipvsd estimation off")
+    assert spaces.value(inode) == host.value() == "0"
+
+
+@BOOKWORM
+def test_who_is_not_root_changes_nothing_and_is_told(host: Guarded):
+    result = host.execute(
+        "setpriv --reuid=nobody --regid=nogroup --clear-groups ipvsd estimation on"
+    )
+    assert result.status == 4
+    assert result.stderr.count("\n") == 1 and "Permission denied" in result.stderr
+
+
+# stats
+
+
+@ANSWERS
+def test_what_stands_still_in_the_totals_is_counted_live(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    host.serve()
+    host.traffic(20)
+    (row,) = document(host, "stats --interval 100ms")["namespaces"]
+    assert (row["name"], row["live"]["connections"]) == ("host", 20)
+    assert row["live"]["packets_in"] >= 100 and row["live"]["bytes_out"] >= 20_000
+    assert row["estimated"]["connections"] == 0  # no pass has ever run
+    shown = host.succeed("ipvsd stats --interval 100ms")
+    assert "behind in 1 of them" in shown
+    host.stop_serving()
+
+
+@BOOKWORM
+def test_each_namespace_has_its_counters_and_rates_while_there_is_traffic(
+    host: Guarded, spaces: Spaces
+):
+    host.load()
+    spaces.named("idle")
+    host.wait_for_value("0")
+    host.serve()
+    flow = spaces.background(host.traffic_loop)
+    pages = host.succeed("timeout 10 ipvsd stats --watch --interval 1s --json; true")
+    rows = [
+        {row["name"]: row["rates"]["connections"] for row in json.loads(page)["namespaces"]}
+        for page in pages.splitlines()
+    ]
+    assert len(rows) >= 2
+    assert all(page["idle"] == 0 for page in rows) and any(page["host"] > 0 for page in rows)
+    host.succeed(f"systemctl stop {flow}")
+    host.stop_serving()
+
+
+# history
+
+
+@ANSWERS
+def test_history_tells_what_has_happened_and_sums_it_up(host: Guarded, spaces: Spaces):
+    host.configure("[guard]\nresync = 1s\ncanary = off\n")
+    since = host.succeed("date '+%Y-%m-%d %H:%M:%S'; sleep 1").strip()
+    inode = spaces.named("web")
+    for _ in range(3):
+        host.load()
+        spaces.wait_for("0")
+        host.wait_for_value("0")
+        host.unload()
+    host.load()
+    spaces.wait_for("0")
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    spaces.set(inode, "1")
+    host.wait_for_events(cursor, "changed")
+    told = document(host, f"history --since '{since}'")
+    totals = told["totals"]
+    assert (totals["loads"], totals["values_set"], totals["drifts"]) == (4, 9, 1)
+    assert totals["passes_leaked"] == 0 and totals["slowest_reaction_usec"] > 0
+    last = told["entries"][-1]
+    assert (last["namespace"], last["owner"]) == ("web", "/run/netns/web")
+    assert (last["event"], last["reason"]) == ("changed", "drift")
+    only = document(host, f"history --since '{since}' --kind removed")
+    assert [entry["event"] for entry in only["entries"]] == ["removed"] * 3
+    shown = host.succeed(f"ipvsd history --since '{since}'").splitlines()
+    assert shown[0].split() == ["TIME", "EVENT", "NAMESPACE", "WHAT", "REACTION"]
+    assert "4 loads, 9 values set" in shown[-1]
+
+
+@BOOKWORM
+def test_a_time_that_journalctl_does_not_know_is_wrong_usage(host: Guarded):
+    result = host.execute("ipvsd history --since whenever")
+    assert result.status == 2
+    assert result.stderr.startswith("ipvsd: journalctl: ") and result.stderr.count("\n") == 1
+
+
+@BOOKWORM
+def test_who_may_not_read_the_journal_is_told(host: Guarded):
+    shown = host.succeed("setpriv --reuid=nobody --regid=nogroup --clear-groups ipvsd history")
+    assert "in the group systemd-journal" in shown
+
+
+# status --watch
+
+
+@BOOKWORM
+def test_a_watch_shows_the_last_events(host: Guarded, spaces: Spaces):
+    host.load()
+    spaces.named("seen")
+    spaces.wait_for("0")
+    host.machine.wait_until_succeeds("ipvsd status --json | grep -q 'in seen '")
+    pages = host.succeed("timeout 15 ipvsd status --watch --interval 1s; true")
+    assert pages.count("NAMESPACE ") >= 2
+    assert "in seen (net:[" in pages and "was 1, now 0" in pages
+
+
+# metrics
+
+
+@ANSWERS
+def test_metrics_are_where_the_collector_reads_and_go_with_the_service(
+    host: Guarded, spaces: Spaces
+):
+    host.succeed(f"mkdir -p {TEXTFILES}")
+    file = f"{TEXTFILES}/ipvs-estoff-guard.prom"
+    # A folder that was not there when the service started is in no namespace of its own.
+    host.succeed(f"systemctl restart {SERVICE}")
+    host.configure(f"[metrics]\ntextfile = {file}\n")
+    host.load()
+    spaces.process()
+    spaces.wait_for("0")
+    host.machine.wait_until_succeeds(f"grep -q 'namespaces{{state=\"off\"}} 2' {file}")
+    text = host.succeed(f"stat -c %a {file}; cat {file}")
+    assert text.startswith("644\n")
+    assert 'ipvs_estoff_guard_writes_total{reason="load"} 1' in text
+    kind = "timer" if host.machine.image.suite == "bookworm" else "kthread"
+    assert f'estimator="{kind}",ip_vs="live"' in text
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.fail(f"ls {file}")
+
+
+@BOOKWORM
+def test_a_folder_of_somebody_else_is_told_once_and_harms_nothing(host: Guarded):
+    cursor = host.cursor()
+    host.succeed(f"install -d -o nobody {TEXTFILES}/theirs; systemctl restart {SERVICE}")
+    host.configure(f"[guard]\nresync = 1s\n[metrics]\ntextfile = {TEXTFILES}/theirs/x.prom\n")
+    host.load()
+    host.wait_for_value("0")
+    host.unload()
+    host.load()
+    host.wait_for_value("0")
+    (entry,) = host.events(cursor, "status-file")
+    assert "x.prom: Permission denied; the guard goes on without metrics" in entry["MESSAGE"]
