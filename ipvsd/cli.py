@@ -8,7 +8,18 @@ import traceback
 from typing import List, Optional
 
 from ipvsd import __version__
-from ipvsd.commands import apply, config, doctor, estimation, history, run, stats, status, verify
+from ipvsd.commands import (
+    apply,
+    config,
+    doctor,
+    estimation,
+    history,
+    measure,
+    run,
+    stats,
+    status,
+    verify,
+)
 from ipvsd.commands.output import Output
 from ipvsd.core.model import Exit, GuardError
 from ipvsd.host import conffiles
@@ -44,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
     verbs.required = True
-    for module in (run, apply, status, verify, stats, history, doctor, estimation, config):
+    verb_modules = (run, apply, status, verify, stats, history, measure, doctor, estimation, config)
+    for module in verb_modules:
         verb = verbs.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
         verb.set_defaults(command=module.main)
         module.add_arguments(verb)

@@ -3,6 +3,7 @@
 import json
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+from ipvsd.core import measuretext
 from ipvsd.core.measurement import (
     Census,
     Phase,
@@ -68,6 +69,10 @@ def parse(text: str) -> Dict[str, Any]:
         raise ValueError("was not written by ipvsd measure --save")
     if found.get("version") != VERSION:
         raise ValueError(f"has version {found.get('version')!r}; this ipvsd reads {VERSION}")
+    try:
+        measuretext.lines(found, plain=True)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"is damaged ({type(error).__name__}: {error})") from error
     return found
 
 
@@ -98,6 +103,7 @@ def _phase(phase: Phase, names: Dict[int, str]) -> Dict[str, Any]:
         timeline["pings"] = _points(points, length_ns)
     return {
         "name": phase.name,
+        "monotonic_usec": _usec(phase.began_ns),
         "duration_usec": _usec(length_ns),
         "passes": None if phase.samples is None else _passes(phase, length_ns, names),
         "threads": _threads(phase, length_ns),

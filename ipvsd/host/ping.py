@@ -13,6 +13,7 @@ from typing import IO, List, NamedTuple, Optional
 
 from ipvsd.core.measurement import Pings, Probe
 from ipvsd.core.model import NS_PER_MS, NS_PER_S, Exit, GuardError
+from ipvsd.core.text import printable
 
 # "[1700000000.123456] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.043 ms": -D stamps the
 # answer with the time of day.
@@ -22,6 +23,8 @@ _ANSWER = re.compile(
 )
 _SUMMARY = re.compile(r"^(?P<sent>\d+) packets transmitted", re.M)
 
+# If this process is killed, ping still ends, this long after it should have.
+_SPARE_S = 5
 # Answers that are still on their way at the end get this long.
 _LAST_ANSWER_S = 1.0
 
@@ -36,15 +39,16 @@ class Found(NamedTuple):
 class Ping:
     """One run of ping, from its beginning to stop()."""
 
-    def __init__(self, host: str, interval_ns: int) -> None:
-        """Begin. Raises GuardError when there is no ping."""
+    def __init__(self, host: str, interval_ns: int, duration_ns: int) -> None:
+        """Begin; stop() follows after a duration. Raises GuardError when there is no ping."""
         self._host = host
         # Not a pipe: nobody reads before the end, and ping would wait.
-        self._out: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._out: IO[bytes] = tempfile.TemporaryFile()
         # The two clocks, now: what ping stamps by the one is told by the other.
         self._offset_ns = int((time.time() - time.monotonic()) * NS_PER_S)
         interval = f"{interval_ns / NS_PER_S:.6f}"
-        command = ["ping", "-n", "-D", "-i", interval, "--", host]
+        deadline = str(-(-duration_ns // NS_PER_S) + _SPARE_S)
+        command = ["ping", "-n", "-D", "-i", interval, "-w", deadline, "--", host]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -72,13 +76,14 @@ class Ping:
                 self._process.kill()
                 self._process.wait()
             self._out.seek(0)
-            text = self._out.read()
+            text = self._out.read().decode("utf-8", "replace")
         finally:
             self._out.close()
         found = parse(text)
         if found.sent is None:
             said = text.strip().split("\n")[-1] or "it has said nothing that is understood"
-            raise GuardError(f"ping {self._host}: {said}", Exit.CANNOT_TELL)
+            message = f"ping {printable(self._host)}: {printable(said)}"
+            raise GuardError(message, Exit.CANNOT_TELL)
         probes = [probe._replace(sent_ns=probe.sent_ns - self._offset_ns) for probe in found.probes]
         return Pings(tuple(probes), found.sent)
 

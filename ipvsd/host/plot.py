@@ -4,6 +4,7 @@ import os
 from typing import Any, Dict, List
 
 from ipvsd.core.model import Exit, GuardError
+from ipvsd.core.text import printable
 
 SUFFIXES = (".svg", ".png")
 
@@ -16,7 +17,9 @@ _INCHES = (9, 3)  # of one phase
 def check(path: str) -> None:
     """Raise GuardError when no plot could be written: before anything is measured for it."""
     if os.path.splitext(path)[1].lower() not in SUFFIXES:
-        raise GuardError(f"--plot {path}: only {' and '.join(SUFFIXES)} can be written", Exit.USAGE)
+        raise GuardError(
+            f"--plot {printable(path)}: only {' and '.join(SUFFIXES)} can be written", Exit.USAGE
+        )
     _pyplot()
 
 
@@ -29,19 +32,20 @@ def draw(document: Dict[str, Any], path: str) -> None:
         max(1, len(phases)), 1, sharex=True, sharey=True, squeeze=False, figsize=size
     )
     for axis, phase in zip(axes[:, 0], phases):
-        axis.set_title(phase["name"])
+        axis.set_title(_plain(phase["name"]))
         axis.set_ylabel("ms")
         for series, label in _SERIES:
             _scatter(axis, phase["timeline_usec"][series], label)
         axis.legend(loc="upper right")
         axis.grid(True, alpha=0.3)
     axes[-1, 0].set_xlabel("s")
-    figure.suptitle(f"{document['host']}, kernel {document['kernel']}, {document['time']}")
+    title = f"{document['host']}, kernel {document['kernel']}, {document['time']}"
+    figure.suptitle(_plain(title))
     figure.tight_layout()
     try:
         figure.savefig(path)
     except OSError as error:
-        raise GuardError(f"{path}: {error.strerror}", Exit.CANNOT_TELL) from error
+        raise GuardError(f"{printable(path)}: {error.strerror}", Exit.CANNOT_TELL) from error
     finally:
         pyplot.close(figure)
 
@@ -50,6 +54,11 @@ def _scatter(axis: Any, points: Any, label: str) -> None:
     if points:
         at_s = [at / _USEC_PER_S for at, _ in points]
         axis.plot(at_s, [usec / _USEC_PER_MS for _, usec in points], ".", label=label)
+
+
+def _plain(text: str) -> str:
+    """Text that is none of matplotlib's formulas."""
+    return printable(text).replace("$", r"\$")
 
 
 def _pyplot() -> Any:

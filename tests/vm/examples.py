@@ -66,11 +66,22 @@ def estimation(host: Guarded) -> None:
     show(host, "ipvsd estimation off")
 
 
+def measure(host: Guarded) -> None:
+    """Some thousand services, at 1 and at 0."""
+    host.load()
+    host.wait_for_value("0")
+    host.serve()
+    host.serve_many(5000, 2)
+    show(host, "ipvsd measure --compare --yes --ping 192.0.2.1")
+    host.stop_serving()
+
+
 EXAMPLES: dict[str, Callable[[Guarded], None]] = {
     "status": status,
     "stats": stats,
     "estimation": estimation,
     "doctor": doctor,
+    "measure": measure,
 }
 
 

@@ -118,6 +118,15 @@ class Guarded:
         )
         self.machine.copy_in(TRAFFIC, GUEST_TRAFFIC)
 
+    def serve_many(self, services: int, real_servers: int) -> None:
+        """Add virtual services that nobody uses, with so many real servers each: a large host."""
+        rules = []
+        for number in range(services):
+            service = f"-t 10.{number >> 16}.{number >> 8 & 255}.{number & 255}:80"
+            rules.append(f"-A {service} -s rr\n")
+            rules += [f"-a {service} -r 192.168.0.{n + 1}:80 -m\n" for n in range(real_servers)]
+        self.succeed("ipvsadm --restore", input="".join(rules).encode(), timeout=10 * PATIENCE_S)
+
     def traffic(self, connections: int) -> None:
         """Make connections over the virtual service, one after another."""
         self.succeed(f"python3 -ISB {GUEST_TRAFFIC} {connections}")

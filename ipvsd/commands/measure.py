@@ -1,0 +1,186 @@
+"""Measure what estimation costs on this host: its passes at their source, and round trips."""
+
+import argparse
+import functools
+import json
+import os
+import sys
+from typing import Any, Dict, Optional, Tuple
+
+from ipvsd import comparison, measuring
+from ipvsd.commands.arguments import duration
+from ipvsd.commands.estimation import put_into_force
+from ipvsd.commands.output import Output
+from ipvsd.core import estimation, measured, measuretext
+from ipvsd.core.chart import can_blocks
+from ipvsd.core.model import (
+    NS_PER_MS,
+    NS_PER_S,
+    Exit,
+    GuardError,
+    Identity,
+    Policy,
+    Scope,
+    Selector,
+)
+from ipvsd.core.plan import HOLD_NS
+from ipvsd.core.policy import about
+from ipvsd.core.text import format_duration
+from ipvsd.core.values import RUN_ESTIMATION
+from ipvsd.guard import Guard
+from ipvsd.host import conffiles, measurefile, plot
+from ipvsd.host.progress import Progress
+from ipvsd.measuring import Result, Setup
+from ipvsd.meter import Task
+from ipvsd.survey import survey
+
+NAME = "measure"
+HELP = "measure what estimation costs: its passes, and round trips"
+
+# Ten passes of a timer.
+_DURATION_NS = 20 * NS_PER_S
+# 200 probes between two passes of a timer.
+_INTERVAL_NS = 10 * NS_PER_MS
+# Below, some versions of ping refuse, and it is a flood.
+_SHORTEST_INTERVAL_NS = 2 * NS_PER_MS
+_LONGEST_NS = 3600 * NS_PER_S
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument(
+        "--duration",
+        type=duration,
+        default=_DURATION_NS,
+        metavar="TIME",
+        help="how long; each of the three phases of --compare (default: 20s)",
+    )
+    parser.add_argument("--ping", metavar="HOST", help="measure round trips to a host too")
+    parser.add_argument(
+        "--interval",
+        type=duration,
+        default=_INTERVAL_NS,
+        metavar="TIME",
+        help="between two probes of --ping (default: 10ms)",
+    )
+    parser.add_argument(
+        "--namespace", metavar="NAME", help="a name, or name:, cgroup:, container:, unit: and glob"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="switch estimation on and off, and compare"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask before --compare")
+    parser.add_argument("--save", metavar="FILE", help="write the measurement to a file")
+    parser.add_argument("--show", metavar="FILE", help="show a saved one, measure nothing")
+    parser.add_argument("--plot", metavar="FILE", help="draw it as .svg or .png")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def main(options: argparse.Namespace, output: Output) -> Exit:
+    """Measure, or take what was saved; print, save and draw it."""
+    _check(options)
+    if options.show is not None:
+        document, code = measurefile.load(options.show), Exit.AS_WANTED
+    else:
+        document, code = _measure(options)
+    if options.save is not None:
+        measurefile.save(options.save, json.dumps(document, indent=2) + "\n")
+    if options.json:
+        output.json(document)
+    else:
+        for line in measuretext.lines(document, not can_blocks(sys.stdout.encoding or "ascii")):
+            output.line(line)
+    if options.plot is not None:
+        plot.draw(document, options.plot)
+    return code
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse what cannot be done before anything is. Raises GuardError."""
+    if not NS_PER_S <= options.duration <= _LONGEST_NS:
+        raise GuardError("--duration is not between 1s and 1h", Exit.USAGE)
+    if options.compare and options.duration < HOLD_NS:
+        text = format_duration(HOLD_NS)
+        raise GuardError(f"--compare needs a --duration of at least {text}", Exit.USAGE)
+    if not _SHORTEST_INTERVAL_NS <= options.interval <= options.duration:
+        raise GuardError("--interval is not between 2ms and the duration", Exit.USAGE)
+    if options.show is not None and (options.compare or options.save or options.ping):
+        raise GuardError("--show measures nothing: it goes with --plot and --json", Exit.USAGE)
+    if options.plot is not None:
+        plot.check(options.plot)
+    if options.save is not None:
+        measurefile.check(options.save)
+
+
+def _measure(options: argparse.Namespace) -> Tuple[Dict[str, Any], Exit]:
+    selector = _selector(options.namespace)
+    selectors = () if selector is None else (selector,)
+    policy = conffiles.load(options.places).policy
+    is_root = os.geteuid() == 0
+    if not is_root:
+        policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
+    there = measuring.setup(options.root, policy, selectors)
+    task = Task(options.duration, options.ping, options.interval)
+    progress = Progress(not options.quiet)
+    if not is_root:
+        text = "measuring needs root, for kprobes and to enter namespaces"
+        print(f"ipvsd: {text}; shown is only what to expect in the host's", file=sys.stderr)
+        result = Result(code=Exit.NOT_PERMITTED)
+    elif options.compare:
+        result = _compare(options, there, task, progress, selectors)
+    else:
+        result = measuring.measure(there, task, progress)
+    host = measuring.host(there, options.ping, result.notes)
+    return measured.document(host, there.census, result.phases), result.code
+
+
+def _selector(word: Optional[str]) -> Optional[Selector]:
+    try:
+        return None if word is None else estimation.selector(word)
+    except ValueError as error:
+        raise GuardError(str(error), Exit.USAGE) from error
+
+
+def _compare(
+    options: argparse.Namespace,
+    there: Setup,
+    task: Task,
+    progress: Progress,
+    selectors: Tuple[Selector, ...],
+) -> Result:
+    folder = options.places.runtime
+    force = functools.partial(put_into_force, options.root, options.places)
+    lock = comparison.begin(folder, force)
+    try:
+        policy = about(conffiles.load(options.places).policy, RUN_ESTIMATION)
+        now = survey(Guard(options.root), policy, options.root, dry=True)
+        chosen = comparison.switch(folder, now, selectors, force)
+        _confirm(options, len(chosen.spaces), task.duration_ns)
+        estimators = functools.partial(_estimators, options.root, policy, selectors)
+        return measuring.measure(there, task, progress, chosen, estimators)
+    finally:
+        os.close(lock)
+
+
+def _estimators(
+    root: str, policy: Policy, selectors: Tuple[Selector, ...]
+) -> Dict[Identity, Optional[int]]:
+    census = measuring.count(root, policy, selectors)
+    return {one.namespace.identity: one.estimators for one in census}
+
+
+def _confirm(options: argparse.Namespace, count: int, duration_ns: int) -> None:
+    """Have the user agree. Raises GuardError if not."""
+    if options.yes:
+        return
+    if not sys.stdin.isatty():
+        raise GuardError("--compare switches estimation on for a while: add --yes", Exit.USAGE)
+    sys.stderr.write(
+        f"This switches estimation on in {count} namespace{'' if count == 1 else 's'} for "
+        f"{format_duration(duration_ns)} and some seconds, and off again: packets may be late "
+        "meanwhile. Go on? [y/N] "
+    )
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise GuardError("--compare: nothing was changed", Exit.USAGE)

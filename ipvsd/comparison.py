@@ -1,0 +1,182 @@
+"""Estimation on, off and off again, and the configuration's value whatever happens in between."""
+
+import fcntl
+import os
+import sys
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ipvsd.caretaker import Caretaker
+from ipvsd.core.exposure import PERIOD_NS
+from ipvsd.core.measurement import Phase
+from ipvsd.core.model import Exit, GuardError, Identity, KeyStatus, Seen, Selector, State
+from ipvsd.core.plan import HOLD_NS
+from ipvsd.core.policy import matches
+from ipvsd.core.text import printable
+from ipvsd.core.values import RUN_ESTIMATION
+from ipvsd.host import conffiles
+from ipvsd.meter import Meter, Task
+from ipvsd.survey import Survey
+
+DROP_IN = "95-measure.conf"  # after that of `ipvsd estimation`: the later one wins
+
+_ON, _OFF = "1", "0"
+# As it stands, or as soon as the guard gets to it.
+_SWITCHABLE = (State.AS_WANTED, State.DIFFERS, State.HELD)
+
+
+class Switch(NamedTuple):
+    """What is switched, and how: by a drop-in that is there while estimation is on."""
+
+    path: str
+    text: str
+    spaces: Set[Identity]
+    put_into_force: Callable[[], Survey]
+
+
+def begin(folder: Optional[str], put_into_force: Callable[[], Survey]) -> int:
+    """Take the lock that only one comparison can hold, with its caretaker; return its descriptor.
+
+    `folder` is that of the run-time drop-ins. What a comparison has left that was killed together
+    with its caretaker is taken away. Raises GuardError.
+    """
+    if folder is None:
+        raise GuardError("--compare does not go together with --config-dir", Exit.USAGE)
+    try:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise GuardError(f"{folder}: {error.strerror}", Exit.CANNOT_TELL) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.exists(os.path.join(folder, DROP_IN)):
+            conffiles.replace(os.path.join(folder, DROP_IN), "")
+            put_into_force()
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise GuardError("--compare: another comparison is running", Exit.CANNOT_TELL) from error
+    except GuardError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def switch(
+    folder: str,
+    now: Survey,
+    selectors: Sequence[Selector],
+    put_into_force: Callable[[], Survey],
+) -> Switch:
+    """Return what a comparison switches: the namespaces that the configuration wants at 0.
+
+    `now` is a look at run_estimation alone. Raises GuardError where there is nothing to switch, or
+    more than the configuration allows.
+    """
+    if not now.module.loaded:
+        raise GuardError("--compare: ip_vs is not loaded", Exit.CANNOT_TELL)
+    if any(key.state is State.UNSUPPORTED for key in now.keys):
+        raise GuardError("--compare: this kernel cannot switch estimation off", Exit.UNSUPPORTED)
+    meant = [seen for seen in now.seen if _means(selectors, seen)]
+    chosen = [seen for seen in meant if _is_switched(seen, bool(selectors))]
+    if not chosen or (selectors and len(chosen) < len(meant)):
+        where = ", ".join(printable(str(one)) for one in selectors) or "any namespace"
+        message = f"--compare: the configuration does not want estimation off in {where}"
+        raise GuardError(message, Exit.NOT_AS_WANTED)
+    sections = [f"sysctl {one}" for one in selectors] or ["sysctl"]
+    text = f"# Of `ipvsd measure --compare`, pid {os.getpid()}, which removes it at its end.\n"
+    text += "".join(f"\n[{section}]\n{RUN_ESTIMATION} = {_ON}\n" for section in sections)
+    spaces = {seen.namespace.identity for seen in chosen}
+    return Switch(os.path.join(folder, DROP_IN), text, spaces, put_into_force)
+
+
+def restore(chosen: Switch) -> bool:
+    """Put the configuration's value into force again; whether it is. Never raises."""
+    try:
+        conffiles.replace(chosen.path, "")
+        after = chosen.put_into_force()
+    except (GuardError, OSError) as error:
+        _complain(str(error))
+        return False
+    left = [seen for seen in _of(chosen, after) if _value(seen) != _OFF]
+    if left:
+        _complain(f"run_estimation is not 0 again in {_names(left)}; see `ipvsd status`")
+    return not left
+
+
+def await_quiet(meter: Meter, count: Callable[[], Dict[Identity, Optional[int]]]) -> None:
+    """See that the numbers of services stand still, as the rule for kthreads demands.
+
+    `count` returns the estimators of each namespace that is to be switched; see plan.hold_until().
+    Raises GuardError when one of them changes.
+    """
+    before = count()
+    meter.wait("waiting to see that no services are being added", HOLD_NS)
+    if count() != before:
+        raise GuardError(
+            "--compare: services are being added or removed, and to switch estimation meanwhile "
+            "could deadlock the kernel; try again when their number stands still",
+            Exit.CANNOT_TELL,
+        )
+
+
+def compare(
+    meter: Meter, caretaker: Caretaker, chosen: Switch, task: Task
+) -> Tuple[Phase, Phase, Phase]:
+    """Measure on, off, and off again. Raises GuardError when a value cannot be set."""
+    caretaker.arm()
+    try:
+        conffiles.replace(chosen.path, chosen.text)
+        wrong = [s for s in _of(chosen, chosen.put_into_force()) if _value(s) != _ON]
+        if wrong:
+            message = f"--compare: estimation cannot be switched on in {_names(wrong)}"
+            raise GuardError(message, Exit.NOT_AS_WANTED)
+        # The first pass comes within a period, and the threads begin by calibrating themselves.
+        meter.wait("estimation on, settling", PERIOD_NS)
+        on = meter.run("on", task)
+    finally:
+        restored = caretaker.restore()
+    if not restored:
+        raise GuardError("--compare: see above; it was not compared", Exit.NOT_AS_WANTED)
+    meter.wait("estimation off, settling", PERIOD_NS)
+    return on, meter.run("off", task), meter.run("off again", task)
+
+
+def _means(selectors: Sequence[Selector], seen: Seen) -> bool:
+    return not selectors or any(matches(one, seen.namespace) for one in selectors)
+
+
+def _is_switched(seen: Seen, named: bool) -> bool:
+    """Whether the drop-in would switch a namespace on that the configuration wants off.
+
+    Where a section of its own has a say, only a namespace that was `named` is.
+    """
+    key = _key(seen)
+    if key is None or key.setting.wanted != _OFF or key.state not in _SWITCHABLE:
+        return False
+    return named or not key.setting.rule
+
+
+def _key(seen: Seen) -> Optional[KeyStatus]:
+    return next((key for key in seen.keys if key.setting.key == RUN_ESTIMATION), None)
+
+
+def _value(seen: Seen) -> Optional[str]:
+    """The value; as wished where the namespace is gone."""
+    key = _key(seen)
+    return None if key is None else key.value
+
+
+def _of(chosen: Switch, look: Survey) -> List[Seen]:
+    """Those of the chosen namespaces that are still there."""
+    found = [seen for seen in look.seen if seen.namespace.identity in chosen.spaces]
+    return [s for s in found if all(key.state is not State.GONE for key in s.keys)]
+
+
+def _names(seen: Sequence[Seen]) -> str:
+    return ", ".join(printable(str(one.namespace)) for one in seen)
+
+
+def _complain(message: str) -> None:
+    try:
+        print(f"ipvsd: --compare: {message}", file=sys.stderr, flush=True)
+    except OSError:
+        pass  # the terminal has gone, and with it whoever could have read this

@@ -1,0 +1,131 @@
+"""What a process changes is put right, however it ends."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from ipvsd.caretaker import Caretaker
+from ipvsd.core.model import NS_PER_MS
+
+HOLD_NS = 300 * NS_PER_MS
+
+
+class Told:
+    """Files that tell, across processes, what has been called and when."""
+
+    def __init__(self, folder):
+        self._path = folder / "told"
+
+    def tell(self, word):
+        with open(str(self._path), "a") as file:
+            file.write(f"{word} {time.monotonic()}\n")
+        return True
+
+    @property
+    def lines(self):
+        return self._path.read_text().splitlines() if self._path.exists() else []
+
+    @property
+    def words(self):
+        return [line.split()[0] for line in self.lines]
+
+
+@pytest.fixture
+def told(tmp_path):
+    return Told(tmp_path)
+
+
+def make(told, restore=None, hold_ns=0):
+    return Caretaker(restore or (lambda: told.tell("restore")), lambda: told.tell("clean"), hold_ns)
+
+
+def test_what_was_not_changed_is_not_restored(told):
+    make(told).close()
+    assert told.words == ["clean"]
+
+
+def test_what_was_changed_is_restored_when_told_to_and_only_once(told):
+    caretaker = make(told)
+    caretaker.arm()
+    assert caretaker.restore()
+    caretaker.close()
+    assert told.words == ["restore", "clean"]
+
+
+def test_a_failure_is_told_and_tried_again_at_the_end(told):
+    def fail():
+        told.tell("restore")
+        return False
+
+    caretaker = make(told, fail)
+    caretaker.arm()
+    assert not caretaker.restore()
+    caretaker.close()
+    assert told.words == ["restore", "restore", "clean"]
+
+
+def test_nothing_is_restored_sooner_than_it_may_be(told):
+    caretaker = make(told, hold_ns=HOLD_NS)
+    armed = time.monotonic()
+    caretaker.arm()
+    assert caretaker.restore()
+    caretaker.close()
+    assert float(told.lines[0].split()[1]) - armed >= HOLD_NS / 1e9
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_parent_is_killed(told, number):
+    """In a child of this process, whose caretaker is then nobody's child."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        caretaker = make(told)
+        caretaker.arm()
+        os.write(writer, b"armed")
+        time.sleep(60)
+        os._exit(0)
+    os.close(writer)
+    assert os.read(reader, 5) == b"armed"
+    # With its whole process group, as a terminal does: the caretaker has a session of its own.
+    os.kill(pid, number)
+    assert os.waitpid(pid, 0)[1] == number
+    assert os.read(reader, 1) == b"", "the caretaker has ended, too"
+    os.close(reader)
+    assert told.words == ["restore", "clean"]
+
+
+def test_signals_end_no_caretaker(told):
+    caretaker = make(told)
+    caretaker.arm()
+    assert caretaker.restore()  # now it has set up everything
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(caretaker._pid, number)
+    caretaker.arm()
+    assert caretaker.restore()
+    caretaker.close()
+    assert told.words == ["restore", "restore", "clean"]
+
+
+def test_without_its_caretaker_a_process_does_it_itself(told):
+    caretaker = make(told)
+    caretaker.arm()
+    os.kill(caretaker._pid, signal.SIGKILL)
+    os.waitid(os.P_PID, caretaker._pid, os.WEXITED | os.WNOWAIT)
+    assert caretaker.restore()
+    assert told.words == ["restore"]
+    caretaker.close()
+
+
+def test_a_restore_that_raises_is_a_failure_that_is_told(told, capfd):
+    def broken():
+        raise ValueError("broken")
+
+    caretaker = make(told, broken)
+    caretaker.arm()
+    assert not caretaker.restore()
+    caretaker.close()
+    assert told.words == ["clean"]
+    assert "ValueError: broken" in capfd.readouterr().err
