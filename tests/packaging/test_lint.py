@@ -79,7 +79,9 @@ def choices(verb):
 
 
 def page_options(text):
-    return {option.replace("\\-", "-") for option in re.findall(r"\\-\\-[a-z][a-z\\-]*", text)}
+    return {
+        option.replace("\\-", "-") for option in re.findall(r"\\-\\-[a-z]+(?:\\-[a-z]+)*", text)
+    }
 
 
 def test_the_page_has_every_option_and_no_other():

@@ -67,6 +67,7 @@ def boot(*texts):
         ),
         ("a key that is not guarded", [f"{SYNC} = 3 50"], [(WARNING, "/0.conf:1")]),
         ("a glob", ["net.ipv4.*.run_estimation = 1"], [(PROBLEM, "/0.conf:1")]),
+        ("a glob for what is above", ["net.ipv4.* = 1"], []),
         ("a glob ends at a dot", ["net.*.run_estimation = 1"], []),
         (
             "a name beats a glob",

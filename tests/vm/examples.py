@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tests.vm import images, repository
 from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
+from tests.vm.spaces import Spaces
 
 SUITE = "bookworm"
 
@@ -30,6 +31,41 @@ def doctor(host: Guarded) -> None:
     show(host, "cat /etc/modprobe.d/lb.conf")
 
 
+def status(host: Guarded) -> None:
+    """A host with a few namespaces, one of which another user namespace owns."""
+    spaces = Spaces(host.machine)
+    host.load()
+    spaces.named("billing")
+    spaces.mounted_elsewhere()
+    foreign = spaces.user_owned()
+    host.wait_for_state(foreign, "hidden")
+    show(host, "ipvsd status")
+    show(host, "ipvsd verify")
+    show(host, "ipvsd history --since -10min")
+    spaces.clear()
+
+
+def stats(host: Guarded) -> None:
+    """Traffic over one service, for a rate."""
+    spaces = Spaces(host.machine)
+    host.load()
+    host.wait_for_value("0")
+    host.serve()
+    spaces.background(host.traffic_loop)
+    host.machine.wait_until_succeeds("grep -q '^ *0 *[1-9A-F]' /proc/net/ip_vs_stats_percpu")
+    show(host, "ipvsd stats")
+    spaces.clear()
+    host.stop_serving()
+
+
+def estimation(host: Guarded) -> None:
+    """Off, on, and off again."""
+    host.load()
+    host.wait_for_value("0")
+    show(host, "ipvsd estimation on")
+    show(host, "ipvsd estimation off")
+
+
 def measure(host: Guarded) -> None:
     """Some thousand services, at 1 and at 0."""
     host.load()
@@ -40,7 +76,13 @@ def measure(host: Guarded) -> None:
     host.stop_serving()
 
 
-EXAMPLES: dict[str, Callable[[Guarded], None]] = {"doctor": doctor, "measure": measure}
+EXAMPLES: dict[str, Callable[[Guarded], None]] = {
+    "status": status,
+    "stats": stats,
+    "estimation": estimation,
+    "doctor": doctor,
+    "measure": measure,
+}
 
 
 def main(names: list[str]) -> int:
