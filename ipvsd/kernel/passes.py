@@ -25,7 +25,7 @@ _TIMER = "estimation_timer"
 _CHAIN = "ip_vs_chain_estimation"
 _STRUCTS = ("netns_ipvs", "net", "ns_common")
 
-# For each CPU. A namespace's timer fills 200 bytes in 2 seconds. A thread takes up to an eighth of a
+# For each CPU. A timer fills 200 bytes in 2 seconds. A thread takes up to an eighth of a
 # CPU, in pieces of 100 us (705dd3444081): 1,250 of 100 bytes a second.
 _TIMER_BUFFER_KB = 64
 _CHAIN_BUFFER_KB = 256
