@@ -109,6 +109,8 @@ def _comparison(phases: Sequence[Phase]) -> List[str]:
     gain = on - worst
     if gain > noise and gain * 100 >= on * _WORTH_PERCENT:
         return [f"{from_to}: switching it off helps."]
+    if gain <= 0:
+        return [f"{from_to}: no longer than without; estimation is not what makes them slow."]
     return [
         f"{from_to}: no more of a difference than two equal phases show; estimation is not what "
         "makes them slow."
