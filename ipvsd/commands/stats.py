@@ -16,9 +16,6 @@ from ipvsd.kernel import ipvs, module
 from ipvsd.loop import monotonic_ns
 from ipvsd.tour import Tour
 
-NAME = "stats"
-HELP = "show live totals and rates, also while estimation is off"
-
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
 # What fits on a screen together with the lines around the table.

@@ -26,9 +26,6 @@ from ipvsd.host import conffiles, state
 from ipvsd.host.screen import Screen
 from ipvsd.survey import Survey, survey
 
-NAME = "status"
-HELP = "show values, states and what the daemon has done"
-
 # Why a value is left as it is.
 _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
 
