@@ -10,12 +10,17 @@ import signal
 import time
 from typing import Callable
 
+from ipvsd.core.model import NS_PER_S
 from ipvsd.loop import monotonic_ns
 
 _ARM = b"a"
 _RESTORE = b"r"
 _DONE = b"d"
 _FAILED = b"f"
+
+# For a dying process to let go of what it has open, on a busy machine.
+_CLEAN_LIMIT_NS = 10 * NS_PER_S
+_CLEAN_AGAIN_S = 0.02
 
 # All that one may send to end a process and can be caught: none is meant for the caretaker.
 _DEAF_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
@@ -25,12 +30,12 @@ class Caretaker:
     """Restores a state when told to, or, if it was changed, when its parent has died."""
 
     def __init__(
-        self, restore: Callable[[], bool], clean: Callable[[], None], hold_ns: int = 0
+        self, restore: Callable[[], bool], clean: Callable[[], bool], hold_ns: int = 0
     ) -> None:
         """Fork; call it before any thread is begun.
 
-        `restore` returns whether that worked; it is called no sooner than `hold_ns` after arm().
-        `clean` is called at the parent's end. Raises OSError.
+        `restore` is called no sooner than `hold_ns` after arm(), `clean` at the parent's end; both
+        return whether that worked. Raises OSError.
         """
         self._restore = restore
         self._clean = clean
@@ -91,8 +96,19 @@ class Caretaker:
                 os.write(answers, _DONE if done else _FAILED)
             elif not order:
                 done = self._restore_now() if armed else True
-                self._clean()
-                return done
+                return self._clean_up() and done
+
+    def _clean_up(self) -> bool:
+        """Of a process that is killed the kernel closes one descriptor after another.
+
+        So what another one keeps busy can be there still, when the pipe is closed.
+        """
+        until_ns = monotonic_ns() + _CLEAN_LIMIT_NS
+        while not self._clean():
+            if monotonic_ns() > until_ns:
+                return False
+            time.sleep(_CLEAN_AGAIN_S)
+        return True
 
     def _restore_now(self) -> bool:
         time.sleep(max(0, self._armed_ns + self._hold_ns - monotonic_ns()) / 1e9)

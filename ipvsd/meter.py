@@ -12,7 +12,9 @@ from ipvsd.kernel.passes import Passes
 from ipvsd.loop import Loop, monotonic_ns
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PROGRESS_NS = 250 * NS_PER_MS
+# How often passes are taken from the buffer and progress is shown. Not whenever there is a pass: to
+# be woken a thousand times a second would disturb what is measured.
+_LOOK_NS = 250 * NS_PER_MS
 
 
 class Task(NamedTuple):
@@ -33,8 +35,6 @@ class Meter:
         self._progress = progress
         self._handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         self._loop = Loop(STOP_SIGNALS)
-        if passes is not None:
-            self._loop.watch(passes.fileno())
 
     def run(self, name: str, task: Task) -> Phase:
         """Measure one phase."""
@@ -89,7 +89,7 @@ class Meter:
                 return samples + self._take()
             left = f"{what}, {-(-(until_ns - now_ns) // NS_PER_S)} s left"
             self._progress.show(left, (now_ns - began_ns) / (until_ns - began_ns))
-            woken = self._loop.wait(min(until_ns, now_ns + _PROGRESS_NS))
+            woken = self._loop.wait(min(until_ns, now_ns + _LOOK_NS))
             if woken.signals:
                 raise SystemExit(128 + min(woken.signals))
             samples += self._take()

@@ -37,8 +37,10 @@ def told(tmp_path):
     return Told(tmp_path)
 
 
-def make(told, restore=None, hold_ns=0):
-    return Caretaker(restore or (lambda: told.tell("restore")), lambda: told.tell("clean"), hold_ns)
+def make(told, restore=None, clean=None, hold_ns=0):
+    return Caretaker(
+        restore or (lambda: told.tell("restore")), clean or (lambda: told.tell("clean")), hold_ns
+    )
 
 
 def test_what_was_not_changed_is_not_restored(told):
@@ -95,6 +97,17 @@ def test_the_parent_is_killed(told, number):
     assert os.read(reader, 1) == b"", "the caretaker has ended, too"
     os.close(reader)
     assert told.words == ["restore", "clean"]
+
+
+def test_what_is_still_busy_is_cleaned_as_soon_as_it_can_be(told):
+    """A descriptor of the one that was killed may be open a moment longer than the pipe."""
+
+    def clean():
+        told.tell("clean")
+        return told.words == ["clean"] * 3
+
+    make(told, clean=clean).close()
+    assert told.words == ["clean"] * 3
 
 
 def test_signals_end_no_caretaker(told):

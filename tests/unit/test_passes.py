@@ -122,10 +122,19 @@ def test_hits_that_the_kernel_missed(text, expected):
 def test_without_tracefs_there_are_none_and_removing_does_nothing(root):
     with pytest.raises(OSError):
         Passes(root.path, kthreads=False)
-    passes.remove(root.path, 1)
+    assert passes.remove(root.path, 1)
 
 
 TRACING = "sys/kernel/tracing"
+
+
+def test_what_is_in_use_is_left_and_told(root):
+    root.write(TRACING + "/kprobe_events", "")
+    busy = root.join(f"{TRACING}/instances/ipvsd-measure-7/in-use")
+    os.makedirs(busy)
+    assert not passes.remove(root.path, 7)
+    os.rmdir(busy)
+    assert passes.remove(root.path, 7)
 
 
 def test_leftovers_are_removed_of_the_dead_only(root):

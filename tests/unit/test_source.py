@@ -23,7 +23,7 @@ ARROWS = {
     "canary": {"core", "kernel", "loop"},
     "tour": {"core", "kernel"},
     "survey": {"core", "kernel", "loop", "guard", "tour"},
-    "caretaker": {"loop"},
+    "caretaker": {"core", "loop"},
     "meter": {"core", "kernel", "host", "loop"},
     "comparison": {"core", "host", "survey", "meter", "caretaker"},
     "measuring": {"core", "kernel", "host", "guard", "tour", "meter", "caretaker", "comparison"},
