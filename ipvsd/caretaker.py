@@ -15,6 +15,7 @@ from ipvsd.loop import monotonic_ns
 
 _ARM = b"a"
 _RESTORE = b"r"
+_READY = b"y"
 _DONE = b"d"
 _FAILED = b"f"
 
@@ -50,6 +51,7 @@ class Caretaker:
             self._serve(orders, answers)
         os.close(orders)
         os.close(answers)
+        os.read(self._answers, 1)  # it has heard, and no signal for this process ends it
 
     def arm(self) -> None:
         """Tell that the state is about to be changed."""
@@ -80,6 +82,7 @@ class Caretaker:
             signal.set_wakeup_fd(-1)
             for number in _DEAF_TO:
                 signal.signal(number, signal.SIG_IGN)
+            os.write(answers, _READY)
             code = 0 if self._obey(orders, answers) else 1
         finally:
             os._exit(code)

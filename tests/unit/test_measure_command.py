@@ -11,6 +11,7 @@ from ipvsd.core import measured
 from ipvsd.core.measurement import Census, Phase, Pings, Probe, Sample
 from ipvsd.core.model import NS_PER_MS, NS_PER_S, Exit, Namespace
 from ipvsd.host.progress import Progress, bar
+from ipvsd.meter import Meter
 
 
 @pytest.fixture
@@ -121,11 +122,20 @@ def test_nobody_is_switched_without_having_been_asked(root, run, monkeypatch):
     sys.stdin.close()
 
 
-def test_a_comparison_switches_by_a_drop_in_and_puts_it_right(root, run):
+def test_a_comparison_switches_by_a_drop_in_and_puts_it_right(root, run, monkeypatch):
+    values = []
+    measure = Meter.run
+
+    def note_and_measure(meter, name, task):
+        values.append((name, root.get()))
+        return measure(meter, name, task)
+
+    monkeypatch.setattr(Meter, "run", note_and_measure)
     root.load_ip_vs(run_estimation="0")
     code, out, _ = run("--compare", "--yes", "--duration", "3s")
     assert code == Exit.CANNOT_TELL, "there is no tracefs"
     assert "OFF AGAIN" in out
+    assert values == [("on", "1"), ("off", "0"), ("off again", "0")]
     assert root.get() == "0"
     assert os.listdir(root.join("run/ipvs-estoff-guard.conf.d")) == []
 

@@ -201,6 +201,16 @@ FAST = [0.1] * 200
             ["helps"],
         ),
         (
+            "better, but two equal phases differ by more",
+            [
+                phase("on", [*FAST, 40, 40], [(1990, 40)]),
+                phase("off", [*FAST, 5, 5]),
+                phase("off again", [*FAST, 30, 30]),
+            ],
+            ["no more of a difference"],
+            ["helps"],
+        ),
+        (
             "as bad when off",
             [
                 phase("on", [*FAST, 30, 31], [(0, 1)]),

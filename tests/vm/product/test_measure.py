@@ -174,7 +174,7 @@ MOMENTS = {
 
 def end_at(host: Guarded, moment: str, signal: str, after_s: float = 0) -> int:
     """Begin a comparison, end it by a signal at a moment, and return its status."""
-    wait = f"until {MOMENTS[moment]}; do kill -0 $! || exit 99; done; sleep {after_s}"
+    wait = f"until {MOMENTS[moment]}; do kill -0 $! || exit 99; sleep 0.1; done; sleep {after_s}"
     script = (
         f"ipvsd measure --compare --yes --duration 3s --ping {ADDRESS} --quiet & "
         f"{wait}; kill -{signal} $!; wait $!"
@@ -216,7 +216,8 @@ def test_ended_later_in_each_phase(loaded: Guarded):
 @on("bookworm")
 def test_a_killed_measurement_leaves_no_probes(loaded: Guarded):
     seen = f"ls {TRACING}/instances | grep -q ipvsd-measure"
-    script = f"ipvsd measure --quiet & until {seen}; do kill -0 $! || exit 99; done; kill -KILL $!"
+    script = f"ipvsd measure --quiet & until {seen}; do kill -0 $! || exit 99; sleep 0.1; done; "
+    script += "kill -KILL $!"
     loaded.succeed(f"bash -c {shlex.quote(script)}")
     assert_nothing_is_left(loaded)
 
