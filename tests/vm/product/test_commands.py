@@ -89,7 +89,7 @@ def test_what_stands_still_in_the_totals_is_counted_live(host: Guarded):
     host.traffic(20)
     (row,) = document(host, "stats --interval 100ms")["namespaces"]
     assert (row["name"], row["live"]["connections"]) == ("host", 20)
-    assert row["live"]["packets_in"] >= 100 and row["live"]["bytes_out"] >= 20_000
+    assert row["live"]["packets_in"] >= 3 * 20 and row["live"]["bytes_out"] >= 20_000
     assert row["estimated"]["connections"] == 0  # no pass has ever run
     shown = host.succeed("ipvsd stats --interval 100ms")
     assert "behind in 1 of them" in shown
