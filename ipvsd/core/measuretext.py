@@ -114,12 +114,12 @@ def _share(group: str, key: str, value: Any, found: Document) -> str:
     one = next((part for part in found[group] if part[key] == value), None)
     if one is None:
         return "-"
-    return f"{one['count']}, longest {_duration(one['max_usec'])}, {_percent(one['share'])}"
+    return f"{one['count']}, {_percent(one['share'])}, longest {_duration(one['max_usec'])}"
 
 
 def _thread(threads: Optional[Sequence[Document]], name: str) -> str:
     one = next((thread for thread in threads or () if thread["name"] == name), None)
-    return "-" if one is None else f"ran {_duration(one['run_usec'])}, {_percent(one['share'])}"
+    return "-" if one is None else f"{_percent(one['share'])}, ran {_duration(one['run_usec'])}"
 
 
 def _ping_rows(found: Parts) -> Table:
@@ -139,8 +139,7 @@ def _short(part: str, found: Document) -> str:
     one = found[part]
     if one["count"] == 0:
         return "none"
-    median, longest = _duration(one["p50_usec"]), _duration(one["max_usec"])
-    return f"{one['count']}: {median}, longest {longest}"
+    return f"{one['count']}, longest {_duration(one['max_usec'])}"
 
 
 def _charts(phases: Sequence[Document], title: str, series: str, plain: bool) -> List[str]:

@@ -95,8 +95,8 @@ def test_text(document):
     table = [line.split("  ", 1) for line in text.splitlines()]
     cells = {row[0]: row[1].strip() for row in table if len(row) == 2}
     assert cells["passes with work"] == "3"
-    assert cells["CPU 1"] == "2, longest 6.0 ms, 0.08 %"
-    assert cells["host"] == "2, longest 4.0 ms, 0.06 %" and "a namespace that is gone" in cells
+    assert cells["CPU 1"] == "2, 0.08 %, longest 6.0 ms"
+    assert cells["host"] == "2, 0.06 %, longest 4.0 ms" and "a namespace that is gone" in cells
     assert cells["round trips"] == "2, lost 1"
     assert cells["not seen"] == "2"
     assert "\x1b" not in text and "\\x1b[2J" in text

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from tests.vm import images, repository
+from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 from tests.vm.spaces import Spaces
@@ -15,7 +16,7 @@ SUITE = "bookworm"
 def show(host: Guarded, command: str) -> None:
     """Run a command in the guest, and print both as they stand in a man page."""
     print(f"# {command}")
-    result = host.execute(command)
+    result = host.execute(command, timeout=10 * PATIENCE_S)
     print(f"{result.stdout}{result.stderr}", end="")
     print(f"(exit status {result.status})\n", flush=True)
 
@@ -67,11 +68,14 @@ def estimation(host: Guarded) -> None:
 
 
 def measure(host: Guarded) -> None:
-    """Some thousand services, at 1 and at 0."""
+    """Some thousand services, as found, and at 1 and at 0."""
     host.load()
     host.wait_for_value("0")
     host.serve()
     host.serve_many(5000, 2)
+    host.succeed("ipvsd estimation on --runtime")
+    show(host, "ipvsd measure --ping 192.0.2.1")
+    host.succeed("ipvsd estimation off")
     show(host, "ipvsd measure --compare --yes --ping 192.0.2.1")
     host.stop_serving()
 
