@@ -11,7 +11,7 @@ RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
 
-.PHONY: help demo examples test check lint unit test-packaging test-vm clean setup
+.PHONY: help demo examples bench bench-quick test check lint unit test-packaging test-vm clean setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
@@ -21,6 +21,12 @@ demo: setup ## see it work: boots a VM, installs the RPM with dnf, reloads ip_vs
 
 examples: setup ## print the examples that the man pages quote, from a VM
 	$(PYTHON) -m tests.vm.examples
+
+bench: setup ## measure the stall in VMs; writes docs/benchmarks.md, .json and stall.svg
+	$(PYTHON) -m tests.vm.bench
+
+bench-quick: setup ## the same for one size on one kernel
+	$(PYTHON) -m tests.vm.bench --quick
 
 test: check test-vm ## everything, in about half an hour
 

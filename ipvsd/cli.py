@@ -1,28 +1,32 @@
 """The command line: arguments, exit codes, dispatch."""
 
 import argparse
+import importlib
 import os
 import signal
 import sys
 import traceback
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 from ipvsd import __version__
-from ipvsd.commands import (
-    apply,
-    config,
-    doctor,
-    estimation,
-    history,
-    measure,
-    run,
-    stats,
-    status,
-    verify,
-)
 from ipvsd.commands.output import Output
 from ipvsd.core.model import Exit, GuardError
 from ipvsd.host import conffiles
+
+# Each is a module of ipvsd.commands, imported only when it is given: the daemon starts without what
+# is needed for measuring, and no command waits for the others to be compiled.
+VERBS = {
+    "run": "run the daemon in the foreground",
+    "apply": "set the guarded values once, now",
+    "status": "show values, states and what the daemon has done",
+    "verify": "prove that estimation is off, by values and by effects",
+    "stats": "show live totals and rates, also while estimation is off",
+    "history": "show what the guard has told the journal",
+    "measure": "measure what estimation costs: its passes, and round trips",
+    "doctor": "find conflicts, missing support and whatever else is in the way",
+    "estimation": "switch estimation on or off, for good or until the next boot",
+    "config": "show or check the configuration",
+}
 
 _EXIT_CODES = """\
 exit codes:
@@ -35,8 +39,8 @@ exit codes:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of a command line, with the options of the verbs that stand in it."""
     top = argparse.ArgumentParser(
         prog="ipvsd",
         description="Keeps IPVS estimation (net.ipv4.vs.run_estimation) switched off.",
@@ -55,9 +59,12 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
     verbs.required = True
-    verb_modules = (run, apply, status, verify, stats, history, measure, doctor, estimation, config)
-    for module in verb_modules:
-        verb = verbs.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
+    for name, text in VERBS.items():
+        if name not in arguments:
+            verbs.add_parser(name, help=text)
+            continue
+        module = importlib.import_module(f"ipvsd.commands.{name}")
+        verb = verbs.add_parser(name, help=text, description=module.__doc__)
         verb.set_defaults(command=module.main)
         module.add_arguments(verb)
     return top
@@ -65,7 +72,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command and return its exit code; argparse exits with 2 on wrong usage."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    options = parser(words).parse_args(words)
     options.places = conffiles.places(options.root, options.config_dir)
     try:
         code = int(options.command(options, Output(getattr(options, "quiet", False))))

@@ -4,8 +4,13 @@ import os
 import threading
 
 import pytest
+from hypothesis import settings
 
 from tests.fakeroot import FakeRoot
+
+# How long an example takes says nothing on a machine that is busy with virtual ones.
+settings.register_profile("ipvsd", deadline=None)
+settings.load_profile("ipvsd")
 
 
 @pytest.fixture

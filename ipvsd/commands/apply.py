@@ -12,9 +12,6 @@ from ipvsd.guard import Guard
 from ipvsd.host import conffiles
 from ipvsd.survey import Survey, survey
 
-NAME = "apply"
-HELP = "set the guarded values once, now"
-
 _PROBLEMS = {
     State.DENIED: "could not be set; are you root?",
     State.REFUSED: "could not be set",

@@ -9,9 +9,6 @@ from ipvsd.core.config import Config, ConfigError
 from ipvsd.core.model import Exit
 from ipvsd.host import conffiles
 
-NAME = "config"
-HELP = "show or check the configuration"
-
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
 

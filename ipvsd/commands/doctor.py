@@ -11,9 +11,6 @@ from ipvsd.core.model import Exit, GuardError
 from ipvsd.core.text import printable
 from ipvsd.examine import Examination, Fixed, fix
 
-NAME = "doctor"
-HELP = "find conflicts, missing support and whatever else is in the way"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""

@@ -17,9 +17,6 @@ from ipvsd.host import conffiles, control, state
 from ipvsd.host.conffiles import Places
 from ipvsd.survey import Survey, survey
 
-NAME = "estimation"
-HELP = "switch estimation on or off, for good or until the next boot"
-
 DROP_IN = "90-estimation.conf"
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1

@@ -12,9 +12,6 @@ from ipvsd.core.model import Exit
 from ipvsd.core.text import printable
 from ipvsd.host import journalctl
 
-NAME = "history"
-HELP = "show what the guard has told the journal"
-
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
 # What fits on a screen.

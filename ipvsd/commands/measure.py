@@ -34,9 +34,6 @@ from ipvsd.measuring import Result, Setup
 from ipvsd.meter import Task
 from ipvsd.survey import survey
 
-NAME = "measure"
-HELP = "measure what estimation costs: its passes, and round trips"
-
 # Ten passes of a timer.
 _DURATION_NS = 20 * NS_PER_S
 # 200 probes between two passes of a timer.

@@ -10,9 +10,6 @@ from ipvsd.guard import Guard
 from ipvsd.host import conffiles, journal, notify, state
 from ipvsd.kernel.uevents import Monitor
 
-NAME = "run"
-HELP = "run the daemon in the foreground"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The daemon takes everything from its configuration."""

@@ -4,7 +4,7 @@ import argparse
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.commands.arguments import duration
+from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
 from ipvsd.core import counters
 from ipvsd.core.counters import Counters, Rates, Readout
@@ -15,9 +15,6 @@ from ipvsd.host.screen import Screen
 from ipvsd.kernel import ipvs, module
 from ipvsd.loop import monotonic_ns
 from ipvsd.tour import Tour
-
-NAME = "stats"
-HELP = "show live totals and rates, also while estimation is off"
 
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
@@ -38,10 +35,7 @@ class Row(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--watch", action="store_true", help="show anew until interrupted")
-    parser.add_argument(
-        "--interval", type=duration, default=2 * NS_PER_S, metavar="TIME", help="(default: 2s)"
-    )
+    add_watch(parser)
     parser.add_argument("--all", action="store_true", help="list every namespace")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any, Dict, List, Optional, Sequence
 
-from ipvsd.commands.arguments import duration
+from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
 from ipvsd.core import plan, report
 from ipvsd.core.model import (
@@ -26,9 +26,6 @@ from ipvsd.host import conffiles, state
 from ipvsd.host.screen import Screen
 from ipvsd.survey import Survey, survey
 
-NAME = "status"
-HELP = "show values, states and what the daemon has done"
-
 # Why a value is left as it is.
 _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
 
@@ -42,10 +39,7 @@ _NS_PER_USEC = NS_PER_S // 10**6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--all", action="store_true", help="list every namespace")
-    parser.add_argument("--watch", action="store_true", help="show anew until interrupted")
-    parser.add_argument(
-        "--interval", type=duration, default=2 * NS_PER_S, metavar="TIME", help="(default: 2s)"
-    )
+    add_watch(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="print nothing, tell by exit code")
 

@@ -21,9 +21,6 @@ from ipvsd.loop import monotonic_ns
 from ipvsd.survey import survey
 from ipvsd.tour import Tour
 
-NAME = "verify"
-HELP = "prove that estimation is off, by values and by effects"
-
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
 

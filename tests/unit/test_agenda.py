@@ -1,7 +1,7 @@
 """When to look for namespaces: hints, retries, periods, and what looking may cost."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.core import agenda
@@ -280,7 +280,6 @@ _STEP = st.tuples(
 
 
 @given(st.lists(_STEP, min_size=1, max_size=15), st.integers(0, 30 * NS_PER_MS))
-@settings(deadline=None)
 def test_nothing_that_is_found_was_born_before_the_earliest_birth(steps, glance_ns):
     """And all of it is found, in the time that the retries take and not later."""
     clock = Clock(costs_ns=(glance_ns, 10 * glance_ns, glance_ns))

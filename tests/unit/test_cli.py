@@ -1,6 +1,10 @@
 """The command line, run in this process on a fake root."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
 
@@ -145,6 +149,25 @@ def test_a_watch_shows_page_after_page_until_it_is_interrupted(root, run, monkey
     naps.clear()
     _, out, _ = run("status", "--watch", "--json")
     assert [json.loads(line)["version"] for line in out.splitlines()] == [2] * 3
+
+
+def test_each_verb_has_its_module_and_each_module_its_verb():
+    folder = os.path.join(os.path.dirname(cli.__file__), "commands")
+    found = set()
+    for name in os.listdir(folder):
+        if name.endswith(".py"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                found |= {name[:-3]} if "\ndef add_arguments(" in file.read() else set()
+    assert found == set(cli.VERBS)
+
+
+def test_only_the_verb_that_is_given_is_imported():
+    code = "import sys; from ipvsd import cli; cli.main(['--root', sys.argv[1], 'config']); "
+    code += "print([name for name in sys.modules if name.startswith('ipvsd.commands.')])"
+    home = os.path.dirname(os.path.dirname(cli.__file__))
+    out = subprocess.check_output([sys.executable, "-c", code, "/nowhere"], cwd=home)
+    names = {name.rpartition(".")[2] for name in re.findall(r"[a-z.]+", str(out.splitlines()[-1]))}
+    assert names & set(cli.VERBS) == {"config"}
 
 
 def test_wrong_usage_is_two(run):

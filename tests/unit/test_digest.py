@@ -1,7 +1,7 @@
 """The journal stays readable, and nothing is lost."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.core import events
@@ -84,7 +84,6 @@ def test_the_words_of_the_summary_are_those_of_the_kinds(word):
     assert word.isprintable() and word == word.lower()
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 400), st.integers(0, 3), st.integers(0, WINDOW_NS), st.booleans()),

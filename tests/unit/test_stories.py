@@ -1,7 +1,7 @@
 """Stories of several looks into several namespaces: what is told, remembered and counted."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.core import ledger
@@ -359,7 +359,6 @@ _STEPS = st.lists(
 
 
 @given(_STEPS, st.booleans(), st.sampled_from([POLICY, YIELD]))
-@settings(deadline=None)
 def test_whatever_happens_the_books_balance(steps, kthreads, policy):
     """No time is counted twice, every write is counted, and no value is written when right."""
     story = Story(policy)

@@ -17,6 +17,11 @@ FILE = "/proc/sys/net/ipv4/vs/run_estimation"
 DROP_IN = "/etc/ipvs-estoff-guard/conf.d/test.conf"
 TRAFFIC = Path(__file__).with_name("traffic_guest.py")
 GUEST_TRAFFIC = f"/run/{TRAFFIC.name}"
+# What `ipvsd estimation` writes.
+CHOSEN = "/etc/ipvs-estoff-guard/conf.d/90-estimation.conf"
+RUNTIME_FOLDER = "/run/ipvs-estoff-guard.conf.d"
+# Schedulers keep ip_vs from being removed.
+STOP_SERVING = "ipvsadm --clear; for user in $(ls /sys/module/ip_vs/holders); do rmmod $user; done"
 SPACES_FILE = "/run/ipvs-estoff-guard/namespaces.json"
 UNIT_DROP_IN = f"/run/systemd/system/{SERVICE}.service.d/test.conf"
 
@@ -58,8 +63,10 @@ class Guarded:
     def fresh(self) -> None:
         """Go back to the state after installing: no ip_vs, defaults, the service running."""
         self.succeed(
-            f"if rm {UNIT_DROP_IN} 2>/dev/null; then systemctl daemon-reload; fi; rm -f {DROP_IN}; "
-            f"if [ -e /sys/module/ip_vs ]; then modprobe -r ip_vs || rmmod ip_vs; fi; "
+            f"if rm {UNIT_DROP_IN} 2>/dev/null; then systemctl daemon-reload; fi; "
+            f"rm -rf {DROP_IN} {CHOSEN} {RUNTIME_FOLDER}; "
+            f"if [ -e /sys/module/ip_vs ]; then {STOP_SERVING}; "
+            "modprobe -r ip_vs || rmmod ip_vs; fi; "
             f"systemctl reset-failed; systemctl restart {SERVICE}"
         )
 
@@ -138,7 +145,7 @@ class Guarded:
 
     def stop_serving(self) -> None:
         """Take the service away, and the module that it has brought and that would keep ip_vs."""
-        self.succeed("ipvsadm --clear; modprobe -r ip_vs_rr")
+        self.succeed(STOP_SERVING)
 
     def shown(self, inode: int) -> Any:
         """Return what status tells of one namespace."""

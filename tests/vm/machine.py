@@ -30,10 +30,16 @@ class Machine:
     """One machine on a throw-away copy of an image."""
 
     def __init__(
-        self, image: Image, cpus: int = 2, memory_mb: int = 2048, network: bool = False
+        self,
+        image: Image,
+        cpus: int = 2,
+        memory_mb: int = 2048,
+        network: bool = False,
+        possible_cpus: int = 0,
     ) -> None:
+        """With more `possible_cpus` than `cpus` the kernel counts for CPUs that could be added."""
         self.image = image
-        self._hardware = (cpus, memory_mb, network)
+        self._hardware = (f"{cpus},maxcpus={max(cpus, possible_cpus)}", memory_mb, network)
         self._qemu: Qemu | None = None
         self._console = ""
 

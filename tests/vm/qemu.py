@@ -30,7 +30,7 @@ class MachineGone(AssertionError):
 class Qemu:
     """A running machine; stop() leaves nothing of it on the host."""
 
-    def __init__(self, image: Image, cpus: int, memory_mb: int, network: bool) -> None:
+    def __init__(self, image: Image, cpus: str, memory_mb: int, network: bool) -> None:
         with contextlib.ExitStack() as stack:
             folder = tempfile.TemporaryDirectory(prefix="ipvsd-vm-", dir=scratch_folder())
             self._folder = Path(stack.enter_context(folder))
@@ -91,11 +91,11 @@ class Qemu:
 
 
 def _command(
-    image: Image, cpus: int, memory_mb: int, network: bool, channel: int, console: Path
+    image: Image, cpus: str, memory_mb: int, network: bool, channel: int, console: Path
 ) -> list[str]:
     nic = ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"] if network else []
     return [
-        *QEMU, *ACCELERATORS[accelerator(image)], "-smp", f"{cpus}", "-m", f"{memory_mb}",
+        *QEMU, *ACCELERATORS[accelerator(image)], "-smp", cpus, "-m", f"{memory_mb}",
         "-kernel", f"{image.kernel}", "-initrd", f"{image.initrd}", "-append", KERNEL_ARGUMENTS,
         "-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe",
         "-serial", f"file:{console}",

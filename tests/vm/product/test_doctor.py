@@ -8,7 +8,7 @@ import pytest
 
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.product.test_guard import BOOKWORM
-from tests.vm.product.test_namespaces import ADD_SERVICE, CLEAR_SERVICES
+from tests.vm.product.test_namespaces import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -194,7 +194,7 @@ def test_where_ipvs_is_used(host: Guarded, doctor: Doctor, spaces: Spaces):
         assert "matter: 1 of 2" in others["summary"] and others["evidence"][0]["text"] == "1"
     finally:
         spaces.execute_in(inode, "ipvsadm --clear")
-        host.succeed(CLEAR_SERVICES)
+        host.stop_serving()
 
 
 def use(doctor: Doctor) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.vm.guarded import FILE, SERVICE, Guarded
 from tests.vm.product.test_guard import ANSWERS, BOOKWORM, FIRST_ESTIMATION_USEC, RESYNC_1S
-from tests.vm.product.test_namespaces import ADD_SERVICE, CLEAR_SERVICES
+from tests.vm.product.test_namespaces import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -128,7 +128,7 @@ def test_a_value_is_held_while_the_services_are_young(host: Guarded):
     (changed,) = host.wait_for_events(cursor, "changed")
     waited_usec = int(changed["__REALTIME_TIMESTAMP"]) - int(held["__REALTIME_TIMESTAMP"])
     assert waited_usec > 2_500_000 and changed["IPVSD_REASON"] == "start"
-    host.succeed(CLEAR_SERVICES)
+    host.stop_serving()
     host.unload()
     cursor = host.cursor()
     host.load()  # without services nothing is held

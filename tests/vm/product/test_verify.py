@@ -8,7 +8,7 @@ import pytest
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.product.conftest import WITHOUT_TRACEFS
 from tests.vm.product.test_guard import ANSWERS, BOOKWORM
-from tests.vm.product.test_namespaces import CLEAR_SERVICES, THREADED
+from tests.vm.product.test_namespaces import THREADED
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -75,7 +75,7 @@ def test_a_pass_that_runs_although_every_value_says_0_is_seen(host: Guarded, spa
     else:
         assert f"net:[{inode}]: " in text and "nothing leads to this namespace" in text
     spaces.clear()
-    host.execute(CLEAR_SERVICES)
+    host.stop_serving()
 
 
 @BOOKWORM
