@@ -2,6 +2,8 @@
 
 import os
 import stat
+import sys
+import time
 
 import pytest
 
@@ -53,36 +55,48 @@ def test_other_output(why, text, probes, sent):
 
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
-    def make(script):
+    def make(script, interpreter="/bin/sh"):
         path = tmp_path / "ping"
-        path.write_text("#!/bin/sh\n" + script)
+        path.write_text(f"#!{interpreter}\n{script}")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
     return make
 
 
+# Not for a shell: it cannot catch what it was started with as ignored, as in the background.
+SUMS_UP = """
+import os, signal, sys
+
+def sum_up(*_):
+    print("2 packets transmitted", flush=True)
+    os._exit(0)
+
+signal.signal(signal.SIGINT, sum_up)
+print("[1.500000] 64 bytes from h: icmp_seq=1 ttl=1 time=1.5 ms", flush=True)
+with open(sys.argv[0] + ".words", "w") as file:
+    file.write(" ".join(sys.argv[1:] + [os.environ["LC_ALL"]]))
+while True:
+    signal.pause()
+"""
+
+
 def test_a_run_ends_with_the_signal_that_makes_ping_sum_up(fake, tmp_path):
-    answer = "[1.500000] 64 bytes from h: icmp_seq=1 ttl=1 time=1.5 ms"
-    fake(
-        f"printf '%s ' \"$@\" $LC_ALL > {tmp_path}/words; echo '{answer}'\n"
-        "trap 'echo 2 packets transmitted; exit 0' INT\n"
-        f"touch {tmp_path}/ready; while :; do sleep 0.01; done\n"
-    )
+    fake(SUMS_UP, sys.executable)
+    words = tmp_path / "ping.words"
     run = Ping("-host", 10 * NS_PER_MS, 3 * NS_PER_S)
-    while not (tmp_path / "ready").exists():
-        pass
+    while not (words.exists() and words.read_text()):
+        time.sleep(0.01)
     pings = run.stop()
     assert (pings.sent, pings.lost, pings.probes[0].rtt_ns) == (2, 1, 1_500_000)
-    words = (tmp_path / "words").read_text()
-    assert words == "-n -D -i 0.010000 -w 8 -- -host C "
+    assert words.read_text() == "-n -D -i 0.010000 -w 8 -- -host C"
 
 
 def test_one_that_does_not_end_is_killed(fake, tmp_path):
     fake(f"trap '' INT\ntouch {tmp_path}/ready; while :; do sleep 0.01; done\n")
     run = Ping("host", 10 * NS_PER_MS, NS_PER_S)
     while not (tmp_path / "ready").exists():
-        pass
+        time.sleep(0.01)
     with pytest.raises(GuardError, match="ping host: it has said nothing"):
         run.stop()
 

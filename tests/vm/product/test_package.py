@@ -30,6 +30,7 @@ def both_releases() -> Path:
 @pytest.fixture(autouse=True)
 def old_release(host: Guarded, both_releases: Path) -> Iterator[None]:
     """Begin and end with the older release, installed as the README says."""
+    host.uncompile()
     host.use_repository(both_releases)
     yield
     if host.execute(f"rpm -q {OLD}").status:
