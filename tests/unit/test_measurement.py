@@ -217,7 +217,12 @@ FAST = [0.1] * 200
                 phase("off", [*FAST, 30, 31]),
                 phase("off again", [*FAST, 30, 31]),
             ],
-            ["no longer than without; estimation is not", "off: 2 round trips", "is not the cause", "Look next at"],
+            [
+                "no longer than without; estimation is not",
+                "off: 2 round trips",
+                "is not the cause",
+                "Look next at",
+            ],
             ["helps"],
         ),
         (
