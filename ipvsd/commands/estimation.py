@@ -45,7 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("switch", choices=sorted(_VALUES), help="what estimation is to be")
     parser.add_argument(
-        "namespace", nargs="*", help="a name, or name:, cgroup:, container:, unit: and a glob"
+        "--namespace",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="only there: a name, or name:, cgroup:, container:, unit: and glob; several times",
     )
     parser.add_argument("--runtime", action="store_true", help="only until the next boot")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")

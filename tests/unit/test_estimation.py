@@ -144,7 +144,7 @@ def test_before_ip_vs_is_loaded_it_is_written_all_the_same(root, run):
 
 def test_a_name_that_nothing_has_is_said_and_written(root, run):
     root.load_ip_vs()
-    code, out, _ = run("on", "billing")
+    code, out, _ = run("on", "--namespace", "billing")
     assert code == Exit.AS_WANTED and "name:billing: no namespace is called so now" in out
     assert "[sysctl name:billing]" in root.read(ETC)
     assert root.get() == "0"  # the rest is as configured
@@ -155,7 +155,7 @@ def test_another_rule_is_named_and_stays(root, run):
     root.configure("[sysctl name:host]\nnet.ipv4.vs.run_estimation = 0\n")
     code, out, _ = run("on")
     assert "stays as another rule says: name:host" in out and root.get() == "0"
-    assert run("on", "host")[0] == Exit.AS_WANTED
+    assert run("on", "--namespace", "host")[0] == Exit.AS_WANTED
     assert root.get() == "1"
 
 
@@ -180,7 +180,7 @@ def test_until_the_next_boot_needs_the_usual_places(root, capsys):
 
 
 def test_a_wrong_name_is_one_line(run):
-    code, _, err = run("on", "a b")
+    code, _, err = run("on", "--namespace", "a b")
     assert code == Exit.USAGE and err.count("\n") == 1
 
 

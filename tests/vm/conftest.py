@@ -1,5 +1,7 @@
 """Machines for the tests: one a suite and session, with the guest's journal in each failure."""
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,15 +30,38 @@ def machines() -> Iterator[dict[str, Machine]]:
         machine.stop()
 
 
+@pytest.fixture(scope="session")
+def claims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
+    """Claims a suite for this worker, and fails where another has its machine already.
+
+    With pytest 9.2.0 pytest-xdist 3.8.0 forgets the groups without a word, and every worker boots
+    every machine.
+    """
+    held = []
+
+    def claim(suite: str) -> None:
+        # One folder of a run: the parent of each worker's own.
+        shared = "PYTEST_XDIST_WORKER" in os.environ
+        folder = tmp_path_factory.getbasetemp()
+        file = (folder.parent if shared else folder).joinpath(f"{suite}.lock").open("w")
+        held.append(file)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    yield claim
+    for file in held:
+        file.close()
+
+
 @pytest.fixture
 def machine_for(
-    machines: dict[str, Machine], request: pytest.FixtureRequest
+    machines: dict[str, Machine], claims: Callable[[str], None], request: pytest.FixtureRequest
 ) -> Callable[[str], Machine]:
     """Give a test the running machine of a suite; it is booted when the first test asks for it."""
     used = request.node.stash.setdefault(USED, {})
 
     def get(suite: str) -> Machine:
         if suite not in machines:
+            claims(suite)
             machine = Machine(images.build(suite))
             machine.start()
             machines[suite] = machine

@@ -45,13 +45,13 @@ def test_one_namespace_is_switched_on_until_the_next_boot(host: Guarded, spaces:
     host.load()
     one, other = spaces.named("one"), spaces.named("other")
     spaces.wait_for("0")
-    host.succeed("ipvsd estimation on --runtime one")
+    host.succeed("ipvsd estimation on --runtime --namespace one")
     assert spaces.values() == {one: "1", other: "0"} and host.value() == "0"
     host.succeed(f"systemctl restart {SERVICE}")
     host.succeed(f"systemctl stop {SERVICE}; ls {RUNTIME}; systemctl start {SERVICE}")
     assert spaces.values() == {one: "1", other: "0"}
     assert "name:one" in host.shown(one)["rule"]
-    host.succeed("ipvsd estimation off one")
+    host.succeed("ipvsd estimation off --namespace one")
     assert spaces.values() == {one: "0", other: "0"}
     host.fail(f"ls {RUNTIME} {CHOSEN}")
 
