@@ -1,14 +1,18 @@
 """A plot of a measurement, by matplotlib where that is installed."""
 
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Tuple
 
 from ipvsd.core.model import Exit, GuardError
 from ipvsd.core.text import printable
 
 SUFFIXES = (".svg", ".png")
 
-_SERIES = (("passes", "pass of estimation"), ("pings", "round trip"))
+# Of each phase in the same colour, whether or not there were any passes.
+_SERIES = (
+    ("pings", "round trip", "tab:blue", "."),
+    ("passes", "pass of estimation", "tab:red", "o"),
+)
 _USEC_PER_MS = 1000
 _USEC_PER_S = 10**6
 _INCHES = (9, 3)  # of one phase
@@ -34,9 +38,11 @@ def draw(document: Dict[str, Any], path: str) -> None:
     for axis, phase in zip(axes[:, 0], phases):
         axis.set_title(_plain(phase["name"]))
         axis.set_ylabel("ms")
-        for series, label in _SERIES:
-            _scatter(axis, phase["timeline_usec"][series], label)
-        axis.legend(loc="upper right")
+        for series, label, colour, marker in _SERIES:
+            at_s, length_ms = _points(phase["timeline_usec"][series])
+            axis.plot(at_s, length_ms, marker, color=colour, label=label)
+        # Above the panel: inside, it would hide what is worst.
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncol=len(_SERIES), frameon=False)
         axis.grid(True, alpha=0.3)
     axes[-1, 0].set_xlabel("s")
     title = f"{document['host']}, kernel {document['kernel']}, {document['time']}"
@@ -50,10 +56,11 @@ def draw(document: Dict[str, Any], path: str) -> None:
         pyplot.close(figure)
 
 
-def _scatter(axis: Any, points: Any, label: str) -> None:
-    if points:
-        at_s = [at / _USEC_PER_S for at, _ in points]
-        axis.plot(at_s, [usec / _USEC_PER_MS for _, usec in points], ".", label=label)
+def _points(timeline: Optional[List[List[int]]]) -> Tuple[List[float], List[float]]:
+    """Return when and how long, in seconds and milliseconds; nothing where it was not measured."""
+    points = timeline or []
+    at_s = [at_usec / _USEC_PER_S for at_usec, _ in points]
+    return at_s, [usec / _USEC_PER_MS for _, usec in points]
 
 
 def _plain(text: str) -> str:

@@ -94,6 +94,11 @@ def test_the_page_has_every_option_and_no_other():
         assert page_options(synopsis) == help_options(verb) - {"--help"}
 
 
+def test_nothing_is_left_to_be_filled_in():
+    for path in [ROOT / "README.md", *(ROOT / "man").iterdir()]:
+        assert re.findall(r"(?m)^@\w+@$", path.read_text()) == [], path
+
+
 COMPLETE = """
 source completions/ipvsd
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))

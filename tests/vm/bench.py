@@ -38,7 +38,7 @@ QUICK = (Setup("bookworm", (5_000,), 10),)
 HEAD = """\
 # The stall, and what is left of it
 
-Written by `make bench` on {date}. Each row is one run of `ipvsd measure --compare --ping` on a
+Written by `{command}` on {date}. Each row is one run of `ipvsd measure --compare --ping` on a
 virtual machine with 2 emulated CPUs, for {cpus} possible ones, where all is many times slower than
 on real hardware: what counts are the ratios. The three phases of a run are estimation on, off, and
 off again, {seconds} s each; what the last two differ by is noise. All figures are in
@@ -74,12 +74,14 @@ def main() -> int:
     """Measure, and write page, raw figures and plot."""
     parser = argparse.ArgumentParser(prog="bench", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="one size on one kernel")
-    setups = QUICK if parser.parse_args().quick else FULL
+    quick = parser.parse_args().quick
+    setups = QUICK if quick else FULL
     folder = repository.build()
     runs = [run for setup in setups for run in measured(setup, folder)]
     DOCS.mkdir(exist_ok=True)
     RAW.write_text(json.dumps(runs, indent=1) + "\n")
-    PAGE.write_text(page(runs, setups[0].seconds))
+    command = "make bench-quick" if quick else "make bench"
+    PAGE.write_text(page(runs, command, setups[0].seconds))
     plot(max((run for run in runs if run["estimator"] == "timer"), key=estimators))
     print(PAGE.read_text())
     return 0
@@ -112,13 +114,13 @@ def estimators(run: dict[str, Any]) -> int:
     return sum(space["estimators"] or 0 for space in run["namespaces"])
 
 
-def page(runs: list[dict[str, Any]], seconds: int) -> str:
+def page(runs: list[dict[str, Any]], command: str, seconds: int) -> str:
     """The document, from the raw figures."""
     published = PUBLISHED["stall_ns"] / PUBLISHED["services"] / PUBLISHED["cpus"]
     today = datetime.datetime.now(datetime.UTC).date()
     return "".join(
         [
-            HEAD.format(date=today, cpus=POSSIBLE_CPUS, seconds=seconds),
+            HEAD.format(command=command, date=today, cpus=POSSIBLE_CPUS, seconds=seconds),
             PASSES,
             *map(passes_row, runs),
             PINGS.format(published=PUBLISHED["services"], published_ns=published),
