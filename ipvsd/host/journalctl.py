@@ -12,7 +12,8 @@ _UNIT = f"_SYSTEMD_UNIT={SERVICE}.service"
 def lines(since: Optional[str]) -> Iterator[str]:
     """Yield the service's entries as JSON, the oldest first, from a time on as journalctl has it.
 
-    Raises GuardError when there is no journalctl, or it does not understand the time.
+    Raises GuardError when there is no journalctl, it may read nothing, or it does not understand
+    the time.
     """
     command = ["journalctl", "--quiet", "--no-pager", "--output=json", _UNIT]
     if since is not None:
@@ -32,7 +33,11 @@ def lines(since: Optional[str]) -> Iterator[str]:
         assert process.stdout is not None and process.stderr is not None
         yield from process.stdout
         said = process.stderr.read().strip()
-    if process.returncode != 0:
-        # The time is all that the user has a say in.
-        code = Exit.CANNOT_TELL if since is None else Exit.USAGE
-        raise GuardError(f"journalctl: {said or process.returncode}", code)
+    if process.returncode == 0:
+        return
+    if "permission" in said:
+        message = f"journalctl: {said} Be root, or in the group systemd-journal."
+        raise GuardError(message, Exit.NOT_PERMITTED)
+    # The time is all that the user has a say in.
+    code = Exit.CANNOT_TELL if since is None else Exit.USAGE
+    raise GuardError(f"journalctl: {said or process.returncode}", code)
