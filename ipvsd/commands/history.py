@@ -21,7 +21,9 @@ _ROWS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
-        "--since", metavar="TIME", help="from then on, as journalctl(1) has it: today, -2h, ..."
+        "--since",
+        metavar="TIME",
+        help="from then on, as journalctl(1) has it: today, '2 hours ago', ...",
     )
     parser.add_argument(
         "--kind", action="append", choices=history.KINDS, metavar="EVENT", help="only this event"

@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ USED = pytest.StashKey[dict[str, tuple[Machine, str]]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known also to a run that has no configuration file."""
     config.addinivalue_line("markers", "vm: boots virtual machines")
+    config.addinivalue_line("markers", "alone: while no other worker runs a test")
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +33,29 @@ def machines() -> Iterator[dict[str, Machine]]:
 
 
 @pytest.fixture(scope="session")
-def claims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], None]]:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run have in common: the parent of each one's own."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(autouse=True)
+def turn(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[None]:
+    """Let a test that is marked `alone` have the host for itself, so that nothing starves.
+
+    Whoever wants a turn waits at the gate, and who is to be alone stays in it.
+    """
+    alone = request.node.get_closest_marker("alone") is not None
+    with (shared_folder / "gate").open("w") as gate, (shared_folder / "turn").open("w") as mine:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        fcntl.flock(mine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        if not alone:
+            fcntl.flock(gate, fcntl.LOCK_UN)
+        yield
+
+
+@pytest.fixture(scope="session")
+def claims(shared_folder: Path) -> Iterator[Callable[[str], None]]:
     """Claims a suite for this worker, and fails where another has its machine already.
 
     With pytest 9.2.0 pytest-xdist 3.8.0 forgets the groups without a word, and every worker boots
@@ -40,10 +64,7 @@ def claims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
     held = []
 
     def claim(suite: str) -> None:
-        # One folder of a run: the parent of each worker's own.
-        shared = "PYTEST_XDIST_WORKER" in os.environ
-        folder = tmp_path_factory.getbasetemp()
-        file = (folder.parent if shared else folder).joinpath(f"{suite}.lock").open("w")
+        file = (shared_folder / f"{suite}.lock").open("w")
         held.append(file)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -42,7 +42,7 @@ def status(host: Guarded) -> None:
     host.wait_for_state(foreign, "hidden")
     show(host, "ipvsd status")
     show(host, "ipvsd verify")
-    show(host, "ipvsd history --since -10min")
+    show(host, "ipvsd history --since '10 min ago'")
     spaces.clear()
 
 

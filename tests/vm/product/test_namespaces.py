@@ -226,6 +226,7 @@ def test_after_two_thousand_births_and_deaths_nothing_is_left_over(
     spaces.wait_for("0")
 
 
+@pytest.mark.alone
 @ANSWERS
 def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces):
     spaces.burst(50)
@@ -250,13 +251,14 @@ def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces):
     host.stop_serving()
 
 
+@pytest.mark.alone
 @ANSWERS
 def test_no_pass_runs_in_any_of_five_hundred_births(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
     with Passes(host.machine) as passes:
-        for _ in range(10):
-            inodes = spaces.burst(50)
+        for _ in range(20):
+            inodes = spaces.burst(25)
             spaces.wait_for("0", *inodes)
         if host.machine.image.suite in THREADED:
             spaces.execute_in(inodes[0], ADD_SERVICE)
