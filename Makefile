@@ -28,7 +28,7 @@ bench: setup ## measure the stall in VMs; writes docs/benchmarks.md, .json and s
 bench-quick: setup ## the same for one size on one kernel
 	$(PYTHON) -m tests.vm.bench --quick
 
-test: check test-vm ## everything, in about half an hour
+test: check test-vm ## everything, in about an hour
 
 check: lint unit test-packaging ## everything that needs no VM
 
