@@ -4,14 +4,17 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
 from . import images
 from .machine import Machine
+from .qemu import MachineGone
 
 CONSOLE_TAIL_LINES = 40
+
+IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
 # The machines that a test has used, with the journal's end before it.
 USED = pytest.StashKey[dict[str, tuple[Machine, str]]]()
@@ -36,7 +39,7 @@ def machines() -> Iterator[dict[str, Machine]]:
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of this run have in common: the parent of each one's own."""
     folder = tmp_path_factory.getbasetemp()
-    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    return folder.parent if IS_WORKER else folder
 
 
 @pytest.fixture(autouse=True)
@@ -61,30 +64,49 @@ def claims(shared_folder: Path) -> Iterator[Callable[[str], None]]:
     With pytest 9.2.0 pytest-xdist 3.8.0 forgets the groups without a word, and every worker boots
     every machine.
     """
-    held = []
+    held: dict[str, TextIO] = {}
 
     def claim(suite: str) -> None:
-        file = (shared_folder / f"{suite}.lock").open("w")
-        held.append(file)
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if suite not in held:
+            held[suite] = (shared_folder / f"{suite}.lock").open("w")
+            fcntl.flock(held[suite], fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     yield claim
-    for file in held:
+    for file in held.values():
         file.close()
+
+
+@pytest.fixture(scope="session")
+def broken() -> dict[str, Exception]:
+    """Why machines did not come up: to try again for each of their tests would take hours."""
+    return {}
 
 
 @pytest.fixture
 def machine_for(
-    machines: dict[str, Machine], claims: Callable[[str], None], request: pytest.FixtureRequest
+    machines: dict[str, Machine],
+    claims: Callable[[str], None],
+    broken: dict[str, Exception],
+    request: pytest.FixtureRequest,
 ) -> Callable[[str], Machine]:
     """Give a test the running machine of a suite; it is booted when the first test asks for it."""
     used = request.node.stash.setdefault(USED, {})
 
     def get(suite: str) -> Machine:
         if suite not in machines:
+            if IS_WORKER:
+                # It gets one group after another: what is done with would only take CPU time.
+                for other in list(machines):
+                    machines.pop(other).stop()
             claims(suite)
-            machine = Machine(images.build(suite))
-            machine.start()
+            if suite in broken:
+                raise MachineGone(f"it did not come up for an earlier test: {broken[suite]}")
+            try:
+                machine = Machine(images.build(suite))
+                machine.start()
+            except Exception as error:
+                broken[suite] = error
+                raise
             machines[suite] = machine
         if suite not in used:
             used[suite] = (machines[suite], machines[suite].journal_cursor())

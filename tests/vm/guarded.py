@@ -21,8 +21,12 @@ GUEST_TRAFFIC = f"/run/{TRAFFIC.name}"
 # What `ipvsd estimation` writes.
 CHOSEN = "/etc/ipvs-estoff-guard/conf.d/90-estimation.conf"
 RUNTIME_FOLDER = "/run/ipvs-estoff-guard.conf.d"
-# Schedulers keep ip_vs from being removed.
-STOP_SERVING = "ipvsadm --clear; for user in $(ls /sys/module/ip_vs/holders); do rmmod $user; done"
+# Schedulers keep ip_vs from being removed, and services them: also those of a namespace that is
+# gone, until the kernel gets round to cleaning up.
+STOP_SERVING = (
+    "ipvsadm --clear; for user in $(ls /sys/module/ip_vs/holders); do "
+    "timeout 60 bash -c 'until rmmod $0; do sleep 0.2; done' $user; done"
+)
 SPACES_FILE = "/run/ipvs-estoff-guard/namespaces.json"
 UNIT_DROP_IN = f"/run/systemd/system/{SERVICE}.service.d/test.conf"
 

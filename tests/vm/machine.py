@@ -15,8 +15,8 @@ from .command import COMMAND_TIMEOUT_S, CommandFailed, Job, Result
 from .images import Image
 from .qemu import MachineGone, Qemu
 
-# Emulated on two cores that do something else as well, a boot takes 10 to 40 s.
-BOOT_TIMEOUT_S = 180
+# Emulated, a boot takes 10 to 40 s; on a host that is busy with something else, minutes.
+BOOT_TIMEOUT_S = 600
 
 # Between two tries of a condition; a try costs an emulated guest about 50 ms.
 RETRY_S = 0.2

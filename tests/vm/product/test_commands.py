@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import CHOSEN, RUNTIME_FOLDER, SERVICE, Guarded
-from tests.vm.product.test_guard import ANSWERS, BOOKWORM
+from tests.vm.product.test_guard import BOOKWORM, BOTH_KINDS
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -23,7 +23,7 @@ def document(host: Guarded, command: str) -> Any:
 # estimation
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_estimation_is_switched_on_and_off_everywhere_at_once(host: Guarded, spaces: Spaces):
     host.load()
     spaces.every_kind()
@@ -80,7 +80,7 @@ def test_who_is_not_root_changes_nothing_and_is_told(host: Guarded):
 # stats
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_what_stands_still_in_the_totals_is_counted_live(host: Guarded):
     host.load()
     host.wait_for_value("0")
@@ -118,7 +118,7 @@ def test_each_namespace_has_its_counters_and_rates_while_there_is_traffic(
 # history
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_history_tells_what_has_happened_and_sums_it_up(host: Guarded, spaces: Spaces):
     host.configure("[guard]\nresync = 1s\ncanary = off\n")
     since = host.succeed("date '+%Y-%m-%d %H:%M:%S'; sleep 1").strip()
@@ -183,7 +183,7 @@ def test_a_watch_shows_the_last_events(host: Guarded, spaces: Spaces):
 # metrics
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_metrics_are_where_the_collector_reads_and_go_with_the_service(
     host: Guarded, spaces: Spaces
 ):

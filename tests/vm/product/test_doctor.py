@@ -7,19 +7,14 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import KEY, SERVICE, Guarded
-from tests.vm.product.test_guard import BOOKWORM
+from tests.vm.product.test_guard import BOOKWORM, on
 from tests.vm.product.test_namespaces import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
 
-def suites(*names: str) -> Any:
-    marked = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in names]
-    return pytest.mark.parametrize("host", marked, indirect=True)
-
-
-SUPPORTED = suites("bookworm", "trixie")
+SUPPORTED = on("bookworm", "trixie")
 HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -q -p"
 MODPROBE_FILE = "/etc/modprobe.d/ip_vs.conf"
 
@@ -59,7 +54,7 @@ def test_a_clean_host_is_in_order(host: Guarded, doctor: Doctor, loaded: bool):
     assert ("values" in topics) is loaded
 
 
-@suites("bookworm", "trixie")
+@SUPPORTED
 def test_the_estimator_is_the_same_before_and_after_loading(host: Guarded, doctor: Doctor):
     word = "in a timer" if "6.1." in host.succeed("uname -r") else "in kernel threads"
     (before,) = (one for one in doctor.findings("ok", code=0) if one["topic"] == "estimator")
@@ -247,7 +242,7 @@ def test_without_root_it_tells_what_it_can(host: Guarded):
     assert result.status == 4 and "be root" in result.stderr and result.stdout == ""
 
 
-@suites("bullseye")
+@on("bullseye")
 def test_an_old_kernel_is_told_before_ip_vs_is_loaded(host: Guarded, doctor: Doctor):
     (finding,) = doctor.findings("problem", code=3)
     assert "not loaded yet, has no run_estimation" in finding["summary"]

@@ -11,16 +11,10 @@ import pytest
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import FILE, SERVICE, Guarded
 from tests.vm.probe import Calls, Passes
+from tests.vm.product.test_guard import on
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
-
-
-def on(*suites: str) -> pytest.MarkDecorator:
-    """Run a test on these."""
-    params = [pytest.param(suite, marks=pytest.mark.xdist_group(suite)) for suite in suites]
-    return pytest.mark.parametrize("host", params, indirect=True)
-
 
 # One service with a real server that are used, many that are only there, and the namespace itself.
 SERVICES, REAL_SERVERS = 1000, 2

@@ -5,7 +5,7 @@ import pytest
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import Calls
 from tests.vm.product.conftest import WITHOUT_TRACEFS
-from tests.vm.product.test_guard import ANSWERS, BOOKWORM, FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.product.test_guard import BOOKWORM, BOTH_KINDS, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -14,7 +14,7 @@ TRACING = "/sys/kernel/tracing"
 BIRTH = f"{TRACING}/instances/ipvs-estoff-guard/events/ipvsd/birth/enable"
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_all_sources_are_in_use(host: Guarded):
     host.load()
     host.wait_for_value("0")
@@ -24,7 +24,7 @@ def test_all_sources_are_in_use(host: Guarded):
     assert sources == dict.fromkeys(("births", "mounts", "writes", "uevents"), "on")
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_a_missing_source_is_told_once_and_missed_by_nobody(host: Guarded, spaces: Spaces):
     cursor = host.cursor()
     host.override_unit(WITHOUT_TRACEFS)
@@ -67,7 +67,7 @@ def traces(host: Guarded) -> tuple[int, int]:
     return instances, probes
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
     host.load()
     host.wait_for_value("0")
@@ -83,7 +83,7 @@ def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
     host.unload()  # which the probe does not hinder
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_the_canary_proves_that_births_are_answered_before_ready(host: Guarded):
     host.succeed(f"systemctl stop {SERVICE}")
     host.load()

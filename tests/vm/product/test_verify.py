@@ -7,7 +7,7 @@ import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.product.conftest import WITHOUT_TRACEFS
-from tests.vm.product.test_guard import ANSWERS, BOOKWORM
+from tests.vm.product.test_guard import BOOKWORM, BOTH_KINDS
 from tests.vm.product.test_namespaces import THREADED
 from tests.vm.spaces import Spaces
 
@@ -21,7 +21,7 @@ def verify(host: Guarded, code: int) -> tuple[Any, str]:
     return json.loads(as_json.stdout), as_text.stdout
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_one_of_fifty_that_is_on_is_named(host: Guarded, spaces: Spaces):
     host.load()
     inodes = spaces.burst(49)
@@ -40,7 +40,7 @@ def test_one_of_fifty_that_is_on_is_named(host: Guarded, spaces: Spaces):
         assert "2 passes of estimation ran" in problem or "3 passes" in problem
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_traffic_proves_it_and_without_traffic_that_is_said(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
@@ -61,7 +61,7 @@ def test_traffic_proves_it_and_without_traffic_that_is_said(host: Guarded, space
     host.stop_serving()
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_a_pass_that_runs_although_every_value_says_0_is_seen(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
