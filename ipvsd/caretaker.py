@@ -96,7 +96,8 @@ class Caretaker:
             elif order == _RESTORE:
                 done = self._restore_now()
                 armed = not done
-                os.write(answers, _DONE if done else _FAILED)
+                with contextlib.suppress(BrokenPipeError):  # it has died meanwhile
+                    os.write(answers, _DONE if done else _FAILED)
             elif not order:
                 done = self._restore_now() if armed else True
                 return self._clean_up() and done

@@ -100,6 +100,29 @@ def test_the_parent_is_killed(told, number):
     assert told.words == ["restore", "clean"]
 
 
+def test_a_parent_that_dies_before_the_answer_is_cleaned_up_after(told):
+    def restore_and_kill():
+        parent = os.getppid()
+        os.kill(parent, signal.SIGKILL)
+        while os.getppid() == parent:  # until its end of the pipe is closed
+            time.sleep(0.01)
+        return told.tell("restore")
+
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        caretaker = make(told, restore_and_kill)
+        caretaker.arm()
+        caretaker.restore()
+        os._exit(0)
+    os.close(writer)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    assert os.read(reader, 1) == b"", "the caretaker has ended, too"
+    os.close(reader)
+    assert told.words == ["restore", "clean"]
+
+
 def test_what_is_still_busy_is_cleaned_as_soon_as_it_can_be(told):
     """A descriptor of the one that was killed may be open a moment longer than the pipe."""
 

@@ -119,7 +119,7 @@ def test_at_0_no_pass_does_any_work(loaded: Guarded):
 def test_two_at_once_and_the_guard_do_not_disturb_each_other(loaded: Guarded, spaces: Spaces):
     inode = spaces.named("other")
     spaces.wait_for("0", inode)
-    loaded.succeed("ipvsd estimation on other --runtime --quiet")
+    loaded.succeed("ipvsd estimation on --namespace other --runtime --quiet")
     command = "ipvsd measure --duration 12s --json"
     loaded.succeed(f"{command} > /run/one & {command} --namespace other > /run/two; wait %1")
     one, two = (json.loads(loaded.succeed(f"cat /run/{name}")) for name in ("one", "two"))
