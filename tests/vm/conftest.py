@@ -93,6 +93,9 @@ def machine_for(
     used = request.node.stash.setdefault(USED, {})
 
     def get(suite: str) -> Machine:
+        if suite in machines and not machines[suite].running:
+            # Its end has failed a test; the next one gets another.
+            machines.pop(suite).stop()
         if suite not in machines:
             if IS_WORKER:
                 # It gets one group after another: what is done with would only take CPU time.

@@ -104,16 +104,21 @@ class Image:
         return self.folder / "modules"
 
 
-def build(suite: str) -> Image:
-    """Return the image of a suite, building it if the cache has none with the same contents."""
+def build(suite: str, *more: str) -> Image:
+    """Return the image of a suite, building it if the cache has none with the same contents.
+
+    With `more` packages it is another image, beside that without them.
+    """
     if suite not in SUITES:
         raise ValueError(f"{suite}: not one of {', '.join(SUITES)}")
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    image = Image(suite, cache / f"{suite}-{_key(suite)}")
-    with _locked(cache / f"{suite}.lock"):
+    name = "+".join((suite, *more))
+    packages = PACKAGES + CONTAINER_PACKAGES.get(suite, ()) + more
+    image = Image(suite, cache / f"{name}-{_key(suite, packages)}")
+    with _locked(cache / f"{name}.lock"):
         if not image.folder.is_dir():
-            _build_into(image)
+            _build_into(image, packages)
             _remove_others(image)
     return image
 
@@ -131,9 +136,9 @@ def scratch_folder() -> str:
     return os.environ.get("TMPDIR", "/var/tmp")
 
 
-def _key(suite: str) -> str:
+def _key(suite: str, packages: tuple[str, ...]) -> str:
     """Hash everything that decides an image's contents, except the archive's state of the day."""
-    digest = hashlib.sha256(repr((FORMAT, suite, _mmdebstrap(suite, _packages(suite)))).encode())
+    digest = hashlib.sha256(repr((FORMAT, suite, _mmdebstrap(suite, packages))).encode())
     inputs = [IMAGE_INPUTS]
     if suite in MODULE_SUITES:
         inputs.append(MODULE_INPUTS)
@@ -142,11 +147,6 @@ def _key(suite: str) -> str:
         digest.update(f"\0{path.relative_to(HERE)}\0{path.stat().st_mode & 0o111}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _packages(suite: str) -> tuple[str, ...]:
-    """What the image holds; the headers are for another root folder."""
-    return PACKAGES + CONTAINER_PACKAGES.get(suite, ())
 
 
 def _mmdebstrap(suite: str, packages: tuple[str, ...]) -> list[str]:
@@ -172,14 +172,14 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build_into(image: Image) -> None:
+def _build_into(image: Image, packages: tuple[str, ...]) -> None:
     """Build below a temporary name and rename when done: what the cache has is always whole."""
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=image.folder.parent))
     try:
         with _workspace() as work:
             if image.suite in MODULE_SUITES:
                 _run_hook(work, image.suite, MODULE_PACKAGES, "modules.sh")
-            _run_hook(work, image.suite, _packages(image.suite), "customize.sh")
+            _run_hook(work, image.suite, packages, "customize.sh")
             _keep(work / "out", partial)
         partial.chmod(0o755)
         partial.rename(image.folder)
@@ -230,8 +230,9 @@ def _keep(source: Path, target: Path) -> None:
 
 
 def _remove_others(image: Image) -> None:
-    """Remove older images of the same suite; a machine that runs on one keeps its open files."""
-    for folder in image.folder.parent.glob(f"{image.suite}-*"):
+    """Remove older images of the same name; a machine that runs on one keeps its open files."""
+    name = image.folder.name.rpartition("-")[0]
+    for folder in image.folder.parent.glob(f"{name}-*"):
         if folder != image.folder:
             shutil.rmtree(folder, ignore_errors=True)
 

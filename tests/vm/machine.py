@@ -36,10 +36,15 @@ class Machine:
         memory_mb: int = 2048,
         network: bool = False,
         possible_cpus: int = 0,
+        parallel: bool = False,
     ) -> None:
-        """With more `possible_cpus` than `cpus` the kernel counts for CPUs that could be added."""
+        """With more `possible_cpus` than `cpus` the kernel counts for CPUs that could be added.
+
+        For `parallel` see accel.arguments().
+        """
         self.image = image
-        self._hardware = (f"{cpus},maxcpus={max(cpus, possible_cpus)}", memory_mb, network)
+        count = f"{cpus},maxcpus={max(cpus, possible_cpus)}"
+        self._hardware = (count, memory_mb, network, parallel)
         self._qemu: Qemu | None = None
         self._console = ""
 
@@ -65,6 +70,11 @@ class Machine:
             self._console = self._qemu.console()
             self._qemu.stop()
             self._qemu = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has neither been stopped nor ended by itself."""
+        return self._qemu is not None and self._qemu.running
 
     def console(self) -> str:
         """All that came over the serial console so far."""

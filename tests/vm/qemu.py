@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .accel import ACCELERATORS, QEMU, accelerator
+from .accel import QEMU, arguments
 from .channel import Channel, ChannelClosed
 from .images import Image, scratch_folder
 
@@ -30,12 +30,15 @@ class MachineGone(AssertionError):
 class Qemu:
     """A running machine; stop() leaves nothing of it on the host."""
 
-    def __init__(self, image: Image, cpus: str, memory_mb: int, network: bool) -> None:
+    def __init__(
+        self, image: Image, cpus: str, memory_mb: int, network: bool, parallel: bool
+    ) -> None:
         with contextlib.ExitStack() as stack:
             folder = tempfile.TemporaryDirectory(prefix="ipvsd-vm-", dir=scratch_folder())
             self._folder = Path(stack.enter_context(folder))
             ours, its = socket.socketpair()
-            command = _command(image, cpus, memory_mb, network, its.fileno(), self._console_file)
+            command = [*QEMU, *arguments(image, parallel)]
+            command += _hardware(image, cpus, memory_mb, network, its.fileno(), self._console_file)
             with its:
                 self._process = self._spawn(command, its.fileno())
             stack.callback(self._kill)
@@ -47,6 +50,11 @@ class Qemu:
         """All that the guest has printed on its serial port, and QEMU on its standard error."""
         files = (self._console_file, self._messages_file)
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
 
     def gone(self, what: str) -> MachineGone:
         """The error for a machine that does not answer any more."""
@@ -90,12 +98,12 @@ class Qemu:
         self._process.wait()
 
 
-def _command(
+def _hardware(
     image: Image, cpus: str, memory_mb: int, network: bool, channel: int, console: Path
 ) -> list[str]:
     nic = ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"] if network else []
     return [
-        *QEMU, *ACCELERATORS[accelerator(image)], "-smp", cpus, "-m", f"{memory_mb}",
+        "-smp", cpus, "-m", f"{memory_mb}",
         "-kernel", f"{image.kernel}", "-initrd", f"{image.initrd}", "-append", KERNEL_ARGUMENTS,
         "-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe",
         "-serial", f"file:{console}",

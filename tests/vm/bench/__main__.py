@@ -1,0 +1,118 @@
+"""Measures everything in one run, and writes docs/benchmarks.md, .json and the plots."""
+
+import argparse
+import datetime
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.vm import images, repository
+from tests.vm.guarded import Guarded
+from tests.vm.machine import Machine
+
+from . import charts, contenders, loads, presence, spaces, stall
+from .page import goals, page, timers
+
+HOME = Path(__file__).resolve().parents[3]
+DOCS, SCRATCH = HOME / "docs", HOME / "build"
+
+SUITE = "bookworm"  # the contenders' kernel: the guest's half is written for it
+MEMORY_MB = 8192  # for 5,000 namespaces
+
+PARTS = ("loads", "spaces", "presence", "stall")
+
+
+@dataclass(frozen=True)
+class Plans:
+    """How much of each part."""
+
+    loads: loads.Plan
+    spaces: spaces.Plan
+    presence: presence.Plan
+    stall: stall.Plan
+
+
+FULL = Plans(
+    loads.Plan(loads=100, busy_loads=40),
+    spaces.Plan(counts=(1, 10, 100, 1000, 5000), singles=100, bursts=2, burst_size=500),
+    presence.Plan(counts=(1, 100, 5000), seconds=120, starts=5),
+    stall.Plan(
+        (
+            stall.Host("bookworm", 16, (500, 5_000, 25_000)),
+            stall.Host("bookworm", 8, (5_000,)),
+            stall.Host("bookworm", 4, (5_000,)),
+            stall.Host("bookworm", 2, (5_000,)),
+            stall.Host("trixie", 16, (5_000,)),
+        ),
+        seconds=20,
+    ),
+)
+QUICK = Plans(
+    loads.Plan(loads=20, busy_loads=10),
+    spaces.Plan(counts=(10, 100), singles=20, bursts=1, burst_size=200),
+    presence.Plan(counts=(1, 100), seconds=30, starts=2),
+    stall.Plan((stall.Host("bookworm", 16, (5_000,)),), seconds=10),
+)
+
+
+def main() -> int:
+    """Measure, and write page, samples and plots; the exit status does not depend on the goals."""
+    parser = argparse.ArgumentParser(prog="bench", description=main.__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer samples of everything")
+    parser.add_argument("--only", choices=PARTS, help="print one part's samples, write nothing")
+    arguments = parser.parse_args()
+    plans = QUICK if arguments.quick else FULL
+    began = time.monotonic()
+    results = measured(plans, [arguments.only] if arguments.only else PARTS)
+    if arguments.only:
+        print(json.dumps(results))
+        return 0
+    results["about"] |= {
+        "command": "make bench-quick" if arguments.quick else "make bench",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "minutes": (time.monotonic() - began) / 60,
+        "presence_seconds": plans.presence.seconds,
+        "stall_seconds": plans.stall.seconds,
+    }
+    write(results)
+    for goal in goals(results):
+        print(f"{'met   ' if goal.met else 'MISSED'}  {goal.text}: {goal.figure}")
+    return 0
+
+
+def measured(plans: Plans, parts: list[str] | tuple[str, ...]) -> dict[str, Any]:
+    """Run the parts; all but the last on one machine."""
+    folder = repository.build()
+    results: dict[str, Any] = {}
+    if set(parts) - {"stall"}:
+        image = images.build(SUITE, "tuned")
+        with Machine(image, memory_mb=MEMORY_MB, parallel=True) as machine:
+            host = Guarded(machine)
+            host.install(folder)
+            results["about"] = {"kernel": host.succeed("uname -r").strip()}
+            contenders.prepare(host)
+            command = contenders.script(machine)
+            for name, module in (("loads", loads), ("spaces", spaces), ("presence", presence)):
+                if name in parts:
+                    results[name] = module.measure(host, command, getattr(plans, name))
+    if "stall" in parts:
+        results["stall"] = stall.measure(folder, plans.stall)
+    return results
+
+
+def write(results: dict[str, Any]) -> None:
+    """Write what there is to be read, from the samples alone."""
+    DOCS.mkdir(exist_ok=True)
+    (DOCS / "benchmarks.json").write_text(json.dumps(results, separators=(",", ":")) + "\n")
+    # As it will be read back: with keys of text.
+    results = json.loads((DOCS / "benchmarks.json").read_text())
+    (DOCS / "benchmarks.md").write_text(page(results))
+    charts.loads(results, DOCS / "load-to-off.svg")
+    charts.stall(max(timers(results), key=stall.estimators), DOCS / "stall.svg", SCRATCH)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

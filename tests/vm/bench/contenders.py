@@ -1,0 +1,101 @@
+"""What one can use to keep estimation off, each to be put in force in the guest and taken away."""
+
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm.guarded import KEY, SERVICE, Guarded
+from tests.vm.machine import Machine
+
+HERE = Path(__file__).parent
+LISTENER = "/run/listener"
+UNIT = "systemd-run --quiet --collect --property=KillSignal=SIGKILL"
+
+HOOK = (
+    "install ip_vs /sbin/modprobe --ignore-install ip_vs && "
+    "/sbin/sysctl -q -p /etc/sysctl.d/90-bench.conf"
+)
+RULE = (
+    'ACTION=="add", SUBSYSTEM=="module", KERNEL=="ip_vs", '
+    'RUN+="/lib/systemd/systemd-sysctl --prefix=/net/ipv4/vs"'
+)
+SYSCTL_FILE = "/etc/sysctl.d/90-bench.conf"
+HOOK_FILE, RULE_FILE = "/etc/modprobe.d/bench.conf", "/etc/udev/rules.d/90-bench.rules"
+PROFILE = "/etc/tuned/bench"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way, with the commands that begin and end it, and who is seen to write the value."""
+
+    name: str
+    begin: str
+    end: str
+    writer: str
+    unit: str = ""
+    reacts: bool = True
+
+
+CONTENDERS = (
+    Contender("nothing", "true", "true", "", reacts=False),
+    Contender(
+        "guard", f"systemctl start {SERVICE}", f"systemctl stop {SERVICE}", "ipvsd", unit=SERVICE
+    ),
+    Contender("modprobe hook", f"echo '{HOOK}' >{HOOK_FILE}", f"rm {HOOK_FILE}", "sysctl"),
+    Contender(
+        "udev rule",
+        f"echo '{RULE}' >{RULE_FILE}; udevadm control --reload",
+        f"rm {RULE_FILE}; udevadm control --reload",
+        "systemd-sysctl",
+    ),
+    Contender(
+        "tuned",
+        "systemctl start tuned && tuned-adm profile bench",
+        "systemctl stop tuned",
+        "tuned",
+        unit="tuned",
+        reacts=False,
+    ),
+    Contender(
+        "C listener",
+        f"{UNIT} --unit=listener {LISTENER}",
+        "systemctl stop listener",
+        "listener",
+        unit="listener",
+    ),
+)
+REACTING = tuple(one for one in CONTENDERS if one.reacts)
+
+
+def by_name(name: str) -> Contender:
+    """The contender of a name."""
+    return next(one for one in CONTENDERS if one.name == name)
+
+
+def prepare(host: Guarded) -> None:
+    """Put into the guest what the contenders need; none of them is in force then."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "listener"
+        source = str(HERE / "listener.c")
+        subprocess.run(
+            ["gcc", "-O2", "-static", "-Wall", "-Werror", "-o", program, source], check=True
+        )
+        host.machine.copy_in(program, LISTENER)
+    host.succeed(f"systemctl stop {SERVICE} tuned; systemctl disable {SERVICE} tuned")
+    # systemd-sysctl would switch estimation off at each boot, and nobody but the rule calls it.
+    host.succeed(f"echo '{KEY} = 0' >{SYSCTL_FILE}")
+    host.succeed(f"mkdir -p {PROFILE}; printf '[sysctl]\\n{KEY}=0\\n' >{PROFILE}/tuned.conf")
+
+
+def script(machine: Machine) -> Callable[..., str]:
+    """Put the guest's half in place; return a function that makes a command line of its words."""
+    for path in (
+        HERE / "guest.py",
+        HERE.parent / "probe_guest.py",
+        HERE.parent / "spaces_guest.py",
+    ):
+        machine.copy_in(path, f"/run/bench/{path.name}")
+    return lambda *words: shlex.join(["python3", "-B", "/run/bench/guest.py", *map(str, words)])

@@ -1,0 +1,334 @@
+"""The half of the bench that runs in the guest; prints its samples as one line of JSON.
+
+Times are the kernel's own, of kprobes in a trace instance: a sysctl has appeared, a 0 is written
+to it, a pass of estimation begins that does any work. For Linux 6.1, where the timer estimates and
+proc_dointvec() handles the value (net/netfilter/ipvs/ip_vs_ctl.c).
+"""
+
+import collections
+import contextlib
+import ctypes
+import json
+import os
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import probe_guest
+import spaces_guest
+
+KEY = "net.ipv4.vs.run_estimation"
+VALUE = "/proc/sys/net/ipv4/vs/run_estimation"
+NAMES = Path("/run/netns")
+INSTANCE = probe_guest.TRACEFS / "instances" / "bench"
+BUFFER_KB = 8192
+
+# The first thing done after the sysctls of a namespace are registered.
+BORN = "p:bench/born ip_vs:ip_vs_start_estimator ipvs=$arg1:x64"
+WRITTEN = (
+    "p:bench/written proc_dointvec key=+0(+0($arg1)):string data=+8($arg1):x64 write=$arg2:s32"
+)
+WRITTEN_FILTER = 'key == "run_estimation" && write == 1'
+PASS = "p:bench/pass ip_vs:estimation_timer run={:+}($arg1):s32"
+
+LINE = re.compile(
+    r"^ *(?P<comm>.{1,16})-\d+ +\[\d+\] \S+ +(?P<seconds>\d+)\.(?P<micros>\d{6}): "
+    r"(?P<event>born|written|pass): \S+(?: ipvs=(?P<ipvs>\w+))?(?: key=\S+ data=(?P<data>\w+))?"
+)
+Event = collections.namedtuple("Event", "kind usec comm space")
+
+
+class Trace:
+    """Our probes for as long as its context lasts."""
+
+    def __enter__(self):
+        subprocess.run(["modprobe", "ip_vs"], check=True)  # for its types
+        members = probe_guest.struct_members("ip_vs", "netns_ipvs")
+        self.value_at = members["sysctl_run_estimation"]
+        self.close()
+        for text in (BORN, WRITTEN, PASS.format(self.value_at - members["est_timer"])):
+            probe_guest.define(text)
+        INSTANCE.mkdir()
+        (INSTANCE / "buffer_size_kb").write_text(str(BUFFER_KB))
+        (INSTANCE / "trace_clock").write_text("mono")
+        (INSTANCE / "buffer_percent").write_text("0")  # be told of each event at once
+        events = INSTANCE / "events" / "bench"
+        (events / "written" / "filter").write_text(WRITTEN_FILTER)
+        (events / "pass" / "filter").write_text("run != 0")
+        (events / "enable").write_text("1")
+        self.pipe = os.open(INSTANCE / "trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        self.rest = ""
+        return self
+
+    def __exit__(self, *_error):
+        os.close(self.pipe)
+        self.close()
+
+    def close(self):
+        """Take away what is there, also of one that was killed."""
+        if INSTANCE.exists():
+            (INSTANCE / "events" / "bench" / "enable").write_text("0")
+            INSTANCE.rmdir()
+        for event in ("born", "written", "pass"):
+            if f"bench/{event} " in (probe_guest.TRACEFS / "kprobe_events").read_text():
+                probe_guest.define(f"-:bench/{event}")
+
+    def take(self):
+        """Return the events that have not been returned yet."""
+        with contextlib.suppress(BlockingIOError):
+            while data := os.read(self.pipe, 1 << 16):
+                self.rest += data.decode()
+        *lines, self.rest = self.rest.split("\n")
+        return [self._event(line) for line in lines]
+
+    def until(self, enough, limit_s, events=()):
+        """Collect events until there are enough of them, or the time is up."""
+        events = list(events)
+        deadline = time.monotonic() + limit_s
+        while not enough(events) and (left := deadline - time.monotonic()) > 0:
+            select.select([self.pipe], [], [], left)
+            events += self.take()
+        return events
+
+    def _event(self, line):
+        match = LINE.match(line)
+        if match is None:  # the kernel says so when it had to drop some
+            raise ValueError(f"not to be understood: {line!r}")
+        usec = int(match["seconds"]) * 1_000_000 + int(match["micros"])
+        space = None
+        if match["ipvs"]:
+            space = int(match["ipvs"], 16)
+        elif match["data"]:
+            space = int(match["data"], 16) - self.value_at
+        return Event(match["event"], usec, match["comm"].strip(), space)
+
+
+def reactions(events):
+    """Return for each birth how long it took until 0 was written, or None, and who did that."""
+    pending, done = {}, []
+    for event in events:
+        if event.kind == "born":
+            pending[event.space] = event.usec
+        elif event.kind == "written" and event.space in pending:
+            done.append([event.usec - pending.pop(event.space), event.comm])
+    return done + [[None, None] for _ in pending]
+
+
+def loads(count, wait_s):
+    """Load ip_vs again and again, and wait for the host's value to be written."""
+    samples = []
+    with Trace() as trace:
+        for _ in range(int(count)):
+            subprocess.run(["modprobe", "--remove", "ip_vs"], check=True)
+            trace.take()
+            began = time.monotonic_ns()
+            subprocess.run(["modprobe", "ip_vs"], check=True)
+            took_usec = (time.monotonic_ns() - began) // 1000
+            # The host's is the first; that of a canary, if there is one, comes later.
+            events = trace.until(_first_is_written, float(wait_s))
+            reaction, comm = reactions(_of_first(events))[0]
+            samples.append({"load_usec": took_usec, "off_usec": reaction, "by": comm})
+        value = Path(VALUE).read_text().strip()
+    return {"samples": samples, "value": value}
+
+
+def _of_first(events):
+    first = next((event.space for event in events if event.kind == "born"), None)
+    return [event for event in events if event.space == first]
+
+
+def _first_is_written(events):
+    return any(event.kind == "written" for event in _of_first(events))
+
+
+def storm(per_second):
+    """Send unrelated uevents at a pace, in a burst each 10 ms; print how many once a second."""
+    burst = max(1, int(per_second) // 100)
+    with open("/sys/class/net/lo/uevent", "wb", buffering=0) as file:
+        due = time.monotonic()
+        while True:
+            for _ in range(burst):
+                file.write(b"change\n")
+            due = max(due + 0.01, time.monotonic() - 1)  # what cannot be had is not made up for
+            time.sleep(max(0, due - time.monotonic()))
+
+
+def burn():
+    """Keep one CPU busy."""
+    while True:
+        pass
+
+
+def sweeps(count, *contenders):
+    """Switch off many named namespaces, by one command after another, in random order."""
+    _name(int(count))
+    setting = f"{KEY}=0"
+    in_each = f"for n in {NAMES}/*; do nsenter --net=$n sysctl -qw {setting}; done"
+    commands = {
+        "ipvsd apply": ["ipvsd", "apply", "--quiet"],
+        "ip -all netns exec": ["ip", "-all", "netns", "exec", "sysctl", "-qw", setting],
+        "nsenter loop": ["bash", "-c", in_each],
+    }
+    samples = []
+    with Trace() as trace:
+        for name in random.sample(contenders, len(contenders)):
+            for space in NAMES.iterdir():
+                _write(space, "1")
+            trace.take()
+            began = time.monotonic_ns()
+            done = subprocess.run(commands[name], stdout=subprocess.DEVNULL, check=False)
+            took_usec = (time.monotonic_ns() - began) // 1000
+            zeros = {event.space for event in trace.take() if event.kind == "written"}
+            samples.append(
+                {
+                    "command": name,
+                    "usec": took_usec,
+                    "written": len(zeros),
+                    "status": done.returncode,
+                }
+            )
+    return samples
+
+
+def load_with_many(count):
+    """Load ip_vs while many namespaces are there; how long until the last is off."""
+    _name(int(count))
+    with Trace() as trace:
+        subprocess.run(["modprobe", "--remove", "ip_vs"], check=True)
+        trace.take()
+        subprocess.run(["modprobe", "ip_vs"], check=True)
+        events = trace.until(lambda seen: _all_written(seen, int(count) + 1), 300)
+    born = [event.usec for event in events if event.kind == "born"]
+    written = [event.usec for event in events if event.kind == "written"]
+    return {
+        "born": len(born),
+        "written": len(written),
+        "first_usec": written[0] - born[0],
+        "registering_usec": born[-1] - born[0],
+        "all_off_usec": written[-1] - born[0],
+        "sweep_usec": written[-1] - written[0],
+        "passes": sum(event.kind == "pass" for event in events),
+    }
+
+
+def _all_written(events, count):
+    return sum(event.kind == "written" for event in events) >= count
+
+
+def births(singles, bursts, size):
+    """Make namespaces one by one, then many at once; how long each was on."""
+    results = {"single": [], "burst": []}
+    with Trace() as trace:
+        trace.take()
+        for kind, rounds, number in (
+            ("single", int(singles), 1),
+            ("burst", int(bursts), int(size)),
+        ):
+            for _ in range(rounds):
+                child = spaces_guest.forked(lambda number=number: spaces_guest.burst(number))
+                events = trace.until(lambda seen, n=number: _all_written(seen, n), 60)
+                results[kind] += [usec for usec, _ in reactions(events)]
+                results["passes"] = results.get("passes", 0) + sum(
+                    event.kind == "pass" for event in events
+                )
+                _end_with_all(child)
+    return results
+
+
+def _end_with_all(child):
+    """End a process and those that it has made, which share its memory."""
+    children = Path(f"/proc/{child}/task/{child}/children").read_text().split()
+    for number in [*map(int, children), child]:
+        os.kill(number, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def _name(count):
+    """Have exactly so many named namespaces."""
+    names = sorted(NAMES.iterdir()) if NAMES.exists() else []
+    for path in names[count:]:
+        subprocess.run(["ip", "netns", "delete", path.name], check=True)
+    if count and not names:
+        subprocess.run(["ip", "netns", "add", "bench-00000"], check=True)  # with its folder's mount
+        names = [NAMES / "bench-00000"]
+    if count > len(names):
+        spaces_guest.end(spaces_guest.forked(lambda: _add_names(len(names), count)))
+
+
+def _add_names(first, last):
+    for number in range(first, last):
+        path = NAMES / f"bench-{number:05}"
+        path.touch()
+        spaces_guest.unshare(spaces_guest.NEWNET)
+        spaces_guest.mount("/proc/self/ns/net", str(path), spaces_guest.MS_BIND)
+
+
+def name(count):
+    """Have exactly so many named namespaces, and nothing else."""
+    _name(int(count))
+
+
+def _write(path, value):
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    spaces_guest.enter(path)
+    with open(VALUE, "w") as file:
+        file.write(value)
+    spaces_guest.checked(ctypes.CDLL(None, use_errno=True).setns(home, spaces_guest.NEWNET))
+    os.close(home)
+
+
+def presence(unit, seconds):
+    """What a service costs in a stretch of time: memory, CPU time, wake-ups."""
+    pid = int(_show(unit, "MainPID"))
+    before, began = _spent(pid), time.monotonic()
+    time.sleep(float(seconds))
+    after, took = _spent(pid), time.monotonic() - began
+    cpu_ns, wakeups = (late - early for early, late in zip(before, after, strict=True))
+    rollup = dict(
+        line.split(":") for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    )
+    return {
+        "seconds": took,
+        "cpu_usec": cpu_ns // 1000,
+        "wakeups": wakeups,
+        "pss_kb": int(rollup["Pss"].split()[0]),
+        "rss_kb": int(rollup["Rss"].split()[0]),
+    }
+
+
+def _spent(pid):
+    """CPU time in ns, and how often one of its threads was waited for and has run again."""
+    cpu_ns = wakeups = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        cpu_ns += int((task / "schedstat").read_text().split()[0])
+        found = re.search(r"^voluntary_ctxt_switches:\s*(\d+)", (task / "status").read_text(), re.M)
+        wakeups += int(found[1])
+    return cpu_ns, wakeups
+
+
+def _show(unit, name):
+    command = ["systemctl", "show", "--value", f"--property={name}", unit]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def starts(unit, count):
+    """Start a service again and again; how long each start took until READY=1."""
+    samples = []
+    for _ in range(int(count)):
+        subprocess.run(["systemctl", "stop", unit], check=True)
+        began = time.monotonic_ns()
+        subprocess.run(["systemctl", "start", unit], check=True)
+        samples.append((time.monotonic_ns() - began) // 1000)
+    return samples
+
+
+COMMANDS = (loads, storm, burn, sweeps, load_with_many, births, name, presence, starts)
+
+if __name__ == "__main__":
+    (chosen,) = (command for command in COMMANDS if command.__name__ == sys.argv[1])
+    print(json.dumps(chosen(*sys.argv[2:])))

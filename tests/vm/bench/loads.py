@@ -1,0 +1,72 @@
+"""From the load of ip_vs to the host's value at 0, on an idle machine and on a busy one."""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.vm.guarded import Guarded
+
+from .contenders import CONTENDERS, UNIT, Contender
+
+# Contenders change places this often, so that what changes in time meets all of them.
+BLOCK = 10
+LONG_S = 600
+
+STORM = "storm"
+STORM_PER_SECOND = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many loads for each contender, and how long to wait for those that may never write."""
+
+    loads: int
+    busy_loads: int
+    never_s: float = 2.5
+    reaction_s: float = 10
+
+
+def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str, Any]:
+    """Measure all contenders, idle and busy; samples in the order in which they were taken."""
+    idle = _rounds(host, command, plan, plan.loads, "idle")
+    for number in range(2):
+        host.succeed(f"{UNIT} --unit=burn-{number} {command('burn')}")
+    host.succeed(f"{UNIT} --unit={STORM} {command('storm', STORM_PER_SECOND)}")
+    try:
+        busy = _rounds(host, command, plan, plan.busy_loads, "busy")
+    finally:
+        host.succeed(f"systemctl stop burn-0 burn-1 {STORM}; systemctl restart systemd-udevd")
+    return {"idle": idle, "busy": busy, "storm_per_second": STORM_PER_SECOND}
+
+
+def _rounds(
+    host: Guarded, command: Callable[..., str], plan: Plan, loads: int, where: str
+) -> dict[str, Any]:
+    samples: dict[str, Any] = {one.name: {"samples": [], "value": None} for one in CONTENDERS}
+    blocks = [one for one in CONTENDERS for _ in range(-(-loads // BLOCK))]
+    random.shuffle(blocks)
+    for number, contender in enumerate(blocks, 1):
+        print(f"== loads, {where}: {number} of {len(blocks)}, {contender.name}", flush=True)
+        found = _block(host, command, plan, contender, first=not samples[contender.name]["samples"])
+        samples[contender.name]["samples"] += found["samples"]
+        samples[contender.name]["value"] = found["value"]
+    return samples
+
+
+def _block(
+    host: Guarded, command: Callable[..., str], plan: Plan, contender: Contender, first: bool
+) -> Any:
+    host.succeed(contender.begin, timeout=LONG_S)
+    try:
+        # Of those that do not react, some are waited for, to see that they do not.
+        wait_s = plan.reaction_s if contender.reacts else plan.never_s if first else 0
+        shown = host.succeed(command("loads", BLOCK, wait_s), timeout=LONG_S)
+    finally:
+        host.succeed(contender.end, timeout=LONG_S)
+    found = json.loads(shown)
+    for sample in found["samples"]:
+        if sample["by"] is not None and not sample["by"].startswith(contender.writer[:15] or "-"):
+            raise AssertionError(f"{contender.name}: the value was written by {sample['by']}")
+    return found

@@ -1,0 +1,373 @@
+"""The document that a run of the bench writes: goals, tables, and where the plots are."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from . import stall
+from .contenders import CONTENDERS
+from .figures import Goal, median, percentile, ratio, spread, table, time
+
+Results = dict[str, Any]
+
+HOUR_S = 3600
+PERIOD_USEC = 2_000_000
+# Of a host that was seen to stall; see ipvsd(8).
+PUBLISHED_NS = 268_000_000 / 50_000 / 104
+
+HEAD = """\
+# Benchmarks
+
+Written by `{command}` on {date}, in {minutes:.0f} minutes, on virtual machines with Debian's
+kernel {kernel}, 2 CPUs and no hardware virtualization. So everything is many times slower than on
+real hardware, user space more so than the kernel: what counts are the ratios between contenders,
+which were measured in one run, in random order. All samples are in
+[benchmarks.json](benchmarks.json). `-` stands for what was not measured.
+
+## Goals
+
+"""
+LOADS = """\
+## From the load of `ip_vs` to estimation off in the host's namespace
+
+By the kernel's trace clock: from the moment at which the sysctl is there until 0 is written to it.
+The guard is the RPM's, under its unit. The hook is `install ip_vs` in modprobe.d, the rule calls
+systemd-sysctl from udev, the C listener ([listener.c](../tests/vm/bench/listener.c)) does nothing
+but receive the kernel's events and write. tuned applies its profile when it starts: it does not
+react to a load at all. On the busy machine both CPUs are kept busy by processes, and {storm}
+unrelated uevents a second keep udevd and every listener awake.
+
+![Shares of loads after which estimation was off within a time](load-to-off.svg)
+
+"""
+LOAD_TIME = """\
+How long `modprobe ip_vs` itself takes, against a machine without any of them:
+
+"""
+SWEEPS = """\
+## Many namespaces
+
+One command that switches off all named namespaces, each of them at 1 before, and the time for each
+namespace; the commands that start a process in each were not run for more than 100:
+
+"""
+LOAD_MANY = """\
+A load of `ip_vs` with the guard running and that many namespaces there: from the first sysctl's
+appearance until the last namespace is off, and of that from the first write to the last. The kernel
+itself takes a while to give each namespace its `ip_vs`:
+
+"""
+BIRTHS = """\
+From a namespace's birth until it is off, one after another and many at once:
+
+"""
+PRESENCE = """\
+## The cost of being there
+
+In {seconds} s with nothing to do, per hour. The first period after a start is among them.
+
+"""
+STORM = """\
+In a storm of unrelated uevents:
+
+"""
+STALL = """\
+## The stall, and what is left of it
+
+Each row is one run of `ipvsd measure --compare --ping`: estimation on, off, and off again,
+{seconds} s each; what the last two differ by is noise. The last column is the time for each
+estimator and possible CPU.
+
+"""
+MODEL = """\
+A line through zero fitted to the kernel with a timer: a pass takes **{each:.0f} ns** for each
+estimator and possible CPU, emulated. By the same formula the published 268 ms for 50,000 services
+on 104 CPUs are {published:.0f} ns.
+
+Round trips to the machine itself:
+
+"""
+PLOT = """\
+![Passes of estimation and round trips, on, off and off again](stall.svg)
+
+The plot is the run with the most estimators on the kernel with a timer.
+"""
+
+
+def page(results: Results) -> str:
+    """The document, from all samples."""
+    parts = [
+        HEAD.format(**results["about"]),
+        table(("goal", "figure", ""), map(_goal_row, goals(results))),
+        LOADS.format(storm=results["loads"]["storm_per_second"]),
+        _loads(results["loads"]),
+        LOAD_TIME,
+        _load_times(results["loads"]),
+        SWEEPS,
+        _sweeps(results["spaces"]["sweeps"]),
+        LOAD_MANY,
+        _loads_with_many(results["spaces"]["loads"]),
+        BIRTHS,
+        _births(results["spaces"]["births"]),
+        PRESENCE.format(seconds=results["about"]["presence_seconds"]),
+        _idle(results["presence"]),
+        STORM,
+        _storm(results["presence"]["storm"]),
+        STALL.format(seconds=results["about"]["stall_seconds"]),
+        _passes(results["stall"]),
+        MODEL.format(each=stall.nanoseconds_each(timers(results)), published=PUBLISHED_NS),
+        _pings(results["stall"]),
+        PLOT,
+    ]
+    return "".join(parts)
+
+
+def goals(results: Results) -> list[Goal]:
+    """What the project aims at, each with what this run has seen."""
+    return [
+        *_load_goals(results["loads"]),
+        *_space_goals(results["spaces"]),
+        *_presence_goals(results["presence"]),
+    ]
+
+
+def timers(results: Results) -> list[dict[str, Any]]:
+    """The runs on kernels where a timer estimates."""
+    return [run for run in results["stall"] if run["estimator"] == "timer"]
+
+
+def off_usec(loads: Results, where: str, name: str) -> list[float | None]:
+    """How long each load's value took to be written."""
+    return [sample["off_usec"] for sample in loads[where][name]["samples"]]
+
+
+def load_usec(loads: Results, where: str, name: str) -> list[float]:
+    """How long each modprobe took."""
+    return [sample["load_usec"] for sample in loads[where][name]["samples"]]
+
+
+def _load_goals(loads: Results) -> Iterable[Goal]:
+    guard = median(off_usec(loads, "idle", "guard"))
+    for name, share in (("modprobe hook", 20), ("udev rule", 40)):
+        other = median(off_usec(loads, "idle", name))
+        yield Goal(
+            f"load to off: the median at most 1/{share} of that of the {name}",
+            f"{time(guard)} of {time(other)}: 1/{other / guard:.1f}",
+            guard * share <= other,
+        )
+    busy = percentile(off_usec(loads, "busy", "guard"), 99)
+    hook = median(off_usec(loads, "busy", "modprobe hook"))
+    yield Goal(
+        "load to off on the busy machine: p99 below the median of the hook there",
+        f"{time(busy)} and {time(hook)}",
+        busy < hook,
+    )
+    listener = median(off_usec(loads, "idle", "C listener"))
+    yield Goal(
+        "load to off: the median at most twice that of the C listener",
+        f"{time(guard)} and {time(listener)}: {ratio(guard, listener)}",
+        guard <= 2 * listener,
+    )
+    with_it, without = (median(load_usec(loads, "idle", name)) for name in ("guard", "nothing"))
+    yield Goal(
+        "`modprobe ip_vs` no slower than without the guard, within 2 %",
+        f"{100 * (with_it / without - 1):+.1f} % (middle half of the samples: "
+        f"± {100 * spread(load_usec(loads, 'idle', 'nothing')):.1f} %)",
+        with_it <= 1.02 * without,
+    )
+
+
+def _space_goals(spaces: Results) -> Iterable[Goal]:
+    sweeps = {int(count): rows for count, rows in spaces["sweeps"].items()}
+    slow_at = max(count for count, rows in sweeps.items() if len(rows) > 1)
+    each = {row["command"]: row["usec"] / (slow_at + 1) for row in sweeps[slow_at]}
+    faster = each["ip -all netns exec"] / each["ipvsd apply"]
+    yield Goal(
+        f"a sweep over {slow_at} namespaces at least 50 times as fast as `ip -all netns exec`, "
+        "the start of the command included",
+        f"{faster:.1f} times",
+        faster >= 50,
+    )
+    many, few = max(sweeps), slow_at
+    loads = {int(count): row["sweep_usec"] / int(count) for count, row in spaces["loads"].items()}
+    yield Goal(
+        f"the daemon's time for each of {many} namespaces no more than that for each of {few}, "
+        "within a half",
+        f"{time(loads[many])} and {time(loads[few])}",
+        loads[many] <= 1.5 * loads[few],
+    )
+    for where, limit, name in (
+        ("tracefs", PERIOD_USEC / 20, "with tracefs, p99 below 1/20 of the period"),
+        ("no tracefs", PERIOD_USEC, "without, p99 below the period"),
+    ):
+        births = spaces["births"][where]
+        for kind in ("single", "burst"):
+            worst = percentile(births[kind], 99)
+            yield Goal(f"birth to off, {kind}: {name} of 2 s", time(worst), worst < limit)
+    leaked = [births["passes"] for births in spaces["births"].values()]
+    leaked += [load["passes"] for load in spaces["loads"].values()]
+    yield Goal(
+        "passes of estimation that did work, in all of these", f"{sum(leaked)}", not any(leaked)
+    )
+
+
+def _presence_goals(presence: Results) -> Iterable[Goal]:
+    idle = {int(count): row for count, row in presence["idle"].items()}
+    one, many = idle[min(idle)], idle[max(idle)]
+    yield Goal(
+        "at most 20 MB resident (PSS)", f"{one['pss_kb'] / 1024:.1f} MB", one["pss_kb"] <= 20 * 1024
+    )
+    wakeups = one["wakeups"] / one["seconds"]
+    yield Goal(
+        "idle: at most one wake-up in 5 s", f"one in {1 / max(wakeups, 1e-9):.1f} s", wakeups <= 0.2
+    )
+    for row, limit, name in ((one, 0.02, "idle"), (many, 0.5, f"with {max(idle)} namespaces")):
+        percent = _cpu_percent(row)
+        yield Goal(f"{name}: at most {limit} % of a CPU", f"{percent:.3f} %", percent <= limit)
+
+
+def _cpu_percent(row: dict[str, float]) -> float:
+    return row["cpu_usec"] / row["seconds"] / 1e4
+
+
+def _goal_row(goal: Goal) -> tuple[str, str, str]:
+    return goal.text, goal.figure, "met" if goal.met else "**missed**"
+
+
+def _loads(loads: Results) -> str:
+    rows = []
+    for where in ("idle", "busy"):
+        base = median(off_usec(loads, where, "guard"))
+        for contender in CONTENDERS:
+            found = loads[where][contender.name]
+            if not contender.reacts:
+                count = len(found["samples"])
+                cells = [f"{count}", "never", "never", "never", "-"]
+            else:
+                samples = off_usec(loads, where, contender.name)
+                figures = [percentile(samples, percent) for percent in (50, 99, 100)]
+                cells = [f"{len(samples)}", *map(time, figures), ratio(figures[0], base)]
+            rows.append((where, contender.name, *cells, found["value"]))
+    head = ("machine", "", "loads", "p50", "p99", "max", "p50 to the guard's", "value at the end")
+    return table(head, rows)
+
+
+def _load_times(loads: Results) -> str:
+    rows = []
+    for where in ("idle", "busy"):
+        base = median(load_usec(loads, where, "nothing"))
+        for contender in CONTENDERS:
+            samples = load_usec(loads, where, contender.name)
+            figures = [percentile(samples, percent) for percent in (50, 99, 100)]
+            rows.append((where, contender.name, *map(time, figures), ratio(figures[0], base)))
+    return table(("machine", "", "p50", "p99", "max", "p50 to that without"), rows)
+
+
+def _sweeps(sweeps: Results) -> str:
+    rows = [
+        (
+            f"{int(count):,}",
+            f"`{row['command']}`",
+            time(row["usec"]),
+            time(row["usec"] / (int(count) + 1)),
+        )
+        for count, found in sweeps.items()
+        for row in sorted(found, key=lambda row: row["usec"])
+    ]
+    return table(("namespaces", "command", "all", "each"), rows)
+
+
+def _loads_with_many(loads: Results) -> str:
+    rows = [
+        (
+            f"{int(count):,}",
+            time(row["registering_usec"]),
+            time(row["all_off_usec"]),
+            time(row["sweep_usec"]),
+            time(row["sweep_usec"] / int(count)),
+            f"{row['passes']}",
+        )
+        for count, row in loads.items()
+    ]
+    head = ("namespaces", "the kernel's part", "all off", "sweep", "each", "passes")
+    return table(head, rows)
+
+
+def _births(births: Results) -> str:
+    rows = []
+    for where, found in births.items():
+        for kind in ("single", "burst"):
+            figures = (percentile(found[kind], percent) for percent in (50, 99, 100))
+            rows.append((where, kind, f"{len(found[kind]):,}", *map(time, figures)))
+    return table(("", "", "births", "p50", "p99", "max"), rows)
+
+
+def _idle(presence: Results) -> str:
+    def row(name: str, count: str, found: dict[str, float], start: str) -> tuple[str, ...]:
+        hours = found["seconds"] / HOUR_S
+        return (
+            name,
+            count,
+            f"{found['pss_kb'] / 1024:.1f} MB",
+            f"{found['cpu_usec'] / 1e6 / hours:.1f} s",
+            f"{found['wakeups'] / hours:,.0f}",
+            start,
+        )
+
+    rows = [
+        row("guard", f"{int(count):,}", found, time(median(presence["starts"][count])))
+        for count, found in presence["idle"].items()
+    ]
+    rows += [row(name, "1", found, "-") for name, found in presence["others"].items()]
+    head = ("", "namespaces", "PSS", "CPU time an hour", "wake-ups an hour", "start to READY, p50")
+    return table(head, rows)
+
+
+def _storm(storm: Results) -> str:
+    rows = [
+        (
+            name,
+            f"{found['uevents_per_second']:,.0f}",
+            f"{found['pss_kb'] / 1024:.1f} MB",
+            f"{_cpu_percent(found):.1f} %",
+        )
+        for name, found in storm.items()
+    ]
+    return table(("", "uevents a second", "PSS", "of a CPU"), rows)
+
+
+def _passes(runs: list[dict[str, Any]]) -> str:
+    rows = []
+    for run in runs:
+        on, *off = (phase["passes"] for phase in run["phases"])
+        count = stall.estimators(run)
+        rows.append(
+            (
+                run["kernel"],
+                run["estimator"],
+                f"{count:,}",
+                f"{run['possible_cpus']}",
+                time(on["median_usec"]),
+                time(on["max_usec"]),
+                f"{100 * on['share']:.2f} %",
+                f"{sum(phase['count'] for phase in off)}",
+                f"{stall.pass_ns(run) / count / run['possible_cpus']:.0f}",
+            )
+        )
+    head = (
+        "kernel", "estimator", "estimators", "possible CPUs", "pass, median", "pass, max",
+        "CPU share", "passes off", "ns each",
+    )  # fmt: skip
+    return table(head, rows)
+
+
+def _pings(runs: list[dict[str, Any]]) -> str:
+    rows = []
+    for run in runs:
+        for phase in run["phases"]:
+            pings = phase["pings"]
+            figures = (pings[f"{name}_usec"] for name in ("p50", "p99", "p999", "max"))
+            cells = map(time, figures)
+            where = (run["kernel"], f"{stall.estimators(run):,}", f"{run['possible_cpus']}")
+            rows.append((*where, phase["name"], *cells))
+    head = ("kernel", "estimators", "possible CPUs", "phase", "p50", "p99", "p99.9", "max")
+    return table(head, rows)

@@ -1,0 +1,64 @@
+"""What it costs to be there: memory, CPU time and wake-ups, idle and in a storm of uevents."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.vm.guarded import SERVICE, Guarded
+
+from .contenders import UNIT, by_name
+
+LONG_S = 1800
+STORM_PER_SECOND = 10_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """With how many namespaces, for how long, and how many starts."""
+
+    counts: tuple[int, ...]
+    seconds: int
+    starts: int
+
+
+def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str, Any]:
+    """Measure the guard with more and more namespaces, then the others, then all in a storm."""
+    results: dict[str, Any] = {"idle": {}, "starts": {}, "others": {}, "storm": {}}
+
+    def watch(unit: str) -> Any:
+        words = command("presence", unit, plan.seconds)
+        return json.loads(host.succeed(words, timeout=LONG_S))
+
+    host.succeed("modprobe ip_vs")
+    for count in plan.counts:
+        print(f"== presence, {count} namespaces", flush=True)
+        # The host's is one of them.
+        host.succeed(command("name", count - 1), timeout=LONG_S)
+        shown = host.succeed(command("starts", SERVICE, plan.starts), timeout=LONG_S)
+        results["starts"][count] = json.loads(shown)
+        results["idle"][count] = watch(SERVICE)
+    host.succeed(command("name", 0), timeout=LONG_S)
+    host.succeed(f"systemctl stop {SERVICE}")
+    for name in ("tuned", "C listener"):
+        with_it = by_name(name)
+        host.succeed(with_it.begin, timeout=LONG_S)
+        results["others"][name] = watch(with_it.unit)
+        host.succeed(with_it.end)
+    host.succeed(f"{UNIT} --unit=storm {command('storm', STORM_PER_SECOND)}")
+    for name in ("guard", "tuned", "C listener"):
+        print(f"== presence in a storm, {name}", flush=True)
+        with_it = by_name(name)
+        host.succeed(with_it.begin, timeout=LONG_S)
+        before = _sequence(host)
+        results["storm"][name] = watch(with_it.unit)
+        sent = _sequence(host) - before
+        results["storm"][name]["uevents_per_second"] = sent / results["storm"][name]["seconds"]
+        host.succeed(with_it.end)
+    host.succeed("systemctl stop storm; systemctl restart systemd-udevd")
+    return results
+
+
+def _sequence(host: Guarded) -> int:
+    """The kernel's number of the newest uevent."""
+    return int(host.succeed("cat /sys/kernel/uevent_seqnum"))

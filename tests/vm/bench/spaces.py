@@ -1,0 +1,49 @@
+"""Many namespaces: one command for all of them, a load with all of them there, and births."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.vm.guarded import SERVICE, Guarded
+
+WITHOUT_TRACEFS = "[Service]\nInaccessiblePaths=-/sys/kernel/tracing -/sys/kernel/debug\n"
+LONG_S = 1800
+COMMANDS = ("ipvsd apply", "ip -all netns exec", "nsenter loop")
+# By then a command for each namespace has shown what it costs: five thousand would take minutes.
+SLOW_MAX = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many namespaces, and how many births."""
+
+    counts: tuple[int, ...]
+    singles: int
+    bursts: int
+    burst_size: int
+
+
+def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str, Any]:
+    """Measure sweeps, loads with many namespaces, and births with tracefs and without."""
+    results: dict[str, Any] = {"sweeps": {}, "loads": {}, "births": {}}
+    for count in plan.counts:
+        print(f"== {count} namespaces", flush=True)
+        host.succeed(f"systemctl stop {SERVICE}; modprobe ip_vs")
+        commands = COMMANDS if count <= SLOW_MAX else COMMANDS[:1]
+        shown = host.succeed(command("sweeps", count, *commands), timeout=LONG_S)
+        results["sweeps"][count] = json.loads(shown)
+        host.succeed(f"systemctl start {SERVICE}", timeout=LONG_S)
+        shown = host.succeed(command("load_with_many", count), timeout=LONG_S)
+        results["loads"][count] = json.loads(shown)
+    host.succeed(command("name", 0), timeout=LONG_S)
+    for where in ("tracefs", "no tracefs"):
+        print(f"== births, {where}", flush=True)
+        host.drop_in_unit("" if where == "tracefs" else WITHOUT_TRACEFS)
+        host.succeed(f"systemctl restart {SERVICE}; modprobe ip_vs")
+        births = command("births", plan.singles, plan.bursts, plan.burst_size)
+        results["births"][where] = json.loads(host.succeed(births, timeout=LONG_S))
+        counters = host.status()["daemon"]["counters"]
+        results["births"][where]["passes_leaked"] = counters["passes_leaked"]
+    host.drop_in_unit("")
+    return results
