@@ -22,10 +22,10 @@ demo: setup ## see it work: boots a VM, installs the RPM with dnf, reloads ip_vs
 examples: setup ## print the examples that the man pages quote, from a VM
 	$(PYTHON) -m tests.vm.examples
 
-bench: setup ## measure the stall in VMs; writes docs/benchmarks.md, .json and stall.svg
+bench: setup ## the guard beside its alternatives, in VMs; writes docs/benchmarks.* and the plots
 	$(PYTHON) -m tests.vm.bench
 
-bench-quick: setup ## the same for one size on one kernel
+bench-quick: setup ## the same with fewer samples
 	$(PYTHON) -m tests.vm.bench --quick
 
 test: check test-vm ## everything, in about an hour

@@ -4,7 +4,8 @@
 #
 # EL8 comes first, since "python3" may be any of several Pythons there and only the platform's has
 # the system's libraries. -I keeps the environment, the user's site directory and the working
-# directory out of a program that runs as root; -B leaves no bytecode that no package owns.
+# directory out of a program that runs as root; -B leaves no bytecode but that
+# which the package makes, and takes away, by itself.
 
 for python in /usr/libexec/platform-python /usr/bin/python3; do
     if [ -x "$python" ]; then

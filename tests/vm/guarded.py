@@ -12,7 +12,6 @@ from tests.vm.repository import GUEST_FOLDER
 from tests.vm.spaces import Spaces
 
 SERVICE = "ipvs-estoff-guard"
-CODE = f"/usr/share/{SERVICE}/ipvsd"
 KEY = "net.ipv4.vs.run_estimation"
 FILE = "/proc/sys/net/ipv4/vs/run_estimation"
 DROP_IN = "/etc/ipvs-estoff-guard/conf.d/test.conf"
@@ -66,22 +65,14 @@ class Guarded:
         self.succeed(f"systemctl enable --now {SERVICE}")
 
     def fresh(self) -> None:
-        """Go back to the state after installing: no ip_vs, defaults, the service running.
-
-        And compiled: no bytecode is shipped, and an emulated machine takes seconds for each start.
-        """
+        """Go back to the state after installing: no ip_vs, defaults, the service running."""
         self.succeed(
-            f"[ -e {CODE}/__pycache__ ] || python3 -m compileall -q {CODE}; "
             f"if rm {UNIT_DROP_IN} 2>/dev/null; then systemctl daemon-reload; fi; "
             f"rm -rf {DROP_IN} {CHOSEN} {RUNTIME_FOLDER}; "
             f"if [ -e /sys/module/ip_vs ]; then {STOP_SERVING}; "
             "modprobe -r ip_vs || rmmod ip_vs; fi; "
             f"systemctl reset-failed; systemctl restart {SERVICE}"
         )
-
-    def uncompile(self) -> None:
-        """Leave of the package what is in it."""
-        self.succeed(f"find {CODE} -name __pycache__ -prune -exec rm -r {{}} +")
 
     def configure(self, text: str) -> None:
         """Write a drop-in and have the service take it over."""

@@ -42,7 +42,7 @@ class Contender:
 CONTENDERS = (
     Contender("nothing", "true", "true", "", reacts=False),
     Contender(
-        "guard", f"systemctl start {SERVICE}", f"systemctl stop {SERVICE}", "ipvsd", unit=SERVICE
+        "guard", f"systemctl start {SERVICE}", f"systemctl stop {SERVICE}", "python3", unit=SERVICE
     ),
     Contender("modprobe hook", f"echo '{HOOK}' >{HOOK_FILE}", f"rm {HOOK_FILE}", "sysctl"),
     Contender(

@@ -38,7 +38,8 @@ PASS = "p:bench/pass ip_vs:estimation_timer run={:+}($arg1):s32"
 
 LINE = re.compile(
     r"^ *(?P<comm>.{1,16})-\d+ +\[\d+\] \S+ +(?P<seconds>\d+)\.(?P<micros>\d{6}): "
-    r"(?P<event>born|written|pass): \S+(?: ipvs=(?P<ipvs>\w+))?(?: key=\S+ data=(?P<data>\w+))?"
+    r"(?P<event>born|written|pass): \([^)]*\)"
+    r"(?: ipvs=(?P<ipvs>\w+))?(?: key=\S+ data=(?P<data>\w+))?"
 )
 Event = collections.namedtuple("Event", "kind usec comm space")
 
