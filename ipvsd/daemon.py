@@ -271,8 +271,7 @@ class Daemon:
             documents = [report.space_document(s, now_ns) for s in report.known(self._memory)]
             self._news += self._publisher.publish(NAMESPACES, {"namespaces": documents})
         news, self._news = self._news, []
-        for event in news:
-            self._publisher.tell(event)
+        self._publisher.tell(*news)
         summary = report.summary(self._memory, self._config.policy)
         canary_sings = self._canary.proven or not self._canary_wanted()
         if self._reloading and self._sweeper.whole and canary_sings:
@@ -325,11 +324,8 @@ class Daemon:
 
     def _finish(self) -> None:
         self._parts.notifier.stopping()
-        for event in [*self._news, *digest.left_out(self._memory.digest)]:
-            self._publisher.tell(event)
-        self._publisher.tell(
-            events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are")
-        )
+        stopped = events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are")
+        self._publisher.tell(*self._news, *digest.left_out(self._memory.digest), stopped)
         self._canary.forget()
         self._sweeper.close()
         self._hints.close()

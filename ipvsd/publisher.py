@@ -14,6 +14,8 @@ from ipvsd.kernel import ipvs
 
 # Told in the status file too, for `ipvsd status --watch`: what fits below the rest on a screen.
 _RECENT_EVENTS = 8
+# Kept while the journal takes none: it is full, or journald stands still.
+_UNTOLD_MAX = 1000
 
 Document = Dict[str, Any]
 
@@ -29,6 +31,8 @@ class Publisher:
         self._errors: Dict[str, str] = {}  # by file, while it lasts
         self._textfile = ""
         self._recent: Deque[Dict[str, str]] = collections.deque(maxlen=_RECENT_EVENTS)
+        self._untold: Deque[Event] = collections.deque()
+        self._lost = 0
 
     def note(self, news: List[Event]) -> List[Dict[str, str]]:
         """Take events that are about to be told; return the last ones as plain data."""
@@ -38,12 +42,18 @@ class Publisher:
         ]
         return list(self._recent)
 
-    def tell(self, event: Event) -> None:
-        """Send an event to the journal."""
-        try:
-            self._send(event)
-        except OSError:
-            pass  # neither the journal nor stderr takes it: there is nowhere left to tell
+    def tell(self, *news: Event) -> None:
+        """Send events to the journal, behind those that it has not taken yet; never wait for it."""
+        self._untold += news
+        while len(self._untold) > _UNTOLD_MAX:
+            self._untold.popleft()
+            self._lost += 1
+        while self._untold and self._is_taken(self._untold[0]):
+            self._untold.popleft()
+        if self._lost and not self._untold:
+            message = f"journal: it has taken nothing for a while, {self._lost} entries are lost"
+            self._lost = 0
+            self.tell(events.plain(Kind.ENTRIES_LOST, message))
 
     def publish(self, name: str, document: Document) -> List[Event]:
         """Replace a file in the run-time folder if its content is new; return what is news."""
@@ -76,6 +86,12 @@ class Publisher:
         """Take away what would look as if the daemon still ran."""
         self._folder.withdraw()
         self._withdraw_metrics()
+
+    def _is_taken(self, event: Event) -> bool:
+        try:
+            return self._send(event)
+        except OSError:
+            return True  # neither the journal nor stderr is there: there is nowhere left to tell
 
     def _withdraw_metrics(self) -> None:
         if self._textfile:

@@ -48,6 +48,7 @@ class Kind(Enum):
     RELOAD_REFUSED = ("reload-refused", "62dc1ab77b3549fd90095758e6db2515", Priority.ERROR)
     CONFIG_WARNING = ("config-warning", "9da9d4e72c5c4b8c9d84262717154492", Priority.WARNING)
     STATUS_FILE = ("status-file", "01360be90769498d86632c0820559c5d", Priority.WARNING)
+    ENTRIES_LOST = ("entries-lost", "56681297868c4e4f8e29fdaf5da1efa9", Priority.WARNING)
     PASS_FAILED = ("pass-failed", "10e5b85a3c674d2cb97bb11ac4c8e447", Priority.ERROR)
 
     def __init__(self, word: str, message_id: str, priority: Priority) -> None:

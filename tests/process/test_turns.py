@@ -55,7 +55,7 @@ class Stage:
             guard=Guard(root.path),
             load_config=lambda: conffiles.load(conffiles.Places(folder)),
             folder=RuntimeFolder(root.path),
-            send=self.told.append,
+            send=lambda event: self.told.append(event) is None,
             notifier=Notifier({}),
             watchdog_ns=None,
             new_monitor=self.new_monitor,
