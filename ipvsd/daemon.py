@@ -89,6 +89,7 @@ class Daemon:
         self._memory = Memory()
         self._news: List[Event] = []
         self._publisher = Publisher(parts.folder, parts.send, parts.root)
+        self._published: Optional[Memory] = None
         self._published_spaces: Optional[Dict[Identity, Space]] = None
         self._publish_ns = 0  # at the latest
         self._next_look_ns = 0
@@ -256,17 +257,20 @@ class Daemon:
     def _publish(self, looked: bool) -> None:
         """Tell the status files, the journal and systemd what is new; then feed the watchdog.
 
-        While many namespaces are being set, that comes first: then only once in a while.
+        While many namespaces are being set, that comes first: then only once in a while. Events of
+        others, which come in storms, are none of its business.
         """
-        now_ns = monotonic_ns()
-        if not looked and not self._sweeper.idle and now_ns < self._publish_ns:
+        now_ns, idle = monotonic_ns(), self._sweeper.idle
+        new = bool(self._news) or self._published is not self._memory
+        if not looked and not (new and (idle or now_ns >= self._publish_ns)):
             return
         self._publish_ns = now_ns + _PUBLISH_NS
+        self._published = self._memory if idle else None
         document = self._document(self._publisher.note(self._news))
         self._news += self._publisher.publish(STATUS, document)
         textfile = self._config.policy.textfile
         self._news += self._publisher.publish_metrics(textfile, document, self._loaded())
-        if self._sweeper.idle and self._published_spaces is not self._memory.spaces:
+        if idle and self._published_spaces is not self._memory.spaces:
             self._published_spaces = self._memory.spaces
             documents = [report.space_document(s, now_ns) for s in report.known(self._memory)]
             self._news += self._publisher.publish(NAMESPACES, {"namespaces": documents})

@@ -56,23 +56,28 @@ class Monitor:
         return int(self._monitor.fileno())
 
     def drain(self) -> Drained:
-        """Take what is in the socket, without waiting.
+        """Take what is in the socket, without waiting, up to an `add` of the device: it is urgent.
 
-        An error, ENOBUFS where the kernel has dropped events, is taken first. pyudev (0.24.0 at
-        least) raises on POLLERR without receiving, so that it would see the same error for ever.
+        An error, ENOBUFS where the kernel has dropped events, is taken off the socket: pyudev
+        (0.24.0 at least) raises on POLLERR without receiving, and would see the same one for ever.
         """
         actions: List[str] = []
         error = ""
-        try:
-            error = self._take_error()
-            for _ in range(DRAIN_MAX):
+        for _ in range(DRAIN_MAX):
+            try:
                 device = self._monitor.poll(timeout=0)
-                if device is None:
+            except _RECEIVE_ERRORS as caught:
+                pending = self._take_error()
+                error = error or pending or str(caught)
+                if not pending:
                     break
-                if self._name in (None, device.sys_name):
-                    actions.append(device.action)
-        except _RECEIVE_ERRORS as caught:
-            error = error or str(caught)
+                continue
+            if device is None:
+                break
+            if self._name in (None, device.sys_name):
+                actions.append(device.action)
+                if self._name and device.action == "add":
+                    break
         return Drained(actions, error)
 
     def close(self) -> None:
@@ -90,8 +95,11 @@ class Monitor:
 
     def _take_error(self) -> str:
         """Return the socket's pending error and clear it; empty when there is none."""
-        with self._socket() as view:
-            number = view.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        try:
+            with self._socket() as view:
+                number = view.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        except OSError:
+            return ""  # it is no socket any more, as defect() tells
         return os.strerror(number) if number else ""
 
     @contextlib.contextmanager

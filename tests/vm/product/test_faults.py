@@ -1,0 +1,291 @@
+"""Whatever fails, the values are right soon after, the journal tells it, and nothing is left over.
+
+`make soak` does all of it more often, and writes what it saw to docs/reliability.md.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.vm.guarded import KEY, SERVICE, Guarded
+from tests.vm.product.test_guard import RESYNC_1S, on
+from tests.vm.product.test_sources import TRACING, traces
+from tests.vm.spaces import Spaces
+
+pytestmark = pytest.mark.vm
+
+# None of it depends on the kernel.
+TRIXIE = on("trixie")
+# How many times as often as in an everyday run.
+SCALE = int(os.environ.get("IPVSD_SOAK_SCALE", "1"))
+# Where a run's rows are collected, if anybody wants them.
+REPORT = os.environ.get("IPVSD_SOAK_REPORT")
+
+RUN_FOLDER = "/run/ipvs-estoff-guard"
+DAEMON = "pgrep -f '/usr/share/ipvs-estoff-guard run'"
+JOURNALD = "systemd-journald.socket systemd-journald-dev-log.socket systemd-journald.service"
+
+
+class Faults:
+    """Sees to it, after each fault, that all is as before."""
+
+    def __init__(self, host: Guarded, spaces: Spaces) -> None:
+        self._host, self._spaces = host, spaces
+
+    @contextmanager
+    def injected(self, what: str, times: int = 1) -> Iterator[None]:
+        """Inject in its context; at the end of it estimation may be on everywhere."""
+        self._spaces.named("bystander")
+        before = self._state()
+        yield
+        ended = time.monotonic()
+        self._host.wait_for_value("0")
+        self._spaces.wait_for("0")
+        seconds = time.monotonic() - ended
+        self._host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
+        self._spaces.wait_for_kernel_count(before[0])
+        assert self._state() == before
+        row = {"fault": what, "times": times, "right_after_s": round(seconds, 1)}
+        if REPORT:
+            with Path(REPORT).open("a") as report:
+                report.write(json.dumps(row) + "\n")
+
+    def _state(self) -> tuple[int, tuple[int, int], int]:
+        """Namespaces of the kernel, what the guard has in tracefs, and its processes."""
+        processes = len(self._host.succeed(DAEMON).split())
+        return self._spaces.kernel_count(), traces(self._host), processes
+
+
+@pytest.fixture
+def faults(host: Guarded, spaces: Spaces) -> Faults:
+    """The host with ip_vs loaded and the guard looking each second."""
+    host.configure(RESYNC_1S)
+    host.load()
+    host.wait_for_value("0")
+    return Faults(host, spaces)
+
+
+# In the host and in the bystander.
+SWITCH_ON = f"sysctl -q -w {KEY}=1; ip netns exec bystander sysctl -q -w {KEY}=1"
+
+
+# The daemon
+
+
+@TRIXIE
+def test_killed_again_and_again_in_a_storm_of_loads(host: Guarded, faults: Faults, spaces: Spaces):
+    kills = 5 * SCALE
+    with faults.injected("SIGKILL in a storm of loads", kills):
+        storm = spaces.background("while :; do modprobe ip_vs; sleep 0.1; modprobe -r ip_vs; done")
+        host.succeed(
+            f"for number in {{1..{kills}}}; do systemctl kill --signal=KILL {SERVICE}; "
+            f"until [ $(systemctl show -P NRestarts {SERVICE}) = $number ]; do sleep 0.1; done; "
+            f"until systemctl -q is-active {SERVICE}; do sleep 0.1; done; done",
+            timeout=60 * kills,
+        )
+        host.succeed(f"systemctl stop {storm}; modprobe ip_vs")
+
+
+@TRIXIE
+def test_stopped_and_continued_as_by_a_suspend(host: Guarded, faults: Faults):
+    with faults.injected("SIGSTOP and SIGCONT", 3 * SCALE):
+        for _ in range(3 * SCALE):
+            host.succeed(
+                f"systemctl kill --signal=STOP {SERVICE}; {SWITCH_ON}; "
+                f"modprobe -r ip_vs; modprobe ip_vs; {SWITCH_ON}; "
+                f"systemctl kill --signal=CONT {SERVICE}"
+            )
+
+
+@TRIXIE
+def test_memory_limit(host: Guarded, faults: Faults):
+    with faults.injected("memory limit, and the kernel kills"):
+        restarts = int(host.show("NRestarts"))
+        limit = f"systemctl set-property --runtime {SERVICE} MemoryMax"
+        host.succeed(f"{limit}=4M; {SWITCH_ON}")
+        host.machine.wait_until_succeeds(
+            f"[ $(systemctl show -P NRestarts {SERVICE}) -gt {restarts} ]"
+        )
+        host.succeed(f"{limit}=infinity")
+
+
+@TRIXIE
+def test_too_few_descriptors_for_the_namespaces(host: Guarded, faults: Faults, spaces: Spaces):
+    spaces.burst(100)
+    with faults.injected("limit of descriptors, 100 namespaces"):
+        host.override_unit("[Service]\nLimitNOFILE=32\n")
+        host.unload()
+        host.load()
+
+
+@TRIXIE
+def test_the_manager_starts_itself_anew(host: Guarded, faults: Faults):
+    pid = host.show("MainPID")
+    with faults.injected("systemctl daemon-reexec", SCALE):
+        for _ in range(SCALE):
+            host.succeed(f"systemctl daemon-reexec; {SWITCH_ON}")
+    assert host.show("MainPID") == pid
+    host.succeed(f"systemctl reload {SERVICE}")
+
+
+# What is around it
+
+
+@TRIXIE
+def test_the_clock_jumps(host: Guarded, faults: Faults):
+    with faults.injected("clock set by a year, and back", 2):
+        for years in ("+1 year", "-1 year"):
+            host.succeed(f"date -s '{years}'; {SWITCH_ON}")
+            host.wait_for_value("0")
+            host.succeed(SWITCH_ON)
+    assert host.execute("ipvsd status").status == 0
+
+
+@TRIXIE
+def test_run_is_full(host: Guarded, faults: Faults):
+    cursor = host.cursor()
+    with faults.injected("/run full"):
+        host.succeed(
+            "dd if=/dev/zero of=/run/fill bs=64k; [ $(df --output=avail /run | tail -1) = 0 ]"
+        )
+        try:
+            host.unload()
+            host.load()
+            host.wait_for_value("0")
+            (told,) = host.wait_for_events(cursor, "status-file")
+            assert "No space left" in told["MESSAGE"]
+        finally:
+            host.succeed("rm /run/fill")
+        host.succeed(SWITCH_ON)
+    host.machine.wait_until_succeeds("ipvsd status --json | grep -q '\"loads\": 2'")
+
+
+@TRIXIE
+def test_run_is_read_only(host: Guarded, faults: Faults):
+    cursor = host.cursor()
+    with faults.injected("run-time folder read-only"):
+        host.succeed(f"mount -t tmpfs -o ro none {RUN_FOLDER}")
+        try:
+            host.succeed(SWITCH_ON)
+            host.wait_for_value("0")
+            (told,) = host.wait_for_events(cursor, "status-file")
+            assert "Read-only" in told["MESSAGE"]
+        finally:
+            host.succeed(f"umount {RUN_FOLDER}")
+        host.succeed(SWITCH_ON)
+
+
+@TRIXIE
+def test_journald_stopped_and_started(host: Guarded, faults: Faults):
+    with faults.injected("journald stopped and started"):
+        host.succeed(f"systemctl stop {JOURNALD}; {SWITCH_ON}")
+        host.wait_for_value("0")
+        host.succeed(f"systemctl start {JOURNALD}")
+        cursor = host.cursor()
+        host.succeed(SWITCH_ON)
+    host.wait_for_events(cursor, "changed")
+
+
+@TRIXIE
+def test_journald_does_not_read(host: Guarded, faults: Faults):
+    """Its socket's queue is full then, and whoever writes to it in the usual way waits."""
+    cursor = host.cursor()
+    pid = host.show("MainPID")
+    with faults.injected("journald stuck, its socket full"):
+        fill = "for i in {1..1000}; do logger --socket /run/systemd/journal/dev-log fill; done"
+        host.succeed(
+            f"systemctl kill --signal=STOP systemd-journald; timeout 20 bash -c '{fill}' & "
+            "native='import socket; s = socket.socket(1, 2); s.setblocking(False); n = 0\n"
+            'while True: n += s.sendto(b"MESSAGE=fill\\n", "/run/systemd/journal/socket")\'; '
+            'python3 -c "$native" 2>&1 | grep -q BlockingIOError'
+        )
+        try:
+            for _ in range(3):
+                host.succeed(SWITCH_ON)
+                host.wait_for_value("0")
+        finally:
+            host.succeed("systemctl kill --signal=CONT systemd-journald")
+        host.succeed(SWITCH_ON)
+    assert host.show("MainPID") == pid
+    # Those of the time when it did not read are told too.
+    assert len(host.wait_for_events(cursor, "changed", 4)) >= 4
+
+
+@TRIXIE
+def test_sysctls_are_read_only(host: Guarded, faults: Faults):
+    cursor = host.cursor()
+    with faults.injected("/proc/sys read-only"):
+        enter = f"nsenter --mount --target {host.show('MainPID')} mount -o remount,bind"
+        host.succeed(f"{enter},ro /proc/sys/net; {SWITCH_ON}")
+        (told,) = host.wait_for_events(cursor, "not-changed")
+        assert "Read-only file system" in told["MESSAGE"]
+        assert host.value() == "1"
+        host.succeed(f"{enter},rw /proc/sys/net")
+
+
+# Its sources
+
+
+@TRIXIE
+def test_the_kernels_list_of_probes_is_cleared(host: Guarded, faults: Faults, spaces: Spaces):
+    cursor = host.cursor()
+    instance = f"{TRACING}/instances/ipvs-estoff-guard"
+    with faults.injected("list of probes cleared", SCALE):
+        for number in range(SCALE):
+            host.succeed(f"echo 0 >{instance}/events/enable; echo >{TRACING}/kprobe_events")
+            host.wait_for_events(cursor, "source-back", number + 1)
+            spaces.wait_for("0", spaces.process())
+        spaces.clear()
+        spaces.named("bystander")
+
+
+@TRIXIE
+def test_tracefs_is_unmounted_under_it(host: Guarded, faults: Faults, spaces: Spaces):
+    cursor = host.cursor()
+    with faults.injected("tracefs unmounted under it"):
+        enter = f"nsenter --mount --target {host.show('MainPID')}"
+        host.succeed(f"{enter} umount --lazy {TRACING}")
+        host.wait_for_events(cursor, "source-lost")
+        host.succeed(SWITCH_ON)
+        host.wait_for_value("0")
+        host.succeed(f"systemctl restart {SERVICE}")
+
+
+@TRIXIE
+def test_the_module_goes_in_the_middle_of_a_sweep(host: Guarded, faults: Faults, spaces: Spaces):
+    spaces.burst(100)
+    times = 10 * SCALE
+    with faults.injected("ip_vs removed while 100 namespaces are being set", times):
+        host.succeed(
+            f"for number in {{1..{times}}}; do modprobe -r ip_vs; modprobe ip_vs; done",
+            timeout=60 * times,
+        )
+    assert host.events(host.cursor(), "pass-failed") == []
+    assert host.status()["daemon"]["counters"]["failures"] == 0
+
+
+@TRIXIE
+@pytest.mark.parametrize("errno", ["EPERM", "EINVAL", "ENOMEM", "EBADF", "ENOENT"])
+def test_namespaces_that_cannot_be_entered(
+    host: Guarded, faults: Faults, errno: str, spaces: Spaces
+):
+    cursor = host.cursor()
+    with faults.injected(f"setns fails with {errno}"):
+        tracer = spaces.background(
+            f"strace --follow-forks --attach={host.show('MainPID')} --output=/dev/null "
+            f"--trace=setns --inject=setns:error={errno}"
+        )
+        host.machine.wait_until_succeeds(
+            f"grep -q '^TracerPid:.*[1-9]' /proc/{host.show('MainPID')}/status"
+        )
+        host.unload()
+        host.load()
+        host.wait_for_value("0")
+        host.wait_for_events(cursor, "changed")
+        assert host.show("ActiveState") == "active"
+        host.succeed(f"systemctl stop {tracer}")
