@@ -11,7 +11,7 @@ RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
 
-.PHONY: help demo examples bench bench-quick test check lint unit test-packaging test-vm clean setup
+.PHONY: help demo examples bench bench-quick soak test check lint unit test-packaging test-vm clean setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
@@ -27,6 +27,11 @@ bench: setup ## the guard beside its alternatives, in VMs; writes docs/benchmark
 
 bench-quick: setup ## the same with fewer samples
 	$(PYTHON) -m tests.vm.bench --quick
+
+DURATION ?= 2h
+SCALE ?= 20
+soak: setup ## faults and a host's life for DURATION=2h in VMs; writes docs/reliability.md
+	$(PYTHON) -m tests.vm.soak $(DURATION) --scale $(SCALE)
 
 test: check test-vm ## everything, in about an hour
 
