@@ -91,7 +91,8 @@ class Daemon:
         self._publisher = Publisher(parts.folder, parts.send, parts.root)
         self._published: Optional[Memory] = None
         self._published_spaces: Optional[Dict[Identity, Space]] = None
-        self._publish_ns = 0  # at the latest
+        self._publish_ns: Optional[int] = None  # while namespaces are being set
+        self._looked = False  # since the last publishing
         self._next_look_ns = 0
         # From a start or SIGHUP until a whole pass is over, which READY=1 then tells.
         self._reloading = True
@@ -257,14 +258,21 @@ class Daemon:
     def _publish(self, looked: bool) -> None:
         """Tell the status files, the journal and systemd what is new; then feed the watchdog.
 
-        While many namespaces are being set, that comes first: then only once in a while. Events of
-        others, which come in storms, are none of its business.
+        While namespaces are being set, that comes first, and would take twice as long beside this;
+        then it is done only once in a while. Events of others, which come in storms, are none of
+        its business.
         """
         now_ns, idle = monotonic_ns(), self._sweeper.idle
-        new = bool(self._news) or self._published is not self._memory
-        if not looked and not (new and (idle or now_ns >= self._publish_ns)):
+        self._looked = self._looked or looked
+        if idle:
+            self._publish_ns = None
+        elif self._publish_ns is None:
+            self._publish_ns = now_ns + _PUBLISH_NS
+        new = self._looked or bool(self._news) or self._published is not self._memory
+        if not new or now_ns < (self._publish_ns or now_ns):
             return
-        self._publish_ns = now_ns + _PUBLISH_NS
+        self._publish_ns = None
+        looked, self._looked = self._looked, False
         self._published = self._memory if idle else None
         document = self._document(self._publisher.note(self._news))
         self._news += self._publisher.publish(STATUS, document)
