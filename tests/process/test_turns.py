@@ -17,6 +17,7 @@ from ipvsd.host.notify import Notifier
 from ipvsd.host.state import RuntimeFolder
 from ipvsd.kernel.uevents import Drained, Monitor
 from ipvsd.loop import monotonic_ns
+from ipvsd.publisher import Publisher
 
 TIMEOUT_S = 20
 
@@ -97,6 +98,25 @@ def test_a_storm_of_other_events_does_not_keep_it_from_looking(root, stage, monk
     monkeypatch.setattr(FakeMonitor, "drain", drain)
     assert Daemon(stage.parts).run() == 0
     assert root.get() == "0"
+
+
+def test_a_storm_of_other_events_is_not_even_thought_about(root, stage, monkeypatch):
+    drained, published = [], []
+
+    def drain(_monitor):
+        drained.append(1)
+        stage.stop_if(len(drained) == 200)
+        return Drained([])
+
+    def publish(_publisher, name, _document):
+        published.append(name)
+        return []
+
+    root.configure("[guard]\nresync = 1h\n")
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    monkeypatch.setattr(Publisher, "publish", publish)
+    assert Daemon(stage.parts).run() == 0
+    assert len(published) < 10
 
 
 def test_a_broken_monitor_is_replaced_and_all_looked_at_again(root, stage, monkeypatch):

@@ -23,7 +23,6 @@ USED = pytest.StashKey[dict[str, tuple[Machine, str]]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known also to a run that has no configuration file."""
     config.addinivalue_line("markers", "vm: boots virtual machines")
-    config.addinivalue_line("markers", "alone: while no other worker runs a test")
 
 
 @pytest.fixture(scope="session")
@@ -40,21 +39,6 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of this run have in common: the parent of each one's own."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if IS_WORKER else folder
-
-
-@pytest.fixture(autouse=True)
-def turn(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[None]:
-    """Let a test that is marked `alone` have the host for itself, so that nothing starves.
-
-    Whoever wants a turn waits at the gate, and who is to be alone stays in it.
-    """
-    alone = request.node.get_closest_marker("alone") is not None
-    with (shared_folder / "gate").open("w") as gate, (shared_folder / "turn").open("w") as mine:
-        fcntl.flock(gate, fcntl.LOCK_EX)
-        fcntl.flock(mine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        if not alone:
-            fcntl.flock(gate, fcntl.LOCK_UN)
-        yield
 
 
 @pytest.fixture(scope="session")

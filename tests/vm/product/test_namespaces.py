@@ -15,6 +15,11 @@ pytestmark = pytest.mark.vm
 # Linux 6.9, a file that nobody may write from then on.
 FOREIGN_STATE = {"bookworm": "hidden", "trixie": "read-only", "sid": "read-only"}
 
+# Often enough for a figure on one kernel; on the others to see that it is no different there.
+LOADS = {"bookworm": 100, "trixie": 20, "sid": 20}
+BURSTS = {"bookworm": 20, "trixie": 4, "sid": 4}
+BURST = 25
+
 # Of these kernels estimation is done by threads, which begin with the first service.
 THREADED = ("trixie", "sid")
 ADD_SERVICE = "ipvsadm --add-service --tcp-service 192.0.2.1:80 --scheduler rr"
@@ -226,14 +231,14 @@ def test_after_two_thousand_births_and_deaths_nothing_is_left_over(
     spaces.wait_for("0")
 
 
-@pytest.mark.alone
 @ANSWERS
 def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces):
+    loads = LOADS[host.machine.image.suite]
     spaces.burst(50)
     host.load()  # for the counter
     with Passes(host.machine) as passes:
         host.unload()
-        spaces.loads(100, "0")
+        spaces.loads(loads, "0")
         host.load()
         spaces.wait_for("0")
         host.wait_for_value("0")
@@ -243,7 +248,8 @@ def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces):
             host.fail("pgrep ipvs-e")
         assert passes.count() == 0
         counters = host.status()["daemon"]["counters"]
-        assert (counters["loads"], counters["passes_leaked"], counters["failures"]) == (102, 0, 0)
+        assert counters["loads"] == loads + 2
+        assert counters["passes_leaked"] == counters["failures"] == 0
         # It would have been seen.
         host.succeed(f"systemctl stop {SERVICE}")
         host.set("1")
@@ -251,14 +257,13 @@ def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces):
     host.stop_serving()
 
 
-@pytest.mark.alone
 @ANSWERS
 def test_no_pass_runs_in_any_of_five_hundred_births(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
     with Passes(host.machine) as passes:
-        for _ in range(20):
-            inodes = spaces.burst(25)
+        for _ in range(BURSTS[host.machine.image.suite]):
+            inodes = spaces.burst(BURST)
             spaces.wait_for("0", *inodes)
         if host.machine.image.suite in THREADED:
             spaces.execute_in(inodes[0], ADD_SERVICE)
