@@ -38,7 +38,7 @@ from ipvsd.core.values import RUN_ESTIMATION
 from ipvsd.guard import Guard, as_pass
 from ipvsd.host.journal import Send
 from ipvsd.host.notify import Notifier
-from ipvsd.host.state import NAMESPACES, STATUS, RuntimeFolder
+from ipvsd.host.state import EVENTS, NAMESPACES, STATUS, RuntimeFolder
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.loop import Loop, Woken, monotonic_ns
 from ipvsd.publisher import Publisher
@@ -52,6 +52,9 @@ RELOAD_SIGNALS = {signal.SIGHUP}
 _WATCHDOG_SHARE = 2
 # In a storm of births; the status files may be large.
 _PUBLISH_NS = NS_PER_S
+# A file that is no configuration at all has one for each of its lines.
+_WARNINGS_MAX = 20
+_CHECK = "ipvsd config --check"
 
 
 class Parts(NamedTuple):
@@ -262,8 +265,11 @@ class Daemon:
         if not looked and not self._sweeper.idle and now_ns < self._publish_ns:
             return
         self._publish_ns = now_ns + _PUBLISH_NS
-        document = self._document(self._publisher.note(self._news))
+        document = self._document()
+        recent = self._publisher.note(self._news)
         self._news += self._publisher.publish(STATUS, document)
+        last = {"recent": recent, "last_write": report.last_write(self._memory)}
+        self._news += self._publisher.publish(EVENTS, last)
         textfile = self._config.policy.textfile
         self._news += self._publisher.publish_metrics(textfile, document, self._loaded())
         if self._sweeper.idle and self._published_spaces is not self._memory.spaces:
@@ -362,7 +368,7 @@ class Daemon:
         )
         return events.plain(Kind.STARTED, message)
 
-    def _document(self, recent: List[Dict[str, str]]) -> Dict[str, Any]:
+    def _document(self) -> Dict[str, Any]:
         policy, memory = self._config.policy, self._memory
         return {
             "version": report.STATUS_VERSION,
@@ -375,7 +381,6 @@ class Daemon:
             "sources": dict(self._hints.states(), uevents="on", writes=self._writes.state),
             "canary": self._canary.status,
             "counters": report.counters(memory, monotonic_ns()),
-            "recent": recent,
         }
 
 
@@ -387,4 +392,6 @@ def _guarding(config: Config) -> str:
 
 
 def _warnings(config: Config) -> List[Event]:
-    return [events.plain(Kind.CONFIG_WARNING, warning) for warning in config.warnings]
+    told, rest = config.warnings[:_WARNINGS_MAX], config.warnings[_WARNINGS_MAX:]
+    texts = [*told, *([f"configuration: {len(rest)} warnings more: {_CHECK}"] if rest else [])]
+    return [events.plain(Kind.CONFIG_WARNING, text) for text in texts]

@@ -2,10 +2,25 @@
 
 import contextlib
 import os
+import stat
 
 
-def replace(path: str, text: str, last: bool = False) -> None:
-    """Replace a file at one stroke by one that all may read; `last`: also after a power failure.
+def read(path: str, limit: int) -> bytes:
+    """Return the content of a regular file, and wait for no other.
+
+    Raises OSError, also when it is larger than so many bytes.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "is not a regular file")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(0, f"is larger than {limit} bytes")
+    return data
+
+
+def replace(path: str, text: str, last: bool = False, mode: int = 0o644) -> None:
+    """Replace a file at one stroke; `last`: so that it outlives a power failure.
 
     Raises OSError, and then leaves the file as it was and nothing beside it.
     """
@@ -16,7 +31,7 @@ def replace(path: str, text: str, last: bool = False) -> None:
     try:
         descriptor = os.open(temporary, flags, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, 0o644)
+            os.fchmod(descriptor, mode)
             file.write(text)
             file.flush()
             if last:

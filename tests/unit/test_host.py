@@ -8,11 +8,12 @@ import stat
 
 import pytest
 
-from ipvsd.core import events
+from ipvsd.core import events, report
 from ipvsd.core.events import Kind
+from ipvsd.core.ledger import Memory
 from ipvsd.core.model import Exit, GuardError, Mode
 from ipvsd.host import conffiles, journal, notify
-from ipvsd.host.state import NAMESPACES, STATUS, RuntimeFolder
+from ipvsd.host.state import EVENTS, NAMESPACES, STATUS, RuntimeFolder
 
 ETC = "etc/ipvs-estoff-guard"
 
@@ -68,15 +69,31 @@ def _write(path, data):
         file.write(data)
 
 
-@pytest.mark.parametrize("name", [STATUS, NAMESPACES])
-def test_a_status_file_is_whole_and_readable_by_all(root, name):
+COUNTERS = report.counters(Memory(), 0)
+DOCUMENTS = {
+    STATUS: {
+        "guard": "1",
+        "started": "today",
+        "mode": "enforce",
+        "states": {},
+        "sources": {"births": "on"},
+        "canary": None,
+        "counters": COUNTERS,
+    },
+    EVENTS: {"recent": [], "last_write": None},
+    NAMESPACES: {"namespaces": []},
+}
+
+
+@pytest.mark.parametrize("name, mode", [(STATUS, 0o644), (EVENTS, 0o600), (NAMESPACES, 0o600)])
+def test_a_file_is_whole_and_only_what_tells_of_no_namespace_is_for_all(root, name, mode):
     files = RuntimeFolder(root.path)
     files.lock()
-    document = {"version": 1}
+    document = dict(DOCUMENTS[name], version=1)
     assert files.publish(name, document) is None
-    assert document == {"version": 1}
+    assert "pid" not in document
     path = root.join("run/ipvs-estoff-guard/" + name)
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o644
+    assert stat.S_IMODE(os.stat(path).st_mode) == mode
     assert json.loads(root.read("run/ipvs-estoff-guard/" + name))["pid"] == os.getpid()
     assert files.daemon(name)["version"] == 1
     assert sorted(os.listdir(os.path.dirname(path))) == sorted(["lock", name])
@@ -90,17 +107,29 @@ def test_a_status_file_is_whole_and_readable_by_all(root, name):
 def test_the_status_and_the_namespaces_are_files_of_their_own(root):
     os.makedirs(root.join("run/ipvs-estoff-guard"))
     files = RuntimeFolder(root.path)
-    files.publish(STATUS, {"version": 2})
+    files.publish(STATUS, dict(DOCUMENTS[STATUS], version=2))
     files.publish(NAMESPACES, {"namespaces": []})
     assert files.daemon()["version"] == 2
     assert files.daemon(NAMESPACES)["namespaces"] == []
 
 
-@pytest.mark.parametrize("change", [{"pid": 1}, {"start_time": "1"}, {"pid": "x"}, {"pid": None}])
-def test_a_status_file_of_a_dead_daemon_does_not_count(root, change):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": 1},
+        {"start_time": "1"},
+        {"pid": "x"},
+        {"pid": None},
+        {"pid": 0, "start_time": None},
+        {"counters": {"loads": 1}},
+        {"sources": {"births": 1}},
+    ],
+)
+def test_a_status_file_of_a_dead_daemon_or_of_another_version_does_not_count(root, change):
     files = RuntimeFolder(root.path)
     os.makedirs(root.join("run/ipvs-estoff-guard"))
-    files.publish(STATUS, {"version": 1})
+    files.publish(STATUS, DOCUMENTS[STATUS])
+    assert files.daemon() is not None
     document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
     root.write("run/ipvs-estoff-guard/status.json", json.dumps(dict(document, **change)))
     assert files.daemon() is None
