@@ -6,6 +6,7 @@ from typing import Callable, List, Mapping, TextIO
 
 from ipvsd.core.events import Event
 from ipvsd.core.model import SERVICE
+from ipvsd.core.text import printable, printable_line
 
 Send = Callable[[Event], None]
 
@@ -20,7 +21,7 @@ def connect(environ: Mapping[str, str], stderr: TextIO = sys.stderr) -> Send:
 
     def print_line(event: Event) -> None:
         prefix = f"<{int(event.kind.priority)}>" if prefixed else ""
-        stderr.write(f"{prefix}{event.message}\n")
+        stderr.write(f"{prefix}{printable_line(event.message)}\n")
         stderr.flush()
 
     if not _leads_to_journal(environ, stderr):
@@ -32,7 +33,7 @@ def connect(environ: Mapping[str, str], stderr: TextIO = sys.stderr) -> Send:
 
     def send_native(event: Event) -> None:
         try:
-            sendv(*_fields(event))
+            sendv(*fields(event))
         except OSError:
             print_line(event)
 
@@ -48,13 +49,14 @@ def _leads_to_journal(environ: Mapping[str, str], stderr: TextIO) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def _fields(event: Event) -> List[str]:
-    fields = {
-        "MESSAGE": event.message,
+def fields(event: Event) -> List[str]:
+    """Return an event as the journal's library takes it: NAME=value, in characters that it can."""
+    sent = {
+        "MESSAGE": printable_line(event.message),
         "MESSAGE_ID": event.kind.message_id,
         "PRIORITY": str(int(event.kind.priority)),
         "SYSLOG_IDENTIFIER": SERVICE,
         "IPVSD_EVENT": event.kind.word,
     }
-    fields.update(event.fields)
-    return [f"{name}={value}" for name, value in fields.items()]
+    sent.update({name: printable(value) for name, value in event.fields.items()})
+    return [f"{name}={value}" for name, value in sent.items()]

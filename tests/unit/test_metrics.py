@@ -68,7 +68,7 @@ def test_without_canary_there_is_no_sample_of_one():
 
 def test_labels_cannot_break_a_line():
     text = metrics.render(dict(STATUS, guard='1"\n\\x'), Running("6", "none"), None)
-    assert 'version="1\\"\\n\\\\x"' in text
+    assert 'version="1\\"\\\\n\\\\x"' in text
     assert "host_" not in text
 
 
