@@ -199,11 +199,11 @@ class Daemon:
     def _see_to_the_others(self) -> None:
         """Settle what the visitor has done in the other namespaces, and give it its next job."""
         policy, now_ns = self._config.policy, monotonic_ns()
+        done = self._sweeper.collect(self._memory)
         hung = self._sweeper.give_up_what_hangs()
         if hung:
             message = f"namespaces: {printable(hung)}: it hangs, and was given up"
             self._news.append(events.plain(Kind.VISIT_HUNG, message))
-        done = self._sweeper.collect(self._memory)
         if done is not None and self._guards_others():
             self._settle(done)
         elif (self._memory.digest.due_ns or now_ns) < now_ns:

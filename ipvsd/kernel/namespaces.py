@@ -78,7 +78,7 @@ class Finder:
             self._hidden = _by_holder(hidden)
             holders.update(hidden)
         else:
-            still = (one for one in self._hidden.items() if _identity(one[0].path) == one[1])
+            still = (one for one in self._hidden.items() if self._is_there(*one))
             self._add(holders, still)
         before, self._before = self._before, _by_holder(holders)
         fresh = {space for holder, space in self._before.items() if before.get(holder) != space}
@@ -110,6 +110,10 @@ class Finder:
             command = self._hint(pid, "comm").rstrip("\n")
             owner = Owner(paths, cgroup, container, unit, pid, command)
         return Namespace(*identity, owners.namespace_name(owner, identity[1]), owner)
+
+    def _is_there(self, holder: Holder, identity: Identity) -> bool:
+        """Whether a holder is still there; a visit finds out by itself if it is not."""
+        return (self._wary and _is_mount(holder)) or _identity(holder.path) == identity
 
     def _pids(self) -> List[int]:
         return [int(name) for name in os.listdir(self._proc) if name.isdigit()]

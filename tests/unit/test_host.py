@@ -1,19 +1,23 @@
 """The system around the guard: files, notification socket, journal."""
 
+import contextlib
 import io
 import json
 import os
 import socket
 import stat
+import subprocess
 
 import pytest
 
+from ipvsd import files
 from ipvsd.core import events, report
 from ipvsd.core.events import Kind
 from ipvsd.core.ledger import Memory
 from ipvsd.core.model import Exit, GuardError, Mode
-from ipvsd.host import conffiles, journal, notify
+from ipvsd.host import conffiles, journal, notify, state
 from ipvsd.host.state import EVENTS, NAMESPACES, STATUS, RuntimeFolder
+from tests.unit.test_hostile import in_alarm
 
 ETC = "etc/ipvs-estoff-guard"
 
@@ -87,30 +91,30 @@ DOCUMENTS = {
 
 @pytest.mark.parametrize("name, mode", [(STATUS, 0o644), (EVENTS, 0o600), (NAMESPACES, 0o600)])
 def test_a_file_is_whole_and_only_what_tells_of_no_namespace_is_for_all(root, name, mode):
-    files = RuntimeFolder(root.path)
-    files.lock()
+    runtime = RuntimeFolder(root.path)
+    runtime.lock()
     document = dict(DOCUMENTS[name], version=1)
-    assert files.publish(name, document) is None
+    assert runtime.publish(name, document) is None
     assert "pid" not in document
     path = root.join("run/ipvs-estoff-guard/" + name)
     assert stat.S_IMODE(os.stat(path).st_mode) == mode
     assert json.loads(root.read("run/ipvs-estoff-guard/" + name))["pid"] == os.getpid()
-    assert files.daemon(name)["version"] == 1
+    assert runtime.daemon(name)["version"] == 1
     assert sorted(os.listdir(os.path.dirname(path))) == sorted(["lock", name])
-    files.withdraw()
-    assert files.daemon(name) is None
+    runtime.withdraw()
+    assert runtime.daemon(name) is None
     assert os.listdir(os.path.dirname(path)) == ["lock"]
     assert stat.S_IMODE(os.stat(root.join("run/ipvs-estoff-guard/lock")).st_mode) == 0o600
-    files.unlock()
+    runtime.unlock()
 
 
 def test_the_status_and_the_namespaces_are_files_of_their_own(root):
     os.makedirs(root.join("run/ipvs-estoff-guard"))
-    files = RuntimeFolder(root.path)
-    files.publish(STATUS, dict(DOCUMENTS[STATUS], version=2))
-    files.publish(NAMESPACES, {"namespaces": []})
-    assert files.daemon()["version"] == 2
-    assert files.daemon(NAMESPACES)["namespaces"] == []
+    runtime = RuntimeFolder(root.path)
+    runtime.publish(STATUS, dict(DOCUMENTS[STATUS], version=2))
+    runtime.publish(NAMESPACES, {"namespaces": []})
+    assert runtime.daemon()["version"] == 2
+    assert runtime.daemon(NAMESPACES)["namespaces"] == []
 
 
 @pytest.mark.parametrize(
@@ -126,13 +130,13 @@ def test_the_status_and_the_namespaces_are_files_of_their_own(root):
     ],
 )
 def test_a_status_file_of_a_dead_daemon_or_of_another_version_does_not_count(root, change):
-    files = RuntimeFolder(root.path)
+    runtime = RuntimeFolder(root.path)
     os.makedirs(root.join("run/ipvs-estoff-guard"))
-    files.publish(STATUS, DOCUMENTS[STATUS])
-    assert files.daemon() is not None
+    runtime.publish(STATUS, DOCUMENTS[STATUS])
+    assert runtime.daemon() is not None
     document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
     root.write("run/ipvs-estoff-guard/status.json", json.dumps(dict(document, **change)))
-    assert files.daemon() is None
+    assert runtime.daemon() is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "\x00"])
@@ -243,3 +247,48 @@ def test_a_foreign_journal_stream_is_not_ours():
     stderr = io.StringIO()
     journal.connect({"JOURNAL_STREAM": "1:2"}, stderr)(events.plain(Kind.STOPPED, "text"))
     assert stderr.getvalue() == "<6>text\n"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/null", path)])
+def test_what_somebody_has_put_beside_a_file_is_neither_waited_for_nor_followed(tmp_path, make):
+    """Metrics go to a folder in which others may write: a FIFO there would stop the daemon."""
+    path = str(tmp_path / "guard.prom")
+    make(str(tmp_path / ".guard.prom.new"))
+    with in_alarm():
+        assert state.publish(path, "text") is None
+    assert os.listdir(str(tmp_path)) == ["guard.prom"] and not os.path.islink(path)
+
+
+def test_a_folder_beside_a_file_is_told(tmp_path):
+    (tmp_path / ".guard.prom.new").mkdir()
+    assert "guard.prom: Is a directory" in state.publish(str(tmp_path / "guard.prom"), "text")
+    assert os.listdir(str(tmp_path)) == [".guard.prom.new"]
+
+
+@pytest.mark.parametrize(
+    "why, make",
+    [
+        ("a FIFO", os.mkfifo),
+        ("a folder", os.mkdir),
+        ("a device", lambda path: os.symlink("/dev/zero", path)),
+        ("huge", lambda path: subprocess.check_call(["truncate", "-s", "1T", path])),
+    ],
+)
+def test_a_status_file_that_is_none_is_neither_waited_for_nor_read(root, why, make):
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    make(root.join("run/ipvs-estoff-guard/status.json"))
+    with in_alarm():
+        assert RuntimeFolder(root.path).daemon() is None, why
+
+
+def test_nor_what_is_put_there_at_the_last_moment(tmp_path, monkeypatch):
+    real = os.unlink
+
+    def unlink(path):
+        with contextlib.suppress(FileNotFoundError):
+            real(path)
+        os.mkfifo(path)
+
+    monkeypatch.setattr(files.os, "unlink", unlink)
+    with in_alarm():
+        assert "File exists" in state.publish(str(tmp_path / "guard.prom"), "text")
