@@ -11,7 +11,11 @@ RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
 
-.PHONY: help demo examples bench bench-quick soak test check lint unit test-packaging test-vm clean setup
+# Inputs for each target of the fuzzer.
+FUZZ_RUNS ?= 100000
+
+.PHONY: help demo examples bench bench-quick soak test check lint unit fuzz sbom test-packaging \
+	test-vm clean setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
@@ -41,17 +45,30 @@ lint: setup ## style, types, lowest Python version, shell scripts
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py
+	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py packaging/sbom.py
 	shellcheck $(SCRIPTS)
 
 unit: setup ## unit, process and (as root) namespace tests on every Python that is found
 	$(PYTHON) tools/test_pythons.py
+
+fuzz: setup build/fuzz.stamp ## feed every parser of outside text FUZZ_RUNS inputs, by coverage
+	$(PYTHON) -m tests.fuzz $(FUZZ_RUNS)
+
+sbom: ## list what the package is made of, and under which licences: build/sbom.cdx.json
+	@mkdir -p build
+	@python3 packaging/sbom.py > build/sbom.cdx.json
+	@echo build/sbom.cdx.json
 
 test-packaging: setup ## install tree, wheel, RPM, repository, man pages
 	$(PYTHON) -m pytest -q tests/packaging
 
 test-vm: setup ## the truth: real kernels, systemd, udev, journald and dnf in QEMU
 	$(PYTHON) -m pytest -q -n 2 --dist loadgroup tests/vm
+
+build/fuzz.stamp: tests/fuzz/requirements.txt
+	@echo "Installing into .venv: $<"
+	@.venv/bin/pip --disable-pip-version-check install -q -r $< 2>/dev/null
+	@touch $@
 
 clean: ## remove what was built (not the VM images, see tests/vm/images.py)
 	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

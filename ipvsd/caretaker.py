@@ -11,6 +11,7 @@ import time
 from typing import Callable
 
 from ipvsd.core.model import NS_PER_S
+from ipvsd.core.text import printable_line
 from ipvsd.loop import monotonic_ns
 
 _ARM = b"a"
@@ -120,5 +121,6 @@ class Caretaker:
             return self._restore()
         except Exception as error:  # whatever it is, it must not keep the rest from being done
             with contextlib.suppress(OSError):  # there may be nobody left to tell
-                os.write(2, f"ipvsd: unexpected {type(error).__name__}: {error}\n".encode())
+                text = printable_line(f"ipvsd: unexpected {type(error).__name__}: {error}")
+                os.write(2, f"{text}\n".encode())
             return False

@@ -9,7 +9,7 @@ import traceback
 from typing import List, Optional, Sequence
 
 from ipvsd import __version__
-from ipvsd.commands.output import Output
+from ipvsd.commands.output import Output, plain
 from ipvsd.core.model import Exit, GuardError
 from ipvsd.host import conffiles
 
@@ -95,5 +95,5 @@ def main(arguments: Optional[List[str]] = None) -> int:
 def _failed(message: str, code: Exit, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"ipvsd: {message}", file=sys.stderr)
+    print(f"ipvsd: {plain(message, sys.stderr)}", file=sys.stderr)
     return int(code)

@@ -11,7 +11,7 @@ from ipvsd.core.measurement import Phase
 from ipvsd.core.model import Exit, GuardError, Identity, KeyStatus, Seen, Selector, State
 from ipvsd.core.plan import HOLD_NS
 from ipvsd.core.policy import matches
-from ipvsd.core.text import printable
+from ipvsd.core.text import printable, printable_line
 from ipvsd.core.values import RUN_ESTIMATION
 from ipvsd.host import conffiles
 from ipvsd.meter import Meter, Task
@@ -177,6 +177,6 @@ def _names(seen: Sequence[Seen]) -> str:
 
 def _complain(message: str) -> None:
     try:
-        print(f"ipvsd: --compare: {message}", file=sys.stderr, flush=True)
+        print(f"ipvsd: --compare: {printable_line(message)}", file=sys.stderr, flush=True)
     except OSError:
         pass  # the terminal has gone, and with it whoever could have read this

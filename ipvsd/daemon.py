@@ -38,7 +38,7 @@ from ipvsd.core.values import RUN_ESTIMATION
 from ipvsd.guard import Guard, as_pass
 from ipvsd.host.journal import Send
 from ipvsd.host.notify import Notifier
-from ipvsd.host.state import NAMESPACES, STATUS, RuntimeFolder
+from ipvsd.host.state import EVENTS, NAMESPACES, STATUS, RuntimeFolder
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.loop import Loop, Woken, monotonic_ns
 from ipvsd.publisher import Publisher
@@ -52,6 +52,9 @@ RELOAD_SIGNALS = {signal.SIGHUP}
 _WATCHDOG_SHARE = 2
 # In a storm of births; the status files may be large.
 _PUBLISH_NS = NS_PER_S
+# A file that is no configuration at all has one for each of its lines.
+_WARNINGS_MAX = 20
+_CHECK = "ipvsd config --check"
 
 
 class Parts(NamedTuple):
@@ -198,11 +201,11 @@ class Daemon:
     def _see_to_the_others(self) -> None:
         """Settle what the visitor has done in the other namespaces, and give it its next job."""
         policy, now_ns = self._config.policy, monotonic_ns()
+        done = self._sweeper.collect(self._memory)
         hung = self._sweeper.give_up_what_hangs()
         if hung:
             message = f"namespaces: {printable(hung)}: it hangs, and was given up"
             self._news.append(events.plain(Kind.VISIT_HUNG, message))
-        done = self._sweeper.collect(self._memory)
         if done is not None and self._guards_others():
             self._settle(done)
         elif (self._memory.digest.due_ns or now_ns) < now_ns:
@@ -274,8 +277,11 @@ class Daemon:
         self._publish_ns = None
         looked, self._looked = self._looked, False
         self._published = self._memory if idle else None
-        document = self._document(self._publisher.note(self._news))
+        document = self._document()
+        recent = self._publisher.note(self._news)
         self._news += self._publisher.publish(STATUS, document)
+        last = {"recent": recent, "last_write": report.last_write(self._memory)}
+        self._news += self._publisher.publish(EVENTS, last)
         textfile = self._config.policy.textfile
         self._news += self._publisher.publish_metrics(textfile, document, self._loaded())
         if idle and self._published_spaces is not self._memory.spaces:
@@ -370,7 +376,7 @@ class Daemon:
         )
         return events.plain(Kind.STARTED, message)
 
-    def _document(self, recent: List[Dict[str, str]]) -> Dict[str, Any]:
+    def _document(self) -> Dict[str, Any]:
         policy, memory = self._config.policy, self._memory
         return {
             "version": report.STATUS_VERSION,
@@ -383,7 +389,6 @@ class Daemon:
             "sources": dict(self._hints.states(), uevents="on", writes=self._writes.state),
             "canary": self._canary.status,
             "counters": report.counters(memory, monotonic_ns()),
-            "recent": recent,
         }
 
 
@@ -395,4 +400,6 @@ def _guarding(config: Config) -> str:
 
 
 def _warnings(config: Config) -> List[Event]:
-    return [events.plain(Kind.CONFIG_WARNING, warning) for warning in config.warnings]
+    told, rest = config.warnings[:_WARNINGS_MAX], config.warnings[_WARNINGS_MAX:]
+    texts = [*told, *([f"configuration: {len(rest)} warnings more: {_CHECK}"] if rest else [])]
+    return [events.plain(Kind.CONFIG_WARNING, text) for text in texts]

@@ -2,21 +2,39 @@
 
 import contextlib
 import os
+import stat
 
 
-def replace(path: str, text: str, last: bool = False) -> None:
-    """Replace a file at one stroke by one that all may read; `last`: also after a power failure.
+def read(path: str, limit: int) -> bytes:
+    """Return the content of a regular file, and wait for no other.
+
+    Raises OSError, also when it is larger than so many bytes.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "is not a regular file")
+        if status.st_size > limit:
+            raise OSError(0, f"is larger than {limit} bytes")
+        return file.read(status.st_size)
+
+
+def replace(path: str, text: str, last: bool = False, mode: int = 0o644) -> None:
+    """Replace a file at one stroke; `last`: so that it outlives a power failure.
 
     Raises OSError, and then leaves the file as it was and nothing beside it.
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.new")
-    # Whoever may write in the folder could have put a link there.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    # A new file, whatever an earlier run has left: whoever may write in the folder could have put a
+    # link there, or a FIFO, which would be waited for.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         descriptor = os.open(temporary, flags, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(descriptor, 0o644)
+            os.fchmod(descriptor, mode)
             file.write(text)
             file.flush()
             if last:

@@ -18,9 +18,10 @@ from ipvsd.loop import monotonic_ns
 
 # Small enough that what is urgent soon has its turn, large enough that handing over costs little.
 VISITS_A_JOB = 64
-# What takes longer hangs, in somebody else's file system on the way to a namespace.
+# What takes longer hangs, in somebody else's file system on the way to a namespace. All of it has
+# to be over, once for each way, before the unit's TimeoutStartSec= is.
 VISITS_LIMIT_NS = 10 * NS_PER_S
-LOOK_LIMIT_NS = 60 * NS_PER_S
+LOOK_LIMIT_NS = 30 * NS_PER_S
 
 
 class Looked(NamedTuple):
@@ -195,10 +196,15 @@ class Sweeper:
         return Collected(tuple(done.result), self._since_ns)
 
     def give_up_what_hangs(self) -> str:
-        """Return what has hung for too long and was given up, empty if nothing has."""
+        """Return what has hung for too long and was given up, empty if nothing has.
+
+        After collect(): what has ended does not hang, however late the loop comes to see it.
+        """
         limit_ns = self.deadline_ns()
         if not self._visitor.busy or limit_ns is None or monotonic_ns() < limit_ns:
             return ""
+        if self._job is not None and self._job.at == len(self._job.targets):
+            return ""  # it ends just now
         self._visitor.replace()
         if self._job is None:
             self._finder = Finder(self._root, wary=True)

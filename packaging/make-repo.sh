@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes a yum repository of packages: make-repo.sh DIR BASEURL KEY PACKAGE...
 #
+# The times in the metadata are SOURCE_DATE_EPOCH, which has to be set.
 # KEY is a key id in GNUPGHOME, or empty. With it, copies of the packages and the metadata are
 # signed and the public key lies beside them. gzip throughout: the yum of EL7 reads nothing newer.
 set -eu
@@ -29,7 +30,10 @@ if [ -n "$key" ]; then
     gpg --batch --armor --export "$key" >"$dir/$public_key"
 fi
 
-createrepo_c --quiet --no-database --general-compress-type gz --compress-type gz "$dir"
+# The same packages give the same metadata, which tell the time of each file and their own.
+touch -d "@$SOURCE_DATE_EPOCH" "$dir"/*.rpm
+createrepo_c --quiet --no-database --general-compress-type gz --compress-type gz \
+    --revision "$SOURCE_DATE_EPOCH" --set-timestamp-to-revision "$dir"
 
 check=0
 if [ -n "$key" ]; then

@@ -1,7 +1,8 @@
 """Runs the tests that need no VM on every Python from 3.6 on that is found here, as root.
 
 Looks at the PATH and at pyenv's versions. Each Python gets a virtual environment of its own
-below build/pythons, with the newest libraries that it can take.
+below build/pythons, with the newest libraries that it can take. The oldest Python has another one,
+with the oldest libraries that pyproject.toml allows: those that distributions still ship.
 """
 
 import os
@@ -11,10 +12,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 HOME = Path(__file__).resolve().parent.parent
 VENVS = HOME / "build" / "pythons"
-LIBRARIES = ["pytest", "hypothesis", "pyudev", "sdnotify"]
+TOOLS = ["pytest", "hypothesis"]
+NEWEST = ["pyudev", "sdnotify"]
+# Every dependency there has its lower bound: `pyudev >=0.21`.
+_OLDEST = re.compile(r'"([a-z]+) >=([0-9.]+)"')
 TESTS = ["tests/unit", "tests/process", "tests/namespaces"]
 MINIMUM = (3, 6)
 NAMES = ["python3"] + [f"python3.{minor}" for minor in range(MINIMUM[1], 30)]
@@ -46,37 +51,65 @@ def pythons() -> dict[tuple[int, ...], Path]:
     return dict(sorted(found.items()))
 
 
-def environment(number: tuple[int, ...], python: Path) -> Path:
+def oldest_libraries() -> list[str]:
+    """Return the oldest releases that pyproject.toml allows."""
+    text = (HOME / "pyproject.toml").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^dependencies = .*$", text, re.M)
+    pinned = dict(_OLDEST.findall(line))
+    assert sorted(pinned) == NEWEST, line
+    return [f"{name}=={release}" for name, release in pinned.items()]
+
+
+class Run(NamedTuple):
+    """One Python with the libraries that it is tried with."""
+
+    number: tuple[int, ...]
+    python: Path
+    libraries: list[str]
+
+    @property
+    def name(self) -> str:
+        """For people, and for the folder of its environment."""
+        pins = [pin for pin in self.libraries if "==" in pin]
+        return "-".join([".".join(map(str, self.number)), *pins])
+
+
+def runs() -> list[Run]:
+    """Return what there is to be run."""
+    found = [Run(number, python, NEWEST) for number, python in pythons().items()]
+    return [found[0]._replace(libraries=oldest_libraries()), *found] if found else []
+
+
+def environment(run: Run) -> Path:
     """Make the virtual environment of a Python if it is not there, and return its interpreter."""
-    folder = VENVS / ".".join(map(str, number))
+    folder = VENVS / run.name
     interpreter = folder / "bin" / "python"
     if not (folder / "ready").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([python, "-m", "venv", folder], check=True)
+        subprocess.run([run.python, "-m", "venv", folder], check=True)
         pip = [interpreter, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
-        if number < (3, 7):
+        if run.number < (3, 7):
             # The pip that comes with 3.6 does not know which releases are still for 3.6.
             subprocess.run([*pip, "pip==21.3.1"], check=True)
-        subprocess.run([*pip, *LIBRARIES], check=True)
+        subprocess.run([*pip, *TOOLS, *run.libraries], check=True)
         (folder / "ready").touch()
     return interpreter
 
 
-def run_tests(number: tuple[int, ...], python: Path) -> bool:
+def run_tests(run: Run) -> bool:
     """Run the tests on one Python, print what they say, and return whether they passed."""
-    interpreter = environment(number, python)
+    interpreter = environment(run)
     command = [interpreter, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
     done = subprocess.run(command, cwd=HOME, check=False, capture_output=True, text=True)
-    name = ".".join(map(str, number))
-    print(f"== Python {name} ({python})\n{done.stdout}{done.stderr}", flush=True)
+    print(f"== Python {run.name} ({run.python})\n{done.stdout}{done.stderr}", flush=True)
     return done.returncode == 0
 
 
 def main() -> int:
     """Run the tests on all Pythons, two at a time; return how many of them failed."""
-    found = pythons()
+    found = runs()
     with ThreadPoolExecutor(max_workers=2) as pool:
-        passed = sum(pool.map(run_tests, found.keys(), found.values()))
+        passed = sum(pool.map(run_tests, found))
     print(f"== {passed} of {len(found)} Pythons passed")
     return len(found) - passed if found else 1
 

@@ -1,7 +1,6 @@
 """Make one pass now: set what differs and say so. No daemon is needed for it."""
 
 import argparse
-import sys
 from typing import Any, Dict
 
 from ipvsd.commands.output import Output
@@ -34,7 +33,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     """Make the pass, whatever the mode: who calls `apply` wants it done."""
     config = conffiles.load(options.places)
     for warning in config.warnings:
-        print(f"ipvsd: warning: {warning}", file=sys.stderr)
+        output.problem(f"warning: {warning}")
     policy = config.policy._replace(mode=Mode.ENFORCE)
     done = survey(Guard(options.root), policy, options.root, dry=options.dry_run)
     if options.json:
@@ -53,7 +52,7 @@ def _print(seen: Seen, dry: bool, output: Output) -> None:
         if write is not None and key.state in (State.AS_WANTED, State.DIFFERS, State.HELD):
             output.line(f"{'would set' if dry else 'set'} {printable(str(write))}")
         elif key.state in _PROBLEMS:
-            print(f"ipvsd: {_problem(key, seen.namespace)}", file=sys.stderr)
+            output.problem(_problem(key, seen.namespace))
         elif seen.namespace.name != HOST_NAME:
             continue  # as wanted, or gone meanwhile
         elif key.state is State.ABSENT:

@@ -1,7 +1,6 @@
 """Show the effective configuration, and the file and line that each value comes from."""
 
 import argparse
-import sys
 from typing import Any, Dict, Optional
 
 from ipvsd.commands.output import Output
@@ -26,10 +25,10 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         config = conffiles.load(options.places)
     except ConfigError as error:
         for problem in error.problems:
-            print(f"ipvsd: {problem}", file=sys.stderr)
+            output.problem(problem)
         return Exit.USAGE
     for warning in config.warnings:
-        print(f"ipvsd: warning: {warning}", file=sys.stderr)
+        output.problem(f"warning: {warning}")
     if options.json:
         output.json(_document(config))
     else:

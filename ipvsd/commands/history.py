@@ -64,4 +64,4 @@ def _print(totals: Totals, shown: Deque[Entry], output: Output) -> None:
         output.line(f"... and {left} earlier ones; `ipvsd history --all` lists them.")
     if not totals.entries and os.geteuid() != 0:
         output.line("no entries that you may read: be root, or in the group systemd-journal.")
-    print(totals)
+    output.always(str(totals))

@@ -80,7 +80,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     if options.show is not None:
         document, code = measurefile.load(options.show), Exit.AS_WANTED
     else:
-        document, code = _measure(options)
+        document, code = _measure(options, output)
     if options.save is not None:
         measurefile.save(options.save, json.dumps(document, indent=2) + "\n")
     if options.json:
@@ -110,7 +110,7 @@ def _check(options: argparse.Namespace) -> None:
         measurefile.check(options.save)
 
 
-def _measure(options: argparse.Namespace) -> Tuple[Dict[str, Any], Exit]:
+def _measure(options: argparse.Namespace, output: Output) -> Tuple[Dict[str, Any], Exit]:
     selector = _selector(options.namespace)
     selectors = () if selector is None else (selector,)
     policy = conffiles.load(options.places).policy
@@ -122,7 +122,7 @@ def _measure(options: argparse.Namespace) -> Tuple[Dict[str, Any], Exit]:
     progress = Progress(not options.quiet)
     if not is_root:
         text = "measuring needs root, for kprobes and to enter namespaces"
-        print(f"ipvsd: {text}; shown is only what to expect in the host's", file=sys.stderr)
+        output.problem(f"{text}; shown is only what to expect in the host's")
         result = Result(code=Exit.NOT_PERMITTED)
     elif options.compare:
         result = _compare(options, there, task, progress, selectors)

@@ -1,12 +1,14 @@
-"""Printing: JSON alone, or text for people."""
+"""Printing: JSON alone, or text for people, in which nothing from outside steers the terminal."""
 
 import json
 import sys
-from typing import Any, Callable, Dict, Sequence
+from typing import Any, Callable, Dict, Sequence, TextIO
+
+from ipvsd.core.text import printable_line
 
 
 class Output:
-    """Where a command's results go; errors go to stderr by themselves."""
+    """Where a command's results go, and what it complains of."""
 
     def __init__(self, quiet: bool = False, write: Callable[[str], None] = print) -> None:
         """Take what is given each line of text; JSON goes to stdout in any case."""
@@ -16,16 +18,19 @@ class Output:
     def line(self, text: str = "") -> None:
         """Print a line of text, nothing with --quiet."""
         if not self._quiet:
-            self._write(text)
+            self.always(text)
 
     def always(self, text: str) -> None:
         """Print a line of text, also with --quiet."""
-        self._write(text)
+        self._write(plain(text, sys.stdout))
+
+    def problem(self, text: str) -> None:
+        """Print a line on stderr, also with --quiet."""
+        print(f"ipvsd: {plain(text, sys.stderr)}", file=sys.stderr)
 
     def json(self, document: Dict[str, Any]) -> None:
         """Print one JSON document and nothing else."""
-        json.dump(document, sys.stdout, indent=2)
-        print(flush=True)
+        print(json.dumps(document, indent=2), flush=True)
 
     def json_line(self, document: Dict[str, Any]) -> None:
         """Print one of several JSON documents, each in a line of its own."""
@@ -37,3 +42,9 @@ class Output:
         for row in rows:
             cells = (cell.ljust(width) for cell, width in zip(row, widths))
             self.line("  ".join(cells).rstrip())
+
+
+def plain(text: str, stream: TextIO) -> str:
+    """Return a line that a stream can take, and a terminal behind it takes for nothing but text."""
+    encoding = stream.encoding or "ascii"
+    return printable_line(text).encode(encoding, "backslashreplace").decode(encoding)

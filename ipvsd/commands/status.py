@@ -66,7 +66,7 @@ def _show(options: argparse.Namespace, output: Output) -> Exit:
         policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
     now = survey(Guard(options.root), policy, options.root, dry=True)
     folder = state.RuntimeFolder(options.root)
-    daemon = folder.daemon()
+    daemon = _daemon(folder)
     remembered = _remembered(folder.daemon(state.NAMESPACES))
     now = now._replace(seen=tuple(report.in_order(_explained(now.seen, remembered))))
     if options.json:
@@ -80,6 +80,16 @@ def _show(options: argparse.Namespace, output: Output) -> Exit:
         _print_recent(daemon, output)
     _print_namespaces(now.seen, output, None if options.all else _ROWS)
     return plan.exit_code(now.keys)
+
+
+def _daemon(folder: state.RuntimeFolder) -> Optional[Dict[str, Any]]:
+    """Return what the daemon tells, None if it does not run; the last events only to root."""
+    daemon = folder.daemon()
+    if daemon is None:
+        return None
+    last = folder.daemon(state.EVENTS) or {"recent": [], "last_write": None}
+    counters = dict(daemon["counters"], last_write=last["last_write"])
+    return dict(daemon, counters=counters, recent=last["recent"])
 
 
 def _remembered(document: Optional[Dict[str, Any]]) -> Remembered:
@@ -158,11 +168,11 @@ def _reactions(reactions: Dict[str, Any]) -> str:
 def _print_recent(daemon: Optional[Dict[str, Any]], output: Output) -> None:
     output.line()
     for event in daemon["recent"] if daemon is not None else []:
-        output.line(printable(f"{event['time']}  {event['message']}"))
+        output.line(f"{event['time']}  {event['message']}")
 
 
-def _duration(usec: int) -> str:
-    return format_duration(usec * _NS_PER_USEC)
+def _duration(usec: Optional[int]) -> str:
+    return "-" if usec is None else format_duration(usec * _NS_PER_USEC)
 
 
 def _print_namespaces(seen: Sequence[Seen], output: Output, limit: Optional[int]) -> None:

@@ -99,7 +99,7 @@ def _count(passes: Optional[Passes], until_ns: int) -> Optional[Dict[Optional[in
 
 def _print(verdict: Verdict, output: Output) -> None:
     for problem in verdict.problems:
-        print(f"ON   {printable(problem)}")
+        output.always(f"ON   {printable(problem)}")
     for note in verdict.notes:
         output.line(f"note {printable(note)}")
     for line in verdict.summary:

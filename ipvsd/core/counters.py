@@ -1,11 +1,13 @@
 """IPVS's counters of one namespace: those of single CPUs go on when estimation is off."""
 
+import re
 from typing import NamedTuple, Optional, Tuple
 
 # net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_stats_percpu_show(): five numbers to the base of 16 behind
 # the CPU's, also to the base of 16; the row "~" is the total that estimation makes.
 _COLUMNS = 5
 _TOTAL = "~"
+_NUMBER = re.compile(r"[0-9A-Fa-f]{1,16}", re.ASCII)  # of 64 bits
 
 
 class Counters(NamedTuple):
@@ -69,7 +71,6 @@ def _row(line: str) -> Tuple[str, Optional[Counters]]:
     words = line.split()
     if len(words) != _COLUMNS + 1:
         return "", None
-    try:
-        return words[0], Counters(*(int(word, 16) for word in words[1:]))
-    except ValueError:
+    if not all(map(_NUMBER.fullmatch, words[1:])):
         return words[0], None
+    return words[0], Counters(*(int(word, 16) for word in words[1:]))

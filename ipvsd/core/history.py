@@ -1,6 +1,7 @@
 """The guard's entries of the journal: read, counted, and as rows of a table."""
 
 import json
+import re
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from ipvsd.core.events import Kind
@@ -10,6 +11,8 @@ from ipvsd.core.text import format_duration, iso_time
 KINDS = tuple(kind.word for kind in Kind)
 # Entries about a value that was found different after a load.
 _ANSWERS = (Kind.CHANGED.word, Kind.WOULD_CHANGE.word, Kind.NOT_CHANGED.word)
+# As microseconds, times that a date can be told of.
+_NUMBER = re.compile(r"[0-9]{1,16}", re.ASCII)
 
 
 class Entry(NamedTuple):
@@ -77,13 +80,15 @@ def parse(line: str) -> Optional[Entry]:
     """
     try:
         fields = json.loads(line)
-        wall_ns = int(fields["__REALTIME_TIMESTAMP"]) * NS_PER_US
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError):
+        return None
+    wall_usec = _number(fields, "__REALTIME_TIMESTAMP") if isinstance(fields, dict) else None
+    if wall_usec is None:
         return None
     changes = _number(fields, "IPVSD_COUNT_CHANGED")
     reaction_usec = _number(fields, "IPVSD_REACTION_USEC")
     return Entry(
-        wall_ns,
+        wall_usec * NS_PER_US,
         _text(fields, "IPVSD_EVENT"),
         _text(fields, "MESSAGE"),
         _text(fields, "IPVSD_NAMESPACE"),
@@ -150,4 +155,4 @@ def _text(fields: Dict[str, Any], name: str) -> str:
 
 def _number(fields: Dict[str, Any], name: str) -> Optional[int]:
     text = _text(fields, name)
-    return int(text) if text.isdigit() else None
+    return int(text) if _NUMBER.fullmatch(text) else None

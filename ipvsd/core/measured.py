@@ -1,9 +1,8 @@
 """The document of a measurement: what --json prints, --save writes and --show reads."""
 
-import json
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.core import measuretext
+from ipvsd.core import saved
 from ipvsd.core.measurement import (
     Census,
     Phase,
@@ -16,11 +15,69 @@ from ipvsd.core.measurement import (
     spread,
 )
 from ipvsd.core.model import NS_PER_US
+from ipvsd.core.saved import Maybe
 from ipvsd.core.verdicts import verdict
 
 # Raised when a field changes its meaning or goes, not when one is added.
 VERSION = 1
 KIND = "ipvsd measure"
+RANKS = ("p50", "p90", "p99", "p999", "max")
+
+_TRIPS = {"count": int, **{f"{name}_usec": Maybe(int) for name in RANKS}}
+_TIMES = {
+    "count": int,
+    "median_usec": Maybe(int),
+    "max_usec": Maybe(int),
+    "sum_usec": int,
+    "share": float,
+}
+_PASSES = {
+    **_TIMES,
+    "without_work": int,
+    "lost": int,
+    "cpus": [{**_TIMES, "cpu": int}],
+    "namespaces": [{**_TIMES, "name": Maybe(str), "inode": int}],
+}
+_PINGS = {
+    **_TRIPS,
+    "sent": int,
+    "lost": int,
+    "slow_usec": int,
+    "during_passes": _TRIPS,
+    "apart_from_passes": _TRIPS,
+}
+_PHASE = {
+    "name": str,
+    "monotonic_usec": int,
+    "duration_usec": int,
+    "passes": Maybe(_PASSES),
+    "threads": Maybe([{"name": str, "run_usec": int, "share": float}]),
+    "pings": Maybe(_PINGS),
+    "timeline_usec": {"passes": Maybe([(int, int)]), "pings": Maybe([(int, int)])},
+}
+_SPACE = {
+    "name": str,
+    "device": int,
+    "inode": int,
+    "value": Maybe(str),
+    "services": Maybe(int),
+    "real_servers": Maybe(int),
+    "estimators": Maybe(int),
+    "predicted_usec": Maybe((int, int)),
+}
+_DOCUMENT = {
+    "host": str,
+    "kernel": str,
+    "time": str,
+    "module": str,
+    "estimator": Maybe(str),
+    "possible_cpus": Maybe(int),
+    "ping_host": Maybe(str),
+    "notes": [str],
+    "namespaces": [_SPACE],
+    "phases": [_PHASE],
+    "verdict": [str],
+}
 
 # Of each timeline: enough for a plot, and little enough for a file.
 _POINTS_MAX = 1000
@@ -61,18 +118,12 @@ def document(host: Host, census: Sequence[Census], phases: Sequence[Phase]) -> D
 
 def parse(text: str) -> Dict[str, Any]:
     """Return a document that was saved. Raises ValueError with a sentence if it is none."""
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"is not JSON ({error})") from error
-    if not isinstance(found, dict) or found.get("kind") != KIND:
+    found = saved.parse(text)
+    if found.get("kind") != KIND:
         raise ValueError("was not written by ipvsd measure --save")
     if found.get("version") != VERSION:
         raise ValueError(f"has version {found.get('version')!r}; this ipvsd reads {VERSION}")
-    try:
-        measuretext.lines(found, plain=True)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"is damaged ({type(error).__name__}: {error})") from error
+    saved.check(found, _DOCUMENT)
     return found
 
 
@@ -180,11 +231,10 @@ def _pings(pings: Pings, passes: Sequence[Sample]) -> Dict[str, Any]:
 
 def _round_trips(rtts_ns: Iterable[int]) -> Dict[str, Any]:
     found = spread(rtts_ns)
-    names = ("p50", "p90", "p99", "p999", "max")
     if found is None:
-        return {"count": 0, **{f"{name}_usec": None for name in names}}
+        return {"count": 0, **{f"{name}_usec": None for name in RANKS}}
     total, *ranks = found
-    return {"count": total, **{f"{name}_usec": _usec(ns) for name, ns in zip(names, ranks)}}
+    return {"count": total, **{f"{name}_usec": _usec(ns) for name, ns in zip(RANKS, ranks)}}
 
 
 def _usec(ns: int) -> int:

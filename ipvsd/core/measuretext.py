@@ -46,7 +46,7 @@ def _head(document: Document) -> List[str]:
     said = [f"host:        {printable(where)}"]
     estimator = kinds.get(document["estimator"] or "", "nothing")
     cpus = document["possible_cpus"] or "unknown"
-    said.append(f"ip_vs:       {document['module']}, estimates in {estimator}")
+    said.append(f"ip_vs:       {printable(document['module'])}, estimates in {estimator}")
     said.append(f"CPUs:        {cpus} possible; each estimator is read on all of them")
     return said
 
@@ -71,7 +71,7 @@ def _range(bounds: Optional[Sequence[int]]) -> str:
 
 def _results(phases: Sequence[Document]) -> List[str]:
     """One column a phase, so that before and after stand side by side."""
-    rows = [["", *(phase["name"].upper() for phase in phases)]]
+    rows = [["", *(printable(phase["name"].upper()) for phase in phases)]]
     rows.append(["measured for", *(_duration(phase["duration_usec"]) for phase in phases)])
     if any(phase["passes"] for phase in phases):
         rows += _pass_rows([phase["passes"] for phase in phases])
@@ -154,7 +154,7 @@ def _charts(phases: Sequence[Document], title: str, series: str, plain: bool) ->
         points = phase["timeline_usec"][series]
         rows = chart([(at, value) for at, value in points], length, top, _SIZE, plain)
         labels = [_duration(top), *[""] * (len(rows) - 1)]
-        said += ["", f"{title}, {phase['name']}"]
+        said += ["", f"{title}, {printable(phase['name'])}"]
         said += [f"{label:>{_LABEL_WIDTH}} {row}" for label, row in zip(labels, rows)]
         foot = "0 s" + _duration(length).rjust(_SIZE.width - len("0 s"))
         said.append(" " * (_LABEL_WIDTH + 2) + foot)

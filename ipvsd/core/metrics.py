@@ -8,6 +8,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tup
 
 from ipvsd.core.counters import Counters
 from ipvsd.core.model import State
+from ipvsd.core.text import printable
 
 PREFIX = "ipvs_estoff_guard"
 _USEC_PER_S = 10**6
@@ -128,4 +129,4 @@ def _shown(labels: Labels) -> str:
 
 
 def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return printable(value).replace("\\", r"\\").replace('"', r"\"")

@@ -90,6 +90,10 @@ def matches(selector: Selector, namespace: Namespace) -> bool:
     return any(hint and match(hint) for hint in _HINTS[selector.kind](namespace))
 
 
+# PATH_MAX: what is longer can match nothing, and would take its time.
+_MAX_PATTERN = 4096
+
+
 @functools.lru_cache(maxsize=1024)
 def glob(pattern: str) -> Callable[[str], Optional[Match[str]]]:
     """Return the match function of a glob as fnmatch knows it, upper and lower case distinct.
@@ -99,6 +103,8 @@ def glob(pattern: str) -> Callable[[str], Optional[Match[str]]]:
     seconds. Here each star ends at the first place where what follows it fits, for good. A
     star in brackets is a star.
     """
+    if len(pattern) > _MAX_PATTERN:
+        raise ValueError(f"is a glob of more than {_MAX_PATTERN} characters")
     # translate() puts a chunk into a group, and two characters for the end of the text after it.
     first, *rest = [fnmatch.translate(chunk)[:-2] for chunk in pattern.split("*")]
     stars = [f"(?=(?P<s{i}>.*?{chunk}))(?P=s{i})" for i, chunk in enumerate(rest[:-1])]

@@ -7,6 +7,7 @@ from ipvsd.core.histogram import BOUNDS_NS, Histogram
 from ipvsd.core.ledger import Memory
 from ipvsd.core.model import HOST_NAME, NS_PER_US, KeyStatus, Mode, Namespace, Policy, Seen, State
 from ipvsd.core.plan import SEVERITY, worst
+from ipvsd.core.saved import Maybe
 from ipvsd.core.spaces import Space
 from ipvsd.core.text import format_duration, iso_time
 from ipvsd.core.values import RUN_ESTIMATION
@@ -14,6 +15,63 @@ from ipvsd.core.values import RUN_ESTIMATION
 # Version of the documents that `status --json` prints and status.json holds: raised when a
 # field changes its meaning or goes, not when one is added.
 STATUS_VERSION = 2
+
+# The forms of the daemon's files, as far as the commands read them.
+_DAEMON = {"pid": int, "start_time": str}
+STATUS = {
+    **_DAEMON,
+    "guard": str,
+    "started": str,
+    "mode": str,
+    "states": {str: int},
+    "sources": {str: str},
+    "canary": Maybe({"time": str, "fixed_usec": Maybe(int), "error": Maybe(str)}),
+    "counters": {
+        "loads": int,
+        "writes": {str: int},
+        "failures": int,
+        "events_lost": int,
+        "exposed_usec": int,
+        "passes_leaked": int,
+        "reactions": {
+            "count": int,
+            "sum_usec": int,
+            "slowest_usec": Maybe(int),
+            "buckets": [(int, int)],
+        },
+    },
+}
+EVENTS = {
+    **_DAEMON,
+    "recent": [{"time": str, "event": str, "message": str}],
+    "last_write": Maybe(
+        {
+            "namespace": str,
+            "key": str,
+            "old": str,
+            "new": str,
+            "reason": str,
+            "time": str,
+            "reaction_usec": Maybe(int),
+        }
+    ),
+}
+NAMESPACES = {
+    **_DAEMON,
+    "namespaces": [
+        {
+            "device": int,
+            "inode": int,
+            "keys": [{"key": str, "state": str}],
+            "exposure": {
+                "since": str,
+                "set_after_usec": Maybe(int),
+                "exposed_usec": int,
+                "passes": int,
+            },
+        }
+    ],
+}
 
 
 def state_word(keys: Iterable[KeyStatus]) -> str:
@@ -104,7 +162,6 @@ def _last(memory: Memory) -> str:
 
 def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
     """Return what only the daemon knows, as plain data for status.json."""
-    last = memory.last_write
     exposed_ns, passes = memory.tally.exposed_ns, memory.tally.passes_leaked
     for space in memory.spaces.values():
         now = exposure.right(space.exposure, now_ns)
@@ -118,17 +175,22 @@ def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
         "exposed_usec": exposed_ns // NS_PER_US,
         "passes_leaked": passes,
         "reactions": _reactions(memory.tally.reactions),
-        "last_write": None
-        if last is None
-        else {
-            "namespace": last.outcome.write.namespace.name,
-            "key": last.outcome.write.key,
-            "old": last.outcome.write.found,
-            "new": last.outcome.after.value,
-            "reason": last.outcome.write.reason.value,
-            "time": iso_time(last.wall_ns),
-            "reaction_usec": None if last.reaction_ns is None else last.reaction_ns // NS_PER_US,
-        },
+    }
+
+
+def last_write(memory: Memory) -> Optional[Dict[str, Any]]:
+    """Return the newest value that was set, as plain data for events.json."""
+    last = memory.last_write
+    if last is None:
+        return None
+    return {
+        "namespace": last.outcome.write.namespace.name,
+        "key": last.outcome.write.key,
+        "old": last.outcome.write.found,
+        "new": last.outcome.after.value,
+        "reason": last.outcome.write.reason.value,
+        "time": iso_time(last.wall_ns),
+        "reaction_usec": None if last.reaction_ns is None else last.reaction_ns // NS_PER_US,
     }
 
 

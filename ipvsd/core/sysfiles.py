@@ -2,7 +2,11 @@
 
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
+from ipvsd.core import policy
 from ipvsd.core.diagnosis import Line
+
+# Users write crontabs, and patterns take their time with a line of a megabyte.
+_MAX_LINE = 4096
 
 
 class File(NamedTuple):
@@ -41,7 +45,7 @@ def plain_lines(file: File, comments: str = "#") -> Iterator[LogicalLine]:
     """Yield the lines that are neither empty nor a comment."""
     for number, text in enumerate(file.text.split("\n"), 1):
         if text.strip() and text.strip()[0] not in comments:
-            yield LogicalLine(Line(file.path, number, text.strip()))
+            yield LogicalLine(Line(file.path, number, text.strip()[:_MAX_LINE]))
 
 
 def continued_lines(file: File) -> Iterator[LogicalLine]:
@@ -58,7 +62,15 @@ def continued_lines(file: File) -> Iterator[LogicalLine]:
         if text.endswith("\\"):
             parts.append(text[:-1])
             continue
-        joined = "".join([*parts, text]).strip()
+        joined = "".join([*parts, text]).strip()[:_MAX_LINE]
         if joined and joined[0] != "#":
             yield LogicalLine(Line(file.path, first, joined), number - first + 1)
         parts = []
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a text matches a glob that stands in such a file; what is no glob matches nothing."""
+    try:
+        return policy.glob(pattern)(text) is not None
+    except ValueError:
+        return False

@@ -6,19 +6,33 @@ import re
 from ipvsd.core.model import NS_PER_MS, NS_PER_S
 
 _UNITS = {"ms": NS_PER_MS, "s": NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S, "": NS_PER_S}
-_DURATION = re.compile(r"(?:[0-9]{1,9}\s*(?:ms|s|min|h)?\s*)+", re.ASCII)
+# Only one way to read each part: else a long text that is none takes for ever to be refused.
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?![0-9])(?:\s*(?:ms|min|s|h))?\s*)+", re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]{1,9})\s*(ms|min|s|h|)", re.ASCII)
 
 # Long enough for any path, short enough that no line of the journal drowns in it.
 MAX_PRINTED = 400
+MAX_LINE = 10 * MAX_PRINTED
 
 _UNIT_STEP = 1000
 
 
 def printable(text: str) -> str:
     """Escape what could steer a terminal or split a line; cut what is too long to read."""
-    shown = text[:MAX_PRINTED] + ("..." if len(text) > MAX_PRINTED else "")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return _escaped(text, MAX_PRINTED)
+
+
+def printable_line(text: str) -> str:
+    """Return a whole line of a page or of the journal, in which several such texts may stand."""
+    return _escaped(text, MAX_LINE)
+
+
+def _escaped(text: str, limit: int) -> str:
+    begin = text[:limit]
+    if not begin.isprintable():
+        escape = "unicode_escape"
+        begin = "".join(c if c.isprintable() else c.encode(escape).decode() for c in begin)
+    return begin if len(begin) <= limit and len(text) <= limit else begin[:limit] + "..."
 
 
 def parse_duration(text: str) -> int:

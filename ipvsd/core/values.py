@@ -49,7 +49,7 @@ KNOWN_KEYS = tuple(
     )
 )
 
-_NAME = re.compile(r"[a-z0-9_]+", re.ASCII)
+_NAME = re.compile(r"[a-z0-9_]{1,100}", re.ASCII)  # longer ones are no file names
 # The kernel would read a leading zero as octal and show another number back, for ever
 # different from the wanted one.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)

@@ -6,12 +6,12 @@ nothing here may wait: sd_journal_sendv(3) does, for as long as journald does no
 
 import os
 import socket
-import struct
 import sys
-from typing import Callable, Mapping, TextIO
+from typing import Callable, List, Mapping, TextIO
 
 from ipvsd.core.events import Event
 from ipvsd.core.model import SERVICE
+from ipvsd.core.text import printable, printable_line
 
 SOCKET = "/run/systemd/journal/socket"
 
@@ -31,7 +31,7 @@ def connect(
 
     def print_line(event: Event) -> bool:
         prefix = f"<{int(event.kind.priority)}>" if prefixed else ""
-        stderr.write(f"{prefix}{event.message}\n")
+        stderr.write(f"{prefix}{printable_line(event.message)}\n")
         stderr.flush()
         return True
 
@@ -62,20 +62,18 @@ def _leads_to_journal(environ: Mapping[str, str], stderr: TextIO) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-def _entry(event: Event) -> bytes:
-    fields = {
-        "MESSAGE": event.message,
+def fields(event: Event) -> List[str]:
+    """Return an event as the journal takes it, NAME=value: no character in it ends a field."""
+    sent = {
+        "MESSAGE": printable_line(event.message),
         "MESSAGE_ID": event.kind.message_id,
         "PRIORITY": str(int(event.kind.priority)),
         "SYSLOG_IDENTIFIER": SERVICE,
         "IPVSD_EVENT": event.kind.word,
     }
-    fields.update(event.fields)
-    return b"".join(_field(name.encode("ascii"), value) for name, value in fields.items())
+    sent.update({name: printable(value) for name, value in event.fields.items()})
+    return [f"{name}={value}" for name, value in sent.items()]
 
 
-def _field(name: bytes, value: str) -> bytes:
-    data = value.encode("utf-8", "backslashreplace")
-    if b"\n" in data:  # which would end the field, and let the rest pass for another one
-        return b"%s\n%s%s\n" % (name, struct.pack("<Q", len(data)), data)
-    return b"%s=%s\n" % (name, data)
+def _entry(event: Event) -> bytes:
+    return "".join(f"{field}\n" for field in fields(event)).encode("utf-8")

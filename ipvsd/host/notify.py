@@ -4,6 +4,7 @@ import os
 from typing import Any, Mapping, Optional
 
 from ipvsd.core.model import Exit, GuardError
+from ipvsd.core.text import printable_line
 
 
 class Notifier:
@@ -65,7 +66,7 @@ class Notifier:
     def _send(self, *lines: str) -> None:
         if self._notifier is None:
             return
-        text = "\n".join(lines)
+        text = "\n".join(map(printable_line, lines))
         try:
             # The library encodes as latin-1 and would fail on anything else.
             self._notifier.notify(text.encode("ascii", "backslashreplace").decode("ascii"))

@@ -18,10 +18,11 @@ from ipvsd.core.text import printable
 # "[1700000000.123456] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.043 ms": -D stamps the
 # answer with the time of day.
 _ANSWER = re.compile(
-    r"\[(?P<seconds>\d+)\.(?P<micros>\d{6})\] \d+ bytes from .*"
-    r"icmp_seq=\d+ .*time=(?P<ms>\d+(?:\.\d+)?) ms(?P<more>.*)"
+    r"\[(?P<seconds>\d{1,12})\.(?P<micros>\d{6})\] \d+ bytes from .*"
+    r"icmp_seq=\d+ .*time=(?P<ms>\d{1,9}(?:\.\d{1,9})?) ms(?P<more>.*)",
+    re.ASCII,
 )
-_SUMMARY = re.compile(r"^(?P<sent>\d+) packets transmitted", re.M)
+_SUMMARY = re.compile(r"^(?P<sent>\d{1,12}) packets transmitted", re.M | re.ASCII)
 
 # If this process is killed, ping still ends, this long after it should have.
 _SPARE_S = 5

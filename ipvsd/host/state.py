@@ -1,4 +1,4 @@
-"""The run-time folder: the lock of the one daemon, and the status file for everybody."""
+"""The run-time folder: the lock of the one daemon, and what it tells the commands."""
 
 import contextlib
 import fcntl
@@ -7,19 +7,26 @@ import os
 from typing import Any, Dict, Optional
 
 from ipvsd import files
+from ipvsd.core import report, saved
 from ipvsd.core.model import Exit, GuardError
 
 FOLDER = "run/ipvs-estoff-guard"
 STATUS = "status.json"
-# What the daemon remembers of each namespace: apart, because it may be large.
+# What tells of single namespaces, their processes and mounts: only for root, since others may not
+# be able to see these by themselves. What is remembered of all is apart, because it may be large.
+EVENTS = "events.json"
 NAMESPACES = "namespaces.json"
+_MODES = {STATUS: 0o644, EVENTS: 0o600, NAMESPACES: 0o600}
+_SHAPES = {STATUS: report.STATUS, EVENTS: report.EVENTS, NAMESPACES: report.NAMESPACES}
+# Some 1.2 kB for each namespace.
+_MAX_BYTES = 256 * 1024 * 1024
 _START_TIME_FIELD = 22 - 3  # proc(5): field 22 of /proc/PID/stat, counted behind ") "
 
 
-def publish(path: str, text: str) -> Optional[str]:
+def publish(path: str, text: str, mode: int = 0o644) -> Optional[str]:
     """Replace a file at one stroke; return why that failed, None if it did not."""
     try:
-        files.replace(path, text)
+        files.replace(path, text, mode=mode)
     except OSError as error:
         return f"{path}: {error.strerror}"
     return None
@@ -70,27 +77,31 @@ class RuntimeFolder:
     def publish(self, name: str, document: Dict[str, Any]) -> Optional[str]:
         """Replace a file at one stroke; return why that failed, None if it did not."""
         document = dict(document, pid=os.getpid(), start_time=self._start_time(os.getpid()))
-        return publish(os.path.join(self._folder, name), json.dumps(document) + "\n")
+        text = json.dumps(document) + "\n"
+        return publish(os.path.join(self._folder, name), text, _MODES[name])
 
     def withdraw(self) -> None:
         """Remove the files: the daemon ends."""
-        for name in (STATUS, NAMESPACES):
+        for name in _MODES:
             withdraw(os.path.join(self._folder, name))
 
     def daemon(self, name: str = STATUS) -> Optional[Dict[str, Any]]:
-        """Return a file's content if the daemon that wrote it still runs, else None."""
+        """Return a file's content if the daemon that wrote it still runs, else None.
+
+        None too where the caller may not read it, or it is not as this version writes it.
+        """
         try:
-            with open(os.path.join(self._folder, name), encoding="utf-8") as file:
-                document = json.load(file)
-            alive = document["start_time"] == self._start_time(document["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
+            data = files.read(os.path.join(self._folder, name), _MAX_BYTES)
+            document = saved.load(data.decode("utf-8"), _SHAPES[name])
+        except (OSError, ValueError):
             return None
+        alive = document["start_time"] == self._start_time(document["pid"])
         return document if alive else None
 
     def _start_time(self, pid: int) -> Optional[str]:
         """Return when a process started, in clock ticks since boot: with its pid it is unique."""
         try:
-            with open(os.path.join("/proc", str(int(pid)), "stat"), encoding="latin-1") as file:
+            with open(os.path.join("/proc", str(pid), "stat"), encoding="latin-1") as file:
                 return file.read().rpartition(") ")[2].split()[_START_TIME_FIELD]
         except (OSError, IndexError):
             return None

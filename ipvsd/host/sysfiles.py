@@ -34,7 +34,7 @@ class Reader:
         """Return the end of a file that may be large, empty if there is none."""
         path = os.path.join(self._root, name)
         try:
-            with open(path, "rb") as file:
+            with open(path, "rb", opener=_open_at_once) as file:
                 file.seek(-min(_MAX_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
                 return os.fsdecode(file.read(_MAX_BYTES))
         except (FileNotFoundError, NotADirectoryError):

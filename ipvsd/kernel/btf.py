@@ -28,6 +28,8 @@ _TYPE = struct.Struct("<III")
 _HEADER_LENGTH_AT = 4
 _TYPES_AT = 8  # offset and length, in the header
 _STRINGS_AT = 16
+# Ten times those of a kernel.
+_MAX_BYTES = 64 * 1024 * 1024
 
 Members = Dict[str, Dict[str, int]]
 
@@ -36,7 +38,8 @@ def members(root: str, module: str, structs: Iterable[str]) -> Members:
     """Return for each structure where its members are, in bytes from its beginning.
 
     Looked up in the types of a module, and then in those of the kernel itself; a structure that is
-    in neither is left out. Raises OSError, also where the kernel has no BTF.
+    in neither is left out. Raises OSError, also where the kernel has no BTF, and ValueError where
+    what it has is none.
     """
     wanted = set(structs)
     kernel = _read(root, _KERNEL)
@@ -44,15 +47,23 @@ def members(root: str, module: str, structs: Iterable[str]) -> Members:
         own = _read(root, module)
     except FileNotFoundError:  # the module is built in
         return parse(kernel, b"", wanted)
-    found = parse(own, _section(kernel, _STRINGS_AT), wanted)
+    found = parse(own, _strings(kernel), wanted)
     found.update(parse(kernel, b"", wanted - set(found)))
     return found
 
 
 def parse(data: bytes, before: bytes, wanted: Iterable[str]) -> Members:
-    """Return the structures found in a BTF file; `before` are the strings that its own follow."""
-    strings = before + _section(data, _STRINGS_AT)
-    types = _section(data, _TYPES_AT)
+    """Return the structures found in a BTF file; `before` are the strings that its own follow.
+
+    Raises ValueError when it is none, or only the beginning of one.
+    """
+    try:
+        return _parse(_section(data, _TYPES_AT), before + _strings(data), wanted)
+    except struct.error as error:
+        raise ValueError(f"is no BTF: {error}") from error
+
+
+def _parse(types: bytes, strings: bytes, wanted: Iterable[str]) -> Members:
     # By the place of its name, not by the name of each: there are 100,000 types.
     places = {strings.find(f"\0{name}\0".encode("ascii")) + 1: name for name in wanted}
     places.pop(0, None)  # not found
@@ -74,7 +85,11 @@ def parse(data: bytes, before: bytes, wanted: Iterable[str]) -> Members:
 
 def _read(root: str, name: str) -> bytes:
     with open(os.path.join(root, _FOLDER, name), "rb") as file:
-        return file.read()
+        return file.read(_MAX_BYTES)
+
+
+def _strings(data: bytes) -> bytes:
+    return _section(data, _STRINGS_AT)
 
 
 def _section(data: bytes, field: int) -> bytes:

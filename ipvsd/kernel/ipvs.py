@@ -4,7 +4,7 @@ import itertools
 import os
 import socket
 import struct
-from typing import NamedTuple, Optional
+from typing import Iterable, NamedTuple, Optional
 
 from ipvsd.core.counters import Readout, parse
 
@@ -50,13 +50,17 @@ def table(root: str = "/") -> Optional[Table]:
     """Count those of the calling thread's namespace; None where ip_vs shows none there."""
     try:
         with open(os.path.join(root, _TABLE), "rb") as file:
-            lines = itertools.islice(file, _HEADING_LINES, None)
-            total = real_servers = 0
-            for line in lines:
-                total += 1
-                real_servers += line.startswith(_REAL_SERVER)
+            return parse_table(file)
     except OSError:
         return None
+
+
+def parse_table(lines: Iterable[bytes]) -> Table:
+    """Count the services and real servers in the lines of /proc/net/ip_vs."""
+    total = real_servers = 0
+    for line in itertools.islice(lines, _HEADING_LINES, None):
+        total += 1
+        real_servers += line.startswith(_REAL_SERVER)
     return Table(total - real_servers, real_servers)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import List, Match, NamedTuple
+from typing import Dict, Iterable, Iterator, List, Match, NamedTuple
 
 # proc(5): mountinfo separates its variable fields by " - " and escapes blanks as octal numbers.
 _LINE = re.compile(
@@ -22,23 +22,34 @@ class NamespaceMount(NamedTuple):
     path: str
 
 
-def parse(table: bytes) -> List[NamespaceMount]:
-    """Return the network namespaces in the text of a mountinfo file; never raises."""
-    found = []
-    for line in table.split(b"\n"):
+# A mount namespace that a container has filled is large: it is never in memory as a whole.
+_READ_BYTES = 64 * 1024
+
+
+def parse(lines: Iterable[bytes]) -> Iterator[NamespaceMount]:
+    """Yield the network namespaces in the lines of a mountinfo file; never raises."""
+    for line in lines:
         match = _LINE.match(line) if b" nsfs " in line else None
         if match is not None:
             device = os.makedev(int(match.group("major")), int(match.group("minor")))
             path = _ESCAPE.sub(_unescaped, match.group("path"))
             mount_id, inode = int(match.group("id")), int(match.group("inode"))
-            found.append(NamespaceMount(mount_id, device, inode, os.fsdecode(path)))
+            yield NamespaceMount(mount_id, device, inode, os.fsdecode(path))
+
+
+def read(path: str, most: int) -> List[NamespaceMount]:
+    """Return the network namespaces in a mountinfo file, so many mounts of each at most.
+
+    Raises OSError.
+    """
+    found = []
+    counts: Dict[int, int] = {}
+    with open(path, "rb", buffering=_READ_BYTES) as file:
+        for mount in parse(file):
+            counts[mount.inode] = counts.get(mount.inode, 0) + 1
+            if counts[mount.inode] <= most:
+                found.append(mount)
     return found
-
-
-def read(path: str) -> List[NamespaceMount]:
-    """Return the network namespaces in a mountinfo file. Raises OSError."""
-    with open(path, "rb") as file:
-        return parse(file.read())
 
 
 class MountTable:

@@ -1,8 +1,9 @@
 """Finds network namespaces by all that can hold one: processes, threads, mounts, descriptors."""
 
 import contextlib
+import itertools
 import os
-from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
 
 from ipvsd.core import owners
 from ipvsd.core.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
@@ -10,6 +11,9 @@ from ipvsd.kernel import mounts
 
 # Ways in that are kept for each namespace: enough that one is left when members come and go.
 _PATHS_MAX = 4
+# Holders that are remembered for each namespace: as long as they are the same ones, it is the same
+# namespace, whatever else holds it. Somebody may mount or open one a million times.
+_HOLDERS_MAX = 64
 # Enough for the cgroup file of version 1, whose last lines matter most.
 _HINT_BYTES = 64 * 1024
 
@@ -63,33 +67,35 @@ class Finder:
         `deep` look, which costs many times more, adds other threads, the mounts in every other
         mount namespace, and open descriptors.
         """
-        held: Dict[Holder, Identity] = {}
         pids = self._pids()
-        for holder, identity in self._processes(pids):
-            held[holder] = identity
-        for holder, identity in self._mounts(1):
-            held[holder] = identity
-        for holder, identity in self._threads(self._own_pid):
-            held[holder] = identity
-        if deep:
-            known = set(held.values())
-            hidden = self._hidden_holders(pids)
-            self._hidden = {holder: space for holder, space in hidden if space not in known}
-            held.update(self._hidden)
-        else:
-            for holder, identity in self._hidden.items():
-                if _identity(holder.path) == identity:
-                    held[holder] = identity
         holders: Dict[Identity, List[Holder]] = {}
-        fresh = set()
-        for holder, identity in held.items():
+        plain = (self._processes(pids), self._mounts(1), self._threads(self._own_pid))
+        self._add(holders, itertools.chain(*plain))
+        if deep:
+            hidden: Dict[Identity, List[Holder]] = {}
+            found = self._hidden_holders(pids)
+            self._add(hidden, (one for one in found if one[1] not in holders))
+            self._hidden = _by_holder(hidden)
+            holders.update(hidden)
+        else:
+            still = (one for one in self._hidden.items() if self._is_there(*one))
+            self._add(holders, still)
+        before, self._before = self._before, _by_holder(holders)
+        fresh = {space for holder, space in self._before.items() if before.get(holder) != space}
+        return Found(holders, fresh, deep)
+
+    def _add(
+        self,
+        holders: Dict[Identity, List[Holder]],
+        found: Iterable[Tuple[Holder, Identity]],
+    ) -> None:
+        """Add what holds another namespace than the own one, up to the limit for each."""
+        for holder, identity in found:
             if identity == self._home:
                 continue
-            holders.setdefault(identity, []).append(holder)
-            if self._before.get(holder) != identity:
-                fresh.add(identity)
-        self._before = held
-        return Found(holders, fresh, deep)
+            known = holders.setdefault(identity, [])
+            if len(known) < _HOLDERS_MAX:
+                known.append(holder)
 
     def describe(self, identity: Identity, holders: List[Holder]) -> Namespace:
         """Return a namespace with the hints that its holders give."""
@@ -104,6 +110,10 @@ class Finder:
             command = self._hint(pid, "comm").rstrip("\n")
             owner = Owner(paths, cgroup, container, unit, pid, command)
         return Namespace(*identity, owners.namespace_name(owner, identity[1]), owner)
+
+    def _is_there(self, holder: Holder, identity: Identity) -> bool:
+        """Whether a holder is still there; a visit finds out by itself if it is not."""
+        return (self._wary and _is_mount(holder)) or _identity(holder.path) == identity
 
     def _pids(self) -> List[int]:
         return [int(name) for name in os.listdir(self._proc) if name.isdigit()]
@@ -126,14 +136,15 @@ class Finder:
 
     def _mounts(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
         try:
-            table = mounts.read(f"{self._proc}/{pid}/mountinfo")
+            table = mounts.read(f"{self._proc}/{pid}/mountinfo", _PATHS_MAX)
         except OSError:
             return  # it has ended
         for mount in table:
             path = f"{self._proc}/{pid}/root{mount.path}"
             birth_ns = 0
-            with contextlib.suppress(OSError):
-                birth_ns = os.stat(path).st_ctime_ns
+            if not self._wary:  # the way there may lead through any file system
+                with contextlib.suppress(OSError):
+                    birth_ns = os.stat(path).st_ctime_ns
             yield Holder(path, 0, mount.path, birth_ns), (mount.device, mount.inode)
 
     def _hidden_holders(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
@@ -178,6 +189,10 @@ def _is_mount(holder: Holder) -> bool:
     return bool(holder.mount)
 
 
+def _by_holder(holders: Dict[Identity, List[Holder]]) -> Dict[Holder, Identity]:
+    return {holder: identity for identity, found in holders.items() for holder in found}
+
+
 def _identity(path: str) -> Identity:
     try:
         status = os.stat(path)
@@ -186,8 +201,11 @@ def _identity(path: str) -> Identity:
     return (status.st_dev, status.st_ino)
 
 
-def _listed(folder: str) -> List[str]:
+def _listed(folder: str) -> Iterator[str]:
+    """Yield the names in a folder: a process may have a million descriptors."""
     try:
-        return os.listdir(folder)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name
     except OSError:
-        return []
+        return  # it has ended

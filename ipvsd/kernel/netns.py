@@ -9,9 +9,10 @@ import os
 import queue
 import select
 import threading
+import time
 from typing import Any, Callable, Iterable, NamedTuple, Optional, TypeVar
 
-from ipvsd.core.model import Identity
+from ipvsd.core.model import Exit, GuardError, Identity
 from ipvsd.kernel import libc
 
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
@@ -20,6 +21,8 @@ _THREADS = "/proc/thread-self/ns/net"
 
 # What a job under way at the end may still take.
 _LAST_JOB_S = 1.0
+# What a command waits for takes seconds, with ten thousand namespaces a minute.
+CALL_LIMIT_S = 180.0
 
 Result = TypeVar("Result")
 
@@ -139,12 +142,16 @@ class Visitor:
     def call(self, job: Callable[[], Result]) -> Result:
         """Do a job and wait for its end: for commands, never for the daemon's loop.
 
-        Raises what the job raises.
+        Raises what the job raises, and GuardError when it hangs.
         """
         self.submit(job)
-        done = None
+        until_s, done = time.monotonic() + CALL_LIMIT_S, None
         while done is None:
-            select.select([self._bell], [], [])
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                message = "namespaces: looking into them hangs, in a file system on the way to one"
+                raise GuardError(message, Exit.CANNOT_TELL)
+            select.select([self._bell], [], [], left_s)
             done = self.take()
         if done.error is not None:
             raise done.error

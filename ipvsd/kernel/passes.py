@@ -32,9 +32,11 @@ _CHAIN_BUFFER_KB = 256
 
 _LINE = re.compile(
     tracefs.HEAD + rb"(?P<event>begin|end)_\d+: \([^)]*\)"
-    rb"(?: run=(?P<run>-?\d+) inode=(?P<inode>\d+))?"
+    rb"(?: run=(?P<run>-?\d{1,10}) inode=(?P<inode>\d{1,20}))?"
 )
-_LOST = re.compile(r"^(?:overrun|dropped events): (\d+)$", re.M)
+_LOST = re.compile(r"^(?:overrun|dropped events): (\d{1,20})$", re.M | re.ASCII)
+# Of kprobe_profile: name, hits, misses.
+_MISSED = re.compile(r"^ *(?P<name>\S+) +\d+ +(?P<missed>\d{1,20}) *$", re.M | re.ASCII)
 
 
 class Mark(NamedTuple):
@@ -101,7 +103,7 @@ class Passes:
         folder = os.path.join(self._trace.folder, "per_cpu")
         lost = self._unread
         for cpu in os.listdir(folder):
-            lost += sum(map(int, _LOST.findall(self._trace.read(f"per_cpu/{cpu}/stats"))))
+            lost += overwritten(self._trace.read(f"per_cpu/{cpu}/stats"))
         with open(os.path.join(self._trace.tracefs, "kprobe_profile"), encoding="ascii") as file:
             return lost + missed(file.read(), (self._begin, self._end))
 
@@ -148,9 +150,14 @@ def parse(line: bytes) -> Optional[Mark]:
 
 def missed(profile: str, events: Tuple[str, ...]) -> int:
     """Return how many hits the kernel has missed, read off kprobe_profile's text."""
-    rows = {name: counts for name, *counts in map(str.split, profile.splitlines())}
-    names = [event.rpartition("/")[2] for event in events]
-    return sum(int(rows[name][-1]) for name in names if name in rows)
+    names = {event.rpartition("/")[2] for event in events}
+    rows = _MISSED.finditer(profile)
+    return sum(int(row.group("missed")) for row in rows if row.group("name") in names)
+
+
+def overwritten(stats: str) -> int:
+    """Return how many hits one CPU's buffer had no room for, read off its statistics."""
+    return sum(map(int, _LOST.findall(stats)))
 
 
 def remove(root: str, pid: int) -> bool:
@@ -187,6 +194,6 @@ def _arguments(root: str) -> Optional[str]:
         run = members["netns_ipvs"]["sysctl_run_estimation"] - timer
         net = members["netns_ipvs"]["net"] - timer
         inode = members["net"]["ns"] + members["ns_common"]["inum"]
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         return None
     return f"run={run:+}($arg1):s32 inode={inode:+}({net:+}($arg1)):u32"

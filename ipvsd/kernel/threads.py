@@ -6,6 +6,10 @@ from typing import Dict
 # "ipvs-e:NAMESPACE:NUMBER" (net/netfilter/ipvs/ip_vs_est.c, ip_vs_est_kthread_start); the first
 # number counts namespaces as they got an ip_vs, the host's being 0.
 _PREFIX = "ipvs-e:"
+# Any process may give itself such a name; this bit of its flags it cannot set (PF_KTHREAD,
+# linux/sched.h). proc(5): the ninth field of stat, the seventh behind ") ".
+_KERNEL_THREAD = 0x00200000
+_FLAGS_FIELD = 9 - 3
 
 
 def names(root: str = "/") -> Dict[str, str]:
@@ -16,7 +20,7 @@ def names(root: str = "/") -> Dict[str, str]:
     found = {}
     for pid in filter(str.isdigit, os.listdir(os.path.join(root, "proc"))):
         name = _read(root, pid, "comm").strip()
-        if name.startswith(_PREFIX):
+        if name.startswith(_PREFIX) and _is_of_the_kernel(_read(root, pid, "stat")):
             found[pid] = name
     return found
 
@@ -30,6 +34,12 @@ def run_times(root: str = "/") -> Dict[str, int]:
         if first.isdigit():
             found[name] = int(first)
     return found
+
+
+def _is_of_the_kernel(stat: str) -> bool:
+    fields = stat.rpartition(") ")[2].split()
+    flags = fields[_FLAGS_FIELD] if len(fields) > _FLAGS_FIELD else ""
+    return flags.isdigit() and bool(int(flags) & _KERNEL_THREAD)
 
 
 def _read(root: str, pid: str, name: str) -> str:

@@ -13,8 +13,8 @@ FOLDERS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
 # How a line of a trace begins: "comm-pid [cpu] flags seconds.micros: ", before "event: ...". The
 # comm, which anybody may choose, has 16 columns, so that it cannot pass for the rest.
 HEAD = (
-    rb"(?P<comm>.{16})-(?P<pid>\d+) +(?:\([ \d-]+\) +)?\[(?P<cpu>\d+)\] \S+ +"
-    rb"(?P<seconds>\d+)\.(?P<micros>\d{6}): "
+    rb"(?P<comm>.{16})-(?P<pid>\d{1,10}) +(?:\([ \d-]+\) +)?\[(?P<cpu>\d{1,10})\] \S+ +"
+    rb"(?P<seconds>\d{1,12})\.(?P<micros>\d{6}): "
 )
 
 _READ_BYTES = 64 * 1024

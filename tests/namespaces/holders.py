@@ -80,6 +80,19 @@ class Holders:
         self._run("unshare", "-n", *self._inside, "mount", "--bind", "/proc/self/ns/net", path)
         return f"/proc/{self._keeper}/root{path}"
 
+    def hang(self, name):
+        """Mount a file system that never answers over a folder that pid 1 sees.
+
+        Returns the descriptor that it hangs on: closed, it answers with an error for ever.
+        """
+        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
+        path = os.path.join(self.folder, name)
+        # Not by its helper, which would want to know who serves it.
+        command = ["mount", "-i", "-t", "fuse", "-o", options, "hanging", path]
+        subprocess.run([*self._inside, *command], check=True, timeout=TIMEOUT_S, pass_fds=[device])
+        return device
+
     def shown(self, way_in):
         """The path of a mount as pid 1 sees it."""
         return way_in.partition("/root")[2]

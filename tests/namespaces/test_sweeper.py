@@ -48,11 +48,11 @@ class Drive:
         self.errors = []
 
     def turn(self):
-        self.hung += filter(None, [self.sweeper.give_up_what_hangs()])
         try:
             done = self.sweeper.collect(self.memory)
         except RuntimeError as error:
             done, _ = None, self.errors.append(error)
+        self.hung += filter(None, [self.sweeper.give_up_what_hangs()])
         if done is not None:
             if done.alive is not None:
                 self.memory = ledger.forget(self.memory, done.alive, monotonic_ns())

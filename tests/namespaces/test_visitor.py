@@ -1,6 +1,7 @@
 """Entering network namespaces, and leaving no trace in them or here."""
 
 import os
+import socket
 import threading
 
 import pytest
@@ -218,6 +219,16 @@ def _device(path):
     os.mknod(path, 0o20600, os.makedev(10, 130))  # /dev/watchdog: opening it starts a countdown
 
 
+def _socket(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(path)
+
+
+def _huge(path):
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)
+
+
 def _dangling(path):
     os.symlink(path + "-nowhere", path)
 
@@ -227,7 +238,8 @@ def _loop(path):
 
 
 @pytest.mark.parametrize(
-    "make", [_fifo, _file, _device, _dangling, _loop, os.mkdir, lambda _path: 0]
+    "make",
+    [_fifo, _file, _device, _socket, _huge, _dangling, _loop, os.mkdir, lambda _path: 0],
 )
 def test_what_is_no_namespace_is_never_opened_nor_waited_for(holders, visitor, tmp_path, make):
     """Somebody hostile may have put it where a namespace was mounted."""

@@ -2,12 +2,13 @@
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from tests.packaging.conftest import NAME, run
+from tests.packaging.conftest import NAME, query, run
 
 BASEURL = "http://packages.example/guard"
 PUBLIC_KEY = f"RPM-GPG-KEY-{NAME}"
@@ -63,6 +64,20 @@ def test_it_can_hold_more_than_one_release(built, tmp_path):
     assert packages == [f"{stem}.1.noarch.rpm", f"{stem}.noarch.rpm"]
     primary = gzip.decompress(next(newer.glob("repodata/*-primary.xml.gz")).read_bytes())
     assert b'packages="2"' in primary
+
+
+def test_the_same_packages_give_the_same_bytes(built, plain, tmp_path):
+    """At another time, in another place; what has been signed has the time of that in it."""
+    again = tmp_path / "again"
+    later_s = built.binary.stat().st_mtime + 1000
+    os.utime(built.binary, (later_s, later_s))
+    make_repo(built, again)
+    run("diff", "-r", plain, again)
+    # Two runs may be within a second: so by the times themselves, too.
+    times = re.findall(
+        r"<(?:revision|timestamp)>(\d+)<", (plain / "repodata/repomd.xml").read_text()
+    )
+    assert set(times) == set(query(built.binary, "%{BUILDTIME}"))
 
 
 def settings(repo):

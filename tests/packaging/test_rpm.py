@@ -52,7 +52,13 @@ def test_the_files_are_exactly_these(built):
     carried = f"{SHARE}/vendor"
     files = {f"/{name}" for name in FILES}
     files |= {f"/{SHARE}/{name}" for name in modules()}
-    documents = ("README.md", "CHANGELOG.md", f"{NAME}.rules.yml")
+    documents = (
+        "README.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+        "sbom.cdx.json",
+        f"{NAME}.rules.yml",
+    )
     files |= {f"/usr/share/doc/{NAME}/{name}" for name in documents}
     files |= {f"/usr/share/licenses/{NAME}/{name}" for name in LICENSES}
     found = set(query(built.binary, "[%{FILEMODES:perms} %{FILENAMES}\n]"))
@@ -189,7 +195,13 @@ def test_the_source_package_holds_all_that_it_is_built_from(built):
     ("system", "release", "weak", "tests", "sbin"),
     [
         (["rhel 7", "dist .el7"], "1.el7", False, False, "/usr/sbin"),
+        (["dist .al7"], "1.al7", False, False, "/usr/sbin"),
+        (["rhel 7", "dist .al7"], "1.al7", False, False, "/usr/sbin"),
         (["rhel 8", "dist .el8"], "1.el8", True, True, "/usr/sbin"),
+        (["dist .al8"], "1.al8", True, True, "/usr/sbin"),
+        (["rhel 8", "dist .an8"], "1.an8", True, True, "/usr/sbin"),
+        (["rhel 9", "dist .el9"], "1.el9", True, True, "/usr/sbin"),
+        (["fedora 40", "dist .fc40"], "1.fc40", True, True, "/usr/sbin"),
         (["rhel 10", "dist .el10"], "1.el10", True, True, "/usr/sbin"),
         (["fedora 43", "dist .fc43", "_sbindir /usr/bin"], "1.fc43", True, True, "/usr/bin"),
     ],
@@ -202,6 +214,15 @@ def test_the_spec_says_the_right_thing_to_every_distribution(system, release, we
     assert ("-m pytest" in spec) == tests
     assert f"\n{sbin}/ipvsd\n" in spec
     assert "%{" not in spec
+    # The same everywhere, whatever macros the building host has, and shell to the end.
+    scripts = dict(re.findall(r"^%(post|preun|postun)\n(.*?)(?=^%)", spec, re.M | re.S))
+    assert sorted(scripts) == ["post", "postun", "preun"]
+    assert not any("%" in script for script in scripts.values())
+    for script in scripts.values():
+        run("sh", "-n", "-c", script)
+    assert scripts == dict(
+        re.findall(r"^%(post|preun|postun)\n(.*?)(?=^%)", run("rpmspec", "-P", SPEC), re.M | re.S)
+    )
     assert not re.search(r"\b(if|and|or|with) +[a-z0-9()-]+\)", spec.split("%description")[0])
 
 

@@ -52,8 +52,8 @@ class Guard:
             assert time.monotonic() < deadline, f"{words!r} is not in the log:\n{self.log()}"
             time.sleep(0.01)
 
-    def status(self):
-        return json.loads(self.root.read("run/ipvs-estoff-guard/status.json"))
+    def status(self, name="status"):
+        return json.loads(self.root.read(f"run/ipvs-estoff-guard/{name}.json"))
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
@@ -270,9 +270,9 @@ def test_metrics_are_written_where_configured_and_go_with_the_daemon(root, guard
     assert not path.exists()
 
 
-def test_the_last_events_are_in_the_status_file(root, guard):
+def test_the_last_events_are_in_a_file_for_root(root, guard):
     root.load_ip_vs()
     guard.start().wait_for("READY=1")
-    recent = guard.status()["recent"]
+    recent = guard.status("events")["recent"]
     assert [event["event"] for event in recent] == ["started", "changed"]
     assert "was 1, now 0" in recent[1]["message"]

@@ -1,19 +1,24 @@
 """The system around the guard: files, notification socket, journal."""
 
+import contextlib
 import functools
 import io
 import json
 import os
 import socket
 import stat
+import subprocess
 
 import pytest
 
-from ipvsd.core import events
+from ipvsd import files
+from ipvsd.core import events, report
 from ipvsd.core.events import Kind
+from ipvsd.core.ledger import Memory
 from ipvsd.core.model import Exit, GuardError, Mode
-from ipvsd.host import conffiles, journal, notify
-from ipvsd.host.state import NAMESPACES, STATUS, RuntimeFolder
+from ipvsd.host import conffiles, journal, notify, state
+from ipvsd.host.state import EVENTS, NAMESPACES, STATUS, RuntimeFolder
+from tests.unit.test_hostile import in_alarm
 
 ETC = "etc/ipvs-estoff-guard"
 
@@ -69,42 +74,70 @@ def _write(path, data):
         file.write(data)
 
 
-@pytest.mark.parametrize("name", [STATUS, NAMESPACES])
-def test_a_status_file_is_whole_and_readable_by_all(root, name):
-    files = RuntimeFolder(root.path)
-    files.lock()
-    document = {"version": 1}
-    assert files.publish(name, document) is None
-    assert document == {"version": 1}
+COUNTERS = report.counters(Memory(), 0)
+DOCUMENTS = {
+    STATUS: {
+        "guard": "1",
+        "started": "today",
+        "mode": "enforce",
+        "states": {},
+        "sources": {"births": "on"},
+        "canary": None,
+        "counters": COUNTERS,
+    },
+    EVENTS: {"recent": [], "last_write": None},
+    NAMESPACES: {"namespaces": []},
+}
+
+
+@pytest.mark.parametrize("name, mode", [(STATUS, 0o644), (EVENTS, 0o600), (NAMESPACES, 0o600)])
+def test_a_file_is_whole_and_only_what_tells_of_no_namespace_is_for_all(root, name, mode):
+    runtime = RuntimeFolder(root.path)
+    runtime.lock()
+    document = dict(DOCUMENTS[name], version=1)
+    assert runtime.publish(name, document) is None
+    assert "pid" not in document
     path = root.join("run/ipvs-estoff-guard/" + name)
-    assert stat.S_IMODE(os.stat(path).st_mode) == 0o644
+    assert stat.S_IMODE(os.stat(path).st_mode) == mode
     assert json.loads(root.read("run/ipvs-estoff-guard/" + name))["pid"] == os.getpid()
-    assert files.daemon(name)["version"] == 1
+    assert runtime.daemon(name)["version"] == 1
     assert sorted(os.listdir(os.path.dirname(path))) == sorted(["lock", name])
-    files.withdraw()
-    assert files.daemon(name) is None
+    runtime.withdraw()
+    assert runtime.daemon(name) is None
     assert os.listdir(os.path.dirname(path)) == ["lock"]
     assert stat.S_IMODE(os.stat(root.join("run/ipvs-estoff-guard/lock")).st_mode) == 0o600
-    files.unlock()
+    runtime.unlock()
 
 
 def test_the_status_and_the_namespaces_are_files_of_their_own(root):
     os.makedirs(root.join("run/ipvs-estoff-guard"))
-    files = RuntimeFolder(root.path)
-    files.publish(STATUS, {"version": 2})
-    files.publish(NAMESPACES, {"namespaces": []})
-    assert files.daemon()["version"] == 2
-    assert files.daemon(NAMESPACES)["namespaces"] == []
+    runtime = RuntimeFolder(root.path)
+    runtime.publish(STATUS, dict(DOCUMENTS[STATUS], version=2))
+    runtime.publish(NAMESPACES, {"namespaces": []})
+    assert runtime.daemon()["version"] == 2
+    assert runtime.daemon(NAMESPACES)["namespaces"] == []
 
 
-@pytest.mark.parametrize("change", [{"pid": 1}, {"start_time": "1"}, {"pid": "x"}, {"pid": None}])
-def test_a_status_file_of_a_dead_daemon_does_not_count(root, change):
-    files = RuntimeFolder(root.path)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": 1},
+        {"start_time": "1"},
+        {"pid": "x"},
+        {"pid": None},
+        {"pid": 0, "start_time": None},
+        {"counters": {"loads": 1}},
+        {"sources": {"births": 1}},
+    ],
+)
+def test_a_status_file_of_a_dead_daemon_or_of_another_version_does_not_count(root, change):
+    runtime = RuntimeFolder(root.path)
     os.makedirs(root.join("run/ipvs-estoff-guard"))
-    files.publish(STATUS, {"version": 1})
+    runtime.publish(STATUS, DOCUMENTS[STATUS])
+    assert runtime.daemon() is not None
     document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
     root.write("run/ipvs-estoff-guard/status.json", json.dumps(dict(document, **change)))
-    assert files.daemon() is None
+    assert runtime.daemon() is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "\x00"])
@@ -250,7 +283,7 @@ def test_an_entry_is_fields_and_none_can_be_forged(journald):
         b"MESSAGE=text \\udcff\n"
         b"MESSAGE_ID=" + Kind.STOPPED.message_id.encode() + b"\n"
         b"PRIORITY=6\nSYSLOG_IDENTIFIER=ipvs-estoff-guard\nIPVSD_EVENT=stopped\n"
-        b"IPVSD_PATH\n\x10\0\0\0\0\0\0\0a\nMESSAGE=forged\nIPVSD_KEY=k\n"
+        b"IPVSD_PATH=a\\nMESSAGE=forged\nIPVSD_KEY=k\n"
     )
     assert stderr.getvalue() == ""
 
@@ -273,3 +306,48 @@ def test_without_journald_an_entry_is_a_line(journald):
     receiver.close()
     assert send(events.plain(Kind.STOPPED, "text"))
     assert stderr.getvalue() == "<6>text\n"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/null", path)])
+def test_what_somebody_has_put_beside_a_file_is_neither_waited_for_nor_followed(tmp_path, make):
+    """Metrics go to a folder in which others may write: a FIFO there would stop the daemon."""
+    path = str(tmp_path / "guard.prom")
+    make(str(tmp_path / ".guard.prom.new"))
+    with in_alarm():
+        assert state.publish(path, "text") is None
+    assert os.listdir(str(tmp_path)) == ["guard.prom"] and not os.path.islink(path)
+
+
+def test_a_folder_beside_a_file_is_told(tmp_path):
+    (tmp_path / ".guard.prom.new").mkdir()
+    assert "guard.prom: Is a directory" in state.publish(str(tmp_path / "guard.prom"), "text")
+    assert os.listdir(str(tmp_path)) == [".guard.prom.new"]
+
+
+@pytest.mark.parametrize(
+    "why, make",
+    [
+        ("a FIFO", os.mkfifo),
+        ("a folder", os.mkdir),
+        ("a device", lambda path: os.symlink("/dev/zero", path)),
+        ("huge", lambda path: subprocess.check_call(["truncate", "-s", "1T", path])),
+    ],
+)
+def test_a_status_file_that_is_none_is_neither_waited_for_nor_read(root, why, make):
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    make(root.join("run/ipvs-estoff-guard/status.json"))
+    with in_alarm():
+        assert RuntimeFolder(root.path).daemon() is None, why
+
+
+def test_nor_what_is_put_there_at_the_last_moment(tmp_path, monkeypatch):
+    real = os.unlink
+
+    def unlink(path):
+        with contextlib.suppress(FileNotFoundError):
+            real(path)
+        os.mkfifo(path)
+
+    monkeypatch.setattr(files.os, "unlink", unlink)
+    with in_alarm():
+        assert "File exists" in state.publish(str(tmp_path / "guard.prom"), "text")

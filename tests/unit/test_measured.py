@@ -73,7 +73,7 @@ def test_what_was_not_measured_is_null():
     "why, text, words",
     [
         ("no JSON", "]", "is not JSON"),
-        ("a list", "[]", "was not written by"),
+        ("a list", "[]", "is not a JSON object"),
         ("another document", "{}", "was not written by"),
         ("of another version", '{"kind": "ipvsd measure", "version": 9}', "has version 9"),
         ("broken inside", '{"kind": "ipvsd measure", "version": 1}', "is damaged"),

@@ -153,11 +153,13 @@ def test_the_counters_are_plain_data():
     write = Write(WEB, RUN.key, "1", "0", Reason.BIRTH)
     last = LastWrite(Outcome(write, value("0"), 5), 1500, WALL_NS)
     tally = Tally({"load": 1, "birth": 2}, failures=3)
-    counters = report.counters(memory(tally=tally, last_write=last, events_lost=4, loads=5), 0)
+    told = memory(tally=tally, last_write=last, events_lost=4, loads=5)
+    counters = report.counters(told, 0)
     assert json.loads(json.dumps(counters)) == counters
     assert list(counters["writes"]) == ["birth", "load"]
     assert (counters["loads"], counters["events_lost"], counters["failures"]) == (5, 4, 3)
-    assert counters["last_write"] == {
+    assert report.last_write(memory()) is None
+    assert report.last_write(told) == {
         "namespace": "web",
         "key": RUN.key,
         "old": "1",

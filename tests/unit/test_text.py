@@ -41,11 +41,13 @@ def test_iso_time():
     assert text.iso_time(1_700_000_000_123_000_000) == "2023-11-14T22:13:20.123Z"
 
 
-@given(st.text())
+@given(st.one_of(st.text(), st.just("\U000e0001" * 400), st.just("\x1b" * 10**5)))
 def test_whatever_is_printed_stays_on_one_line_and_steers_no_terminal(anything):
     shown = text.printable(anything)
     assert shown.isprintable()
     shown.encode("utf-8")
+    assert len(shown) <= text.MAX_PRINTED + len("...")
+    assert text.printable(shown) == shown or len(shown) > text.MAX_PRINTED
 
 
 def test_escapes_are_readable_and_length_is_limited():

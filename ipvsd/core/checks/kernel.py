@@ -12,7 +12,7 @@ TOPIC = "kernel"
 _DOCUMENTED = ((".al7", (4, 19, 91, 22)), (".al8", (5, 10, 134, 14)))
 _MAINLINE = (5, 16)
 _MINIMUM = "Linux 5.16, Alibaba Cloud Linux 2 4.19.91-22, Alibaba Cloud Linux 3 5.10.134-14"
-_RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:-(\d+))?", re.ASCII)
+_RELEASE = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:-(\d{1,9}))?", re.ASCII)
 
 
 class ModuleFile(NamedTuple):

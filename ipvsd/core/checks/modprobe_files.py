@@ -1,10 +1,9 @@
 """modprobe.d: hooks on ip_vs, the hazard that they are, and how they are commented out."""
 
-from fnmatch import fnmatchcase
 from typing import List, NamedTuple, Sequence
 
 from ipvsd.core.diagnosis import Finding, Line, Severity
-from ipvsd.core.sysfiles import File, LogicalLine, continued_lines
+from ipvsd.core.sysfiles import File, LogicalLine, continued_lines, matches
 
 TOPIC = "modprobe files"
 # modprobe.d(5); the first ranks first.
@@ -55,7 +54,7 @@ def is_hook(directive: Directive) -> bool:
 
 def _is_about_ip_vs(directive: Directive) -> bool:
     named = directive.module == MODULE or directive.module.startswith(MODULE + "_")
-    return named or fnmatchcase(MODULE, directive.module)
+    return named or matches(directive.module, MODULE)
 
 
 def hooks(file: File) -> List[Directive]:

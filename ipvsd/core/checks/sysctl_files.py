@@ -1,11 +1,10 @@
 """sysctl.conf and sysctl.d: what they say about IPVS, which line wins, and who undoes whom."""
 
-from fnmatch import fnmatchcase
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from ipvsd.core import values
 from ipvsd.core.diagnosis import Finding, Line, Severity
-from ipvsd.core.sysfiles import File, plain_lines
+from ipvsd.core.sysfiles import File, matches, plain_lines
 
 TOPIC = "sysctl files"
 # sysctl.d(5); the first ranks first. procps reads the same folders.
@@ -30,7 +29,7 @@ class Assignment(NamedTuple):
     def covers(self, key: str) -> bool:
         """Whether it is about a key; a `*` does not go beyond a dot, as in glob(7) with paths."""
         parts, wanted = self.key.split("."), key.split(".")
-        return len(parts) == len(wanted) and all(map(fnmatchcase, wanted, parts))
+        return len(parts) == len(wanted) and all(map(matches, parts, wanted))
 
 
 class Sources(NamedTuple):

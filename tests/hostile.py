@@ -1,0 +1,470 @@
+"""Every parser of text from outside, as a function of bytes that must not fail: for the properties
+in tests/unit/test_hostile.py and for the fuzzer, tests/fuzz.
+
+A target hands the bytes to a parser, lets it raise only what its documentation says, and returns
+all that would then be printed, as it is printed: lines.
+"""
+
+import gzip
+import io
+import json
+import lzma
+import os
+import struct
+import types
+from typing import Callable, Dict, List, NamedTuple, Tuple
+
+from ipvsd.commands.output import Output
+from ipvsd.core import (
+    config,
+    counters,
+    diagnosis,
+    estimation,
+    events,
+    history,
+    measured,
+    measuretext,
+    owners,
+    policy,
+    report,
+    saved,
+    text,
+    values,
+)
+from ipvsd.core.checks import (
+    environment,
+    guarded,
+    modprobe_files,
+    other_writers,
+    service,
+    sysctl_files,
+    usage,
+)
+from ipvsd.core.checks import kernel as kernel_check
+from ipvsd.core.config import Source
+from ipvsd.core.events import Kind
+from ipvsd.core.history import Totals
+from ipvsd.core.ledger import Memory
+from ipvsd.core.measured import Host
+from ipvsd.core.measurement import Census, Phase, Pings, Probe, Sample
+from ipvsd.core.model import GuardError, Namespace, Owner
+from ipvsd.core.sysfiles import File
+from ipvsd.daemon import Daemon
+from ipvsd.host import journal, ping
+from ipvsd.kernel import births, btf, cpus, ipvs, modulefile, mounts, passes
+from ipvsd.kernel.uevents import Monitor
+from tests.words import HOST, WEB
+
+KERNEL_KEY = "net.ipv4.vs.sync_threshold"
+
+
+class Target(NamedTuple):
+    """A parser: what feeds it, and texts that it takes, from which hostile ones are made."""
+
+    feed: Callable[[bytes], List[str]]
+    seeds: Tuple[bytes, ...]
+
+
+def decoded(data):
+    """Bytes as the readers of files have them."""
+    return os.fsdecode(data)
+
+
+def journal_lines(news):
+    """What events are in the journal, by way of its library and of stderr."""
+    stderr = io.StringIO()
+    send = journal.connect({}, stderr)
+    for event in news:
+        send(event)
+        for field in journal.fields(event):
+            field.encode("utf-8")  # as the journal's library does
+    assert stderr.getvalue().count("\n") == len(news), "a line an event, and none forged"
+    return [*stderr.getvalue().split("\n"), *(f for event in news for f in journal.fields(event))]
+
+
+def printed(*texts):
+    """What a command prints of some texts."""
+    lines = []
+    output = Output(write=lines.append)
+    for one in texts:
+        output.line(one)
+    return lines
+
+
+# --- the guard's own configuration
+
+
+class _Running:
+    """As much of the daemon as a reload touches."""
+
+    def __init__(self, load):
+        self._parts = types.SimpleNamespace(load_config=load)
+        self._config = config.parse([])
+        self._memory = Memory()
+        self._news = []
+
+
+def _sources(data):
+    names = ("guard.conf", "conf.d/\x1b[2J\n.conf", "conf.d/b.conf")
+    return [Source(name, decoded(part)) for name, part in zip(names, data.split(b"\0"))]
+
+
+def configuration(data):
+    """A set of files is taken as a whole, or leaves what is in force as it is."""
+    running = _Running(lambda: config.parse(_sources(data)))
+    before = running._config
+    Daemon._reload(running)
+    if any(event.kind is Kind.RELOAD_REFUSED for event in running._news):
+        assert running._config is before
+        return journal_lines(running._news)
+    for namespace in (HOST, WEB):
+        policy.verdict(running._config.policy, namespace)
+    for setting in running._config.policy.settings:
+        values.same(setting.key, setting.wanted, setting.wanted)
+    return journal_lines(running._news)
+
+
+def drop_in(data):
+    """What `ipvsd estimation` reads of the file that it has written before."""
+    try:
+        choice = estimation.parse(_sources(data))
+    except GuardError as error:
+        return printed(str(error))
+    again = estimation.parse([Source("again", estimation.render(choice))])
+    assert again == choice, "what is written is what is read"
+    return printed(estimation.render(choice).replace("\n", " "))
+
+
+def selector(data):
+    try:
+        found = config.selector(decoded(data), "command line")
+    except ValueError as error:
+        return printed(str(error))
+    owner = Owner(("/run/netns/web", "/a" * 500), "/kube/x", "3f2a" * 16, "a.service", 7, "x")
+    policy.matches(found, WEB._replace(owner=owner))
+    return printed(str(found))
+
+
+def duration(data):
+    try:
+        return printed(text.format_duration(text.parse_duration(decoded(data))))
+    except ValueError as error:
+        return printed(str(error))
+
+
+# --- what the kernel says, some of it chosen by whoever has a process or a mount
+
+
+def mountinfo(data):
+    spaces = []
+    for mount in mounts.parse(io.BytesIO(data)):
+        owner = Owner(mounts=(mount.path,))
+        spaces.append(Namespace(mount.device, mount.inode, owners.namespace_name(owner, 7), owner))
+    return _about(spaces[:3])
+
+
+def hints(data):
+    """cgroup and comm of a process."""
+    comm, _, cgroup = data.partition(b"\n")
+    owner = Owner((), *owners.owner_from_cgroup(decoded(cgroup)), pid=7, command=decoded(comm))
+    return _about([Namespace(4, 11, owners.namespace_name(owner, 11), owner)])
+
+
+def _about(spaces):
+    told = [events.contest_over(KERNEL_KEY, one) for one in spaces]
+    for one in spaces:
+        assert one.name != HOST.name, "nobody may call himself the host"
+    return journal_lines(told) + printed(
+        *map(str, spaces), *(owners.describe(s.owner) for s in spaces)
+    )
+
+
+class _Device:
+    def __init__(self, action, sys_name):
+        self.action, self.sys_name = action, sys_name
+
+
+def uevents(data):
+    """A monitor that gives what it is given, to the end or to an error."""
+    words = decoded(data).split("\n")
+    devices = [_Device(action, name) for action, name in zip(words[::2], words[1::2])]
+
+    def poll(timeout):
+        if devices:
+            return devices.pop(0)
+        raise ValueError("EINVAL")
+
+    monitor = Monitor.__new__(Monitor)
+    monitor._name = "ip_vs"
+    monitor._monitor = types.SimpleNamespace(poll=poll)
+    monitor._take_error = lambda: ""
+    drained = monitor.drain()
+    assert all(isinstance(action, str) for action in drained.actions)
+    return printed(drained.error)
+
+
+def statistics(data):
+    found = counters.parse(data.decode("ascii", "replace"))
+    if found is None:
+        return []
+    rates = counters.rates(found.estimated, found.live.plus(found.live), 1)
+    return printed(*map(text.format_count, [*found.live, *found.estimated, *rates]))
+
+
+def table(data):
+    found = ipvs.parse_table(io.BytesIO(data))
+    assert found.services >= 0 and found.real_servers >= 0
+    return printed(str(found))
+
+
+def trace(data):
+    lines = data.split(b"\n")
+    told = births.parse(lines)
+    marks = [passes.parse(line) for line in lines]
+    return printed(told.writer, *(str(mark) for mark in marks if mark is not None))
+
+
+def probe_statistics(data):
+    found = data.decode("ascii", "replace")
+    missed = passes.missed(found, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7"))
+    return printed(str(missed), str(passes.overwritten(found)))
+
+
+def types_of_the_kernel(data):
+    own, _, kernel = data.partition(b"SPLIT")
+    try:
+        found = btf.parse(own, kernel, ["netns_ipvs", "net", "ns_common"])
+    except ValueError as error:
+        return printed(str(error))
+    assert all(place >= 0 for members in found.values() for place in members.values())
+    return []
+
+
+def cpu_list(data):
+    try:
+        return printed(str(cpus.parse(data.decode("ascii"))))
+    except ValueError as error:
+        return printed(str(error))
+
+
+def sysctl_value(data):
+    found = data.decode("ascii", "replace")
+    for key in (KERNEL_KEY, values.TREE + "est_cpulist", values.TREE + "drop_entry"):
+        values.same(key, found, "1")
+    return []
+
+
+# --- module files
+
+
+def module_list(data):
+    return printed(str(modulefile.parse(decoded(data))))
+
+
+def module_file(suffix):
+    def feed(data):
+        found = modulefile.look_into(f"/lib/modules/ip_vs.ko{suffix}", io.BytesIO(data))
+        return printed(str(found))
+
+    return feed
+
+
+# --- files of the guard that are read back
+
+
+def daemon_files(data):
+    """status.json, as `ipvsd status`, the doctor and the metrics take it."""
+    try:
+        document = saved.load(decoded(data), report.STATUS)
+    except ValueError as error:
+        return printed(str(error))
+    for share in (0.5, 0.95):
+        report.within(document["counters"]["reactions"], share)
+    found = service.check(service.Service(None, document, "1"))
+    return [line for one in found for line in diagnosis.lines(one)] + json.dumps(document).split(
+        "\n"
+    )
+
+
+def measurement(data):
+    try:
+        document = measured.parse(decoded(data))
+    except ValueError as error:
+        return printed(str(error))
+    return printed(*measuretext.lines(document, plain=False)) + json.dumps(document).split("\n")
+
+
+def entries(data):
+    """A line of `journalctl --output=json`."""
+    entry = history.parse(data.decode("utf-8", "replace"))
+    if entry is None:
+        return []
+    totals = Totals().plus(entry).plus(entry)
+    documents = [history.document(entry), history.totals_document(totals)]
+    return printed(*history.row(entry), str(totals)) + [json.dumps(one) for one in documents]
+
+
+def pings(data):
+    found = ping.parse(data.decode("utf-8", "replace"))
+    return printed(str(found.sent), *(str(probe) for probe in found.probes[:3]))
+
+
+# --- what the doctor reads
+
+WANTED = {values.RUN_ESTIMATION: "0"}
+
+
+def doctor(data):
+    """Any text in the place of every file and every answer that the doctor looks at."""
+    found = decoded(data)
+    file = File("/etc/\x1b[2J\n", found)
+    tuned = other_writers.Tuned(tuple(found.split()[:3]), {"a": file})
+    release = kernel_check.Kernel(
+        found, kernel_check.Module.ABSENT, values_reading(), False, kernel_check.ModuleFile(found)
+    )
+    seen = environment.Environment(
+        0, found, found, found, found, [found], found.split("\n"), environment.parse_status(found)
+    )
+    findings = [
+        *guarded.check_configuration([found], [found]),
+        *kernel_check.check(release),
+        *sysctl_files.check(sysctl_files.Sources([file], [file]), WANTED),
+        *modprobe_files.check([file], [file.path]),
+        *other_writers.check_udev([file]),
+        *other_writers.check_tuned(tuned, WANTED),
+        *other_writers.check_scripts([file]),
+        *other_writers.check_kubelet([file]),
+        *other_writers.check_containers([file], WANTED),
+        *usage.check_readers([usage.Program(7, found, True)], [file]),
+        *environment.check(seen),
+        *service.check(service.Service(service.parse_show(found), None, "1")),
+    ]
+    modprobe_files.comment_out(file)
+    whole = diagnosis.Diagnosis(tuple(findings), None)
+    lines = [line for finding in findings for line in diagnosis.lines(finding)]
+    return printed(*lines) + json.dumps(diagnosis.document(whole), indent=2).split("\n")
+
+
+def values_reading():
+    return kernel_check.Reading(kernel_check.Found.NO_TREE)
+
+
+# --- texts that are taken, of each kind
+
+_HEAD = b"            runc-41      [001] d..2.    12.345678: "
+_STATISTICS = (
+    b"       Total\nCPU Conns\n  0 1 2 3 4 5\n  1 1 2 3 4 ff\n  ~ 0 0 0 0 0\n\n  0 0 0 0 0\n"
+)
+_TABLE = b"a\nb\nc\nTCP  0A000001:0050 rr \n  -> 0A000002:0050 Masq 1 0 0\n"
+_CONFIGURATION = b"""[guard]
+mode = enforce
+resync = 30s
+[namespaces]
+scope = all
+exclude = name:lab-*, container:3f2a, cgroup:/kube*
+[metrics]
+textfile = /var/lib/x.prom
+[sysctl]
+net.ipv4.vs.run_estimation = 0
+[sysctl name:bill[a-z]ng]
+net/ipv4/vs/sync_threshold = 3 50
+net.ipv4.vs.est_cpulist = 0-3,8
+"""
+_STATUS = {
+    "pid": 7,
+    "start_time": "1",
+    "guard": "1",
+    "started": "x",
+    "mode": "enforce",
+    "scope": "all",
+    "module": "live",
+    "states": {"off": 1},
+    "sources": {"births": "on"},
+    "canary": {"time": "x", "fixed_usec": 7, "error": None},
+    "counters": report.counters(Memory(), 0),
+}
+_SAMPLES = (Sample(10, 2000, 0, True, 11, 5), Sample(4000, 900, 1, True, HOST.inode, 5))
+_MEASUREMENT = measured.document(
+    Host("node", "6.1", "x", "live", "timer", 2, "h", ("note",)),
+    [Census(HOST, "1", 3, 6), Census(WEB, "0")],
+    [Phase("on", 0, 9000, _SAMPLES, 1, {"ipvs-e:0:0": 5}, Pings((Probe(1, 9**7),), 2))],
+)
+_ENTRY = {
+    "__REALTIME_TIMESTAMP": "1700000000123456",
+    "MESSAGE": "key in web: was 1",
+    "IPVSD_EVENT": "changed",
+    "IPVSD_NAMESPACE": [119, 255],
+    "IPVSD_REACTION_USEC": "12",
+    "IPVSD_PASSES_LEAKED": "1",
+}
+_MODULE = b"\x7fELF" + b"est_nice\0" + b"run_estimation\0" * 40
+_STRINGS = b"\0netns_ipvs\0est_timer\0"
+_TYPES = struct.pack("<IIIIII", 1, 4 << 24 | 1, 8, 12, 0, 64)
+_BTF = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(_TYPES), len(_TYPES), len(_STRINGS))
+_BTF += _TYPES + _STRINGS
+_FILES = b"""net.ipv4.vs.run_estimation = 1
+-net.ipv4.*.conntrack
+install ip_vs /sbin/modprobe --ignore-install ip_vs && sysctl -p \\
+blacklist ip_vs
+ACTION=="add", KERNEL=="ip_vs", RUN+="/sbin/sysctl -p"
+[main]
+include=a b
+[sysctl]
+net.ipv4.vs.run_estimation=1
+* * * * * root ipvsadm -ln --stats
+allowedUnsafeSysctls:
+- net.ipv4.vs.*
+"linux": {"sysctl": {"net.ipv4.vs.run_estimation": "1"}}
+LoadState=loaded
+NRestarts=3
+CapEff: 0000000000201000
+"""
+
+TARGETS: Dict[str, Target] = {
+    "configuration": Target(configuration, (_CONFIGURATION, b"\0".join([_CONFIGURATION] * 3))),
+    "drop-in": Target(drop_in, (b"[sysctl name:a]\nnet.ipv4.vs.run_estimation = 1\n",)),
+    "selector": Target(selector, (b"name:lab-*?[!a-z]", b"container:3f2a")),
+    "duration": Target(duration, (b"1min 30s", b"500 ms")),
+    "mountinfo": Target(
+        mountinfo, (rb"42 27 0:4 net:[4026532246] /run/netns/w\040b rw shared:5 - nsfs nsfs rw",)
+    ),
+    "hints": Target(hints, (b"pause\n1:name=systemd:/kube/docker-" + b"3f" * 32 + b".scope",)),
+    "uevents": Target(uevents, (b"add\nip_vs\nremove\nip_vs",)),
+    "statistics": Target(statistics, (_STATISTICS,)),
+    "ip_vs table": Target(table, (_TABLE,)),
+    "trace": Target(
+        trace,
+        (
+            _HEAD + b"birth: (a <- b)\n" + _HEAD + b"write: (x)",
+            _HEAD + b"begin_7: (a) run=1 inode=11\n" + _HEAD + b"end_7: (a <- b)",
+        ),
+    ),
+    "probe statistics": Target(
+        probe_statistics, (b"overrun: 3\ndropped events: 4\n  begin_7    10     2\n",)
+    ),
+    "BTF": Target(types_of_the_kernel, (_BTF, _BTF + b"SPLIT" + _STRINGS)),
+    "CPU list": Target(cpu_list, (b"0-3,8\n",)),
+    "sysctl value": Target(sysctl_value, (b"3\t50\n", b"0-3,8")),
+    "module list": Target(module_list, (b"kernel/net/ip_vs.ko.xz: kernel/a.ko\n",)),
+    "module": Target(module_file(""), (_MODULE,)),
+    "module, gzip": Target(module_file(".gz"), (gzip.compress(_MODULE),)),
+    "module, xz": Target(module_file(".xz"), (lzma.compress(_MODULE),)),
+    "status file": Target(daemon_files, (json.dumps(_STATUS).encode(),)),
+    "measurement": Target(measurement, (json.dumps(_MEASUREMENT).encode(),)),
+    "journal": Target(entries, (json.dumps(_ENTRY).encode(),)),
+    "ping": Target(
+        pings,
+        (
+            b"[1700000000.123456] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.043 ms\n"
+            b"2 packets transmitted, 1 received\n",
+        ),
+    ),
+    "doctor": Target(doctor, (_FILES, b"6.1.0-13-amd64")),
+}
+
+
+def check(name, data):
+    """Feed a target, and see that nothing but text would reach a terminal, and not too much."""
+    for line in TARGETS[name].feed(data):
+        assert line.isprintable(), repr(line)
+        line.encode("utf-8")

@@ -1,0 +1,130 @@
+"""File systems that never answer, on the way to a namespace: FUSE without anybody who serves it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from ipvsd import sweep
+from ipvsd.core.model import NS_PER_MS, NS_PER_S, Reason
+from ipvsd.kernel.namespaces import Finder
+from tests.fakeroot import FakeRoot
+from tests.namespaces.holders import HOME, TIMEOUT_S, identity
+from tests.namespaces.test_sweeper import Drive, value_in
+from tests.process.test_daemon import Guard
+
+
+@pytest.fixture
+def hanging(holders):
+    """A namespace that nothing but a mount holds, and something that hangs over the mount."""
+    os.mkdir(os.path.join(holders.folder, "covered"))
+    meant = identity(holders.mount("covered/web"))
+    device = holders.hang("covered")
+    before = threading.active_count()
+    yield meant
+    os.close(device)
+    # What has hung is let go, and its threads end.
+    for thread in threading.enumerate()[before:]:
+        thread.join(TIMEOUT_S)
+
+
+@pytest.fixture
+def drive(holders, hanging):
+    made = Drive(holders)
+    yield made
+    made.sweeper.close()
+
+
+def test_all_other_namespaces_are_set_and_what_hangs_is_named(holders, hanging, drive, monkeypatch):
+    monkeypatch.setattr(sweep, "LOOK_LIMIT_NS", 300 * NS_PER_MS)
+    monkeypatch.setattr(sweep, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
+    paths = [holders.process()[1], holders.mount("other"), holders.thread()[1]]
+    drive.sweep()
+    looking, entering = drive.hung
+    assert looking == "looking for namespaces"
+    assert entering.startswith("entering ") and "covered/web" in entering
+    assert [value_in(path) for path in paths] == ["63"] * 3
+    assert hanging not in drive.memory.spaces
+
+
+def test_from_then_on_no_look_and_no_visit_hangs(holders, hanging, drive, monkeypatch):
+    monkeypatch.setattr(sweep, "LOOK_LIMIT_NS", 300 * NS_PER_MS)
+    monkeypatch.setattr(sweep, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
+    drive.sweep()
+    monkeypatch.setattr(sweep, "LOOK_LIMIT_NS", 60 * NS_PER_S)
+    monkeypatch.setattr(sweep, "VISITS_LIMIT_NS", 60 * NS_PER_S)
+    count = len(drive.hung)
+    path = holders.mount("new")
+    drive.sweep(Reason.RESYNC)
+    assert len(drive.hung) == count and value_in(path) == "63"
+
+
+def test_a_wary_look_remembers_what_hangs_in_another_mount_namespace(holders):
+    child, path, meant = holders.mount_elsewhere()
+    finder = Finder(holders.root, wary=True)
+    assert meant in finder.look(deep=True).holders
+    holders._inside = ("nsenter", "-t", str(child.pid), "-m")
+    device, found = holders.hang(""), []  # over all that is there
+    # In a thread: what waits for FUSE to begin is woken by no signal.
+    thread = threading.Thread(target=lambda: found.extend(map(finder.look, [False, True])))
+    thread.start()
+    thread.join(5)
+    looked = len(found)
+    os.close(device)
+    thread.join(TIMEOUT_S)
+    assert looked == 2, "it hangs"
+    assert all(meant in look.holders for look in found)
+
+
+_COMMAND = """
+import sys
+from ipvsd import cli
+from ipvsd.kernel import netns
+netns.CALL_LIMIT_S = 0.3
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_command_gives_up_with_a_line_and_ends(holders, hanging):
+    fake_root(holders)
+    command = [sys.executable, "-c", _COMMAND, "--root", holders.root, "apply"]
+    pipe = subprocess.PIPE
+    done = subprocess.run(command, cwd=HOME, stdout=pipe, stderr=pipe, timeout=TIMEOUT_S)
+    line = b"ipvsd: namespaces: looking into them hangs, in a file system on the way to one\n"
+    assert (done.returncode, done.stdout, done.stderr) == (5, b"", line)
+
+
+def fake_root(holders):
+    """ip_vs, loaded, beside the processes of the holders."""
+    root = FakeRoot.__new__(FakeRoot)
+    root.path = holders.root
+    for folder in ("etc/ipvs-estoff-guard/conf.d", "run", "proc/sys/net/ipv4"):
+        os.makedirs(root.join(folder))
+    root.load_ip_vs()
+    return root
+
+
+def test_the_daemon_goes_on_feeds_the_watchdog_and_hears_signals(holders, hanging, tmp_path):
+    """The real one: it is set, told and fed, while its other thread hangs."""
+    root = fake_root(holders)
+    root.configure("[guard]\nresync = 1s\ncanary = off\n")
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    guard = Guard(root, folder, watchdog_usec=400_000)
+    try:
+        guard.start().wait_for("WATCHDOG=1")
+        os.symlink(f"/proc/{guard.process.pid}", f"{root.path}/proc/{guard.process.pid}")
+        assert root.get() == "0"
+        for value in ("1", "0", "1"):
+            root.set("run_estimation", value)
+            guard.wait_for("WATCHDOG=1")
+        guard.wait_for_log("something else had changed it")
+        guard.process.send_signal(signal.SIGHUP)
+        guard.wait_for("RELOADING=1")
+        assert not any("READY=1" in message for message in guard.messages), "not yet"
+        assert guard.end() == 0
+    finally:
+        guard.close()

@@ -1,0 +1,115 @@
+"""What users other than root are told: nothing of namespaces that they could not see themselves."""
+
+import io
+import json
+import os
+import shutil
+import stat
+import sys
+import tempfile
+
+import pytest
+
+from ipvsd import cli
+from ipvsd.core import report
+from ipvsd.core.ledger import LastWrite, Memory
+from ipvsd.core.model import Outcome, Owner, Reason, State, Write
+from ipvsd.core.spaces import Space
+from ipvsd.host import state
+from tests.fakeroot import FakeRoot
+from tests.words import POLICY, RUN, WEB, value
+from tests.words import WALL_NS as NOW_NS
+
+NOBODY = 65534
+SECRETS = ("secret-name", "secret-mount", "secret-cgroup", "secret-unit", "secret-comm")
+
+
+@pytest.fixture
+def folder():
+    """A fake root where everybody may go, unlike pytest's own."""
+    made = tempfile.mkdtemp()
+    os.chmod(made, 0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def root(folder):
+    """A root with ip_vs, and what a daemon, this process, would have told of a namespace."""
+    made = FakeRoot(os.path.join(folder, "root"))
+    made.load_ip_vs(run_estimation="0")
+    name, mount, cgroup, unit, comm = SECRETS
+    owner = Owner((mount,), cgroup, "3f2a", unit, 7, comm)
+    namespace = WEB._replace(name=name, owner=owner)
+    write = Write(namespace, RUN.key, "1", "0", Reason.BIRTH)
+    space = Space(namespace, 1, NOW_NS, 1)
+    last = LastWrite(Outcome(write, value("0"), 5), 7, NOW_NS)
+    memory = Memory(spaces={namespace.identity: space}, last_write=last)
+    runtime = state.RuntimeFolder(made.path)
+    os.makedirs(made.join("run/ipvs-estoff-guard"))
+    counters = report.counters(memory, 5)
+    document = {"guard": "1", "started": "x", "mode": POLICY.mode.value, "scope": "all"}
+    document.update(states={State.HELD.value: 1}, sources={}, canary=None, counters=counters)
+    events = [{"time": "x", "event": "changed", "message": f"{name} {mount} {comm}"}]
+    told = {"recent": events, "last_write": report.last_write(memory)}
+    spaces = {"namespaces": [report.space_document(space, 5)]}
+    for file, content in (
+        (state.STATUS, document),
+        (state.EVENTS, told),
+        (state.NAMESPACES, spaces),
+    ):
+        assert runtime.publish(file, content) is None
+    return made
+
+
+def as_nobody(*arguments):
+    """What a command prints for somebody else, in a process of his own; and its exit code."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+            os.dup2(writer, 1)
+            os.dup2(writer, 2)
+            sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8")
+            sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), encoding="utf-8", write_through=True)
+            code = cli.main(list(arguments))
+            sys.stdout.flush()
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as file:
+        text = file.read()
+    _, status = os.waitpid(child, 0)
+    return text, os.WEXITSTATUS(status)
+
+
+@pytest.mark.parametrize("options", [(), ("--all",), ("--json",)])
+def test_status_tells_others_how_many_but_not_which(root, capsys, options):
+    assert cli.main(["--root", root.path, "status", *options]) == 0
+    told_to_root = capsys.readouterr().out
+    text, code = as_nobody("--root", root.path, "status", *options)
+    assert code == 0 and "running" in text or '"pid"' in text
+    assert not [secret for secret in SECRETS if secret in text]
+    assert SECRETS[0] in told_to_root, "while root is told"
+    if options == ("--json",):
+        document = json.loads(text)
+        assert document["daemon"]["states"] == {"held": 1}
+        assert (document["daemon"]["recent"], document["daemon"]["counters"]["last_write"]) == (
+            [],
+            None,
+        )
+
+
+def test_nobody_but_root_can_read_or_change_what_tells_more(root):
+    folder = root.join("run/ipvs-estoff-guard")
+    modes = {name: stat.S_IMODE(os.stat(f"{folder}/{name}").st_mode) for name in os.listdir(folder)}
+    assert modes == {"status.json": 0o644, "events.json": 0o600, "namespaces.json": 0o600}
+    assert {os.stat(f"{folder}/{name}").st_uid for name in modes} == {0}
+    assert stat.S_IMODE(os.stat(folder).st_mode) & 0o022 == 0
+    with open(f"{folder}/status.json", encoding="utf-8") as file:
+        text = file.read()
+    assert not [secret for secret in SECRETS if secret in text]

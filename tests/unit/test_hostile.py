@@ -1,0 +1,300 @@
+"""Hostile text: no parser fails otherwise than it says, takes for ever, or fills the memory."""
+
+import contextlib
+import gzip
+import json
+import lzma
+import os
+import re
+import signal
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipvsd.core import config, history, policy, saved, text
+from ipvsd.core.checks import sysctl_files, usage
+from ipvsd.core.config import Source
+from ipvsd.core.saved import Maybe
+from ipvsd.core.sysfiles import File
+from ipvsd.kernel import births, modulefile, mounts, passes
+from tests import hostile
+
+# What has once been trouble somewhere: for terminals, regular expressions, numbers, encodings.
+_ODD = [
+    b"\x1b[2J", b"\x9b31m", "\u009b".encode(), "\u202e".encode(), b"\xff", b"\n", b"\r", b"\0",
+    b"\x7f", "\u00b2".encode(), "\u0661".encode(), b"9" * 400, b"9" * 5000, b"1" * 30, b"1 " * 30,
+    b"[" * 3000, b"[z-a]", b"*" * 200, b"-1", b"1e400", b"NaN", b"Infinity", b"null", b"{", b"}",
+    b'"', b"\\", b"%s{}", b"ipvsadm " * 300, b" - nsfs ", b"\xed\xb3\xbf", b"A" * 5000,
+]  # fmt: skip
+
+
+@st.composite
+def mutated(draw, seeds):
+    """A text that would be taken, with some pieces of it replaced."""
+    data = draw(st.sampled_from(seeds))
+    piece = st.one_of(st.sampled_from(_ODD), st.binary(max_size=8))
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(data)))
+        data = data[:at] + draw(piece) + data[at + draw(st.integers(0, 40)) :]
+    return data
+
+
+class TakesForEver(BaseException):
+    """No Exception, so that nothing takes it for a failure that is worth being tried again."""
+
+
+@contextlib.contextmanager
+def in_time(seconds=10):
+    """Fail when it takes more of the CPU's time: a thousand times what it should."""
+
+    def too_long(_number, _frame):
+        raise TakesForEver
+
+    before = signal.signal(signal.SIGPROF, too_long)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+@pytest.mark.parametrize("name", hostile.TARGETS)
+def test_no_parser_fails_and_all_that_is_printed_is_text(name):
+    seeds = hostile.TARGETS[name].seeds
+
+    @given(st.one_of(st.just(seeds[0]), st.binary(), mutated(seeds), mutated(seeds)))
+    def every(data):
+        hostile.check(name, data)
+
+    with in_time(60):
+        every()
+
+
+@pytest.mark.parametrize("name", hostile.TARGETS)
+@pytest.mark.parametrize("odd", _ODD, ids=lambda odd: repr(odd[:8]))
+def test_nothing_odd_is_trouble_alone_at_the_end_or_in_the_place_of_a_word(name, odd):
+    with in_time():
+        for seed in hostile.TARGETS[name].seeds:
+            hostile.check(name, odd)
+            hostile.check(name, seed + odd)
+            for word in re.finditer(rb"\w+", seed):
+                hostile.check(name, seed[: word.start()] + odd + seed[word.end() :])
+
+
+MEGABYTE = 1024 * 1024
+LONG = [
+    ("a duration of digits", lambda: refused(text.parse_duration, "1" * 50 + "x")),
+    ("a duration of blanks", lambda: refused(text.parse_duration, "1 " * 50 + "x")),
+    ("a selector of stars", lambda: refused(config.selector, "name:" + "*a" * MEGABYTE, "x")),
+    ("as long a one as there may be", lambda: policy.glob("*a" * 2000 + "b")("a" * 4096)),
+    (
+        "a configuration of unknown keys",
+        lambda: config.parse([Source("x", "[guard]\n" + "x=\n" * (MEGABYTE // 3))]),
+    ),
+    (
+        "a crontab of one line",
+        lambda: usage.check_readers([], [File("x", "ipvsadm " * (MEGABYTE // 8))]),
+    ),
+    (
+        "a sysctl file with a pattern of stars",
+        lambda: sysctl_files.parse(File("x", "net.ipv4.vs.*" + "_*" * 200 + "? = 1")),
+    ),
+    ("a journal entry of brackets", lambda: history.parse("[" * MEGABYTE)),
+    ("a document of brackets", lambda: refused(saved.parse, "[" * MEGABYTE)),
+]
+
+
+def refused(parse, *arguments):
+    with pytest.raises(ValueError):
+        parse(*arguments)
+
+
+@pytest.mark.parametrize("why, parse", LONG, ids=[case[0] for case in LONG])
+def test_no_text_takes_for_ever(why, parse):
+    with in_time():
+        parse()
+
+
+# --- what is large when it is unpacked
+
+
+@contextlib.contextmanager
+def in_memory(most):
+    """Fail when more bytes are in use at any moment."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most, f"{peak} bytes"
+
+
+class Module:
+    """A fake root whose ip_vs is any file."""
+
+    def __init__(self, root, suffix):
+        self.root = root
+        root.write("lib/modules/6/modules.dep", f"kernel/ip_vs.ko{suffix}: kernel/x.ko\n")
+        self.path = root.join(f"lib/modules/6/kernel/ip_vs.ko{suffix}")
+        os.makedirs(os.path.dirname(self.path))
+
+    def inspect(self, data=None):
+        if data is not None:
+            with open(self.path, "wb") as file:
+                file.write(data)
+        return modulefile.inspect(self.root.path, "6")
+
+
+def packed_zeros(pack, megabytes):
+    return b"".join([pack.compress(bytes(MEGABYTE)) for _ in range(megabytes)] + [pack.flush()])
+
+
+class _Gzip:
+    def __init__(self):
+
+        self._pack = zlib.compressobj(wbits=31)
+        self.compress, self.flush = self._pack.compress, self._pack.flush
+
+
+@pytest.mark.parametrize("suffix, pack", [(".gz", _Gzip), (".xz", lzma.LZMACompressor)])
+def test_a_module_file_that_is_a_bomb_is_never_in_memory(root, suffix, pack):
+    data = packed_zeros(pack(), 130)
+    assert len(data) < MEGABYTE
+    with in_memory(12 * MEGABYTE), in_time(60):
+        found = Module(root, suffix).inspect(data)
+    assert found.has_setting is None and "larger than" in found.error
+
+
+def test_a_large_module_file_is_never_in_memory(root):
+    module = Module(root, "")
+    with open(module.path, "wb") as file:
+        file.truncate(1024**4)
+    with in_memory(12 * MEGABYTE), in_time(60):
+        found = module.inspect()
+    assert found.has_setting is None and "larger than" in found.error
+
+
+def test_xz_that_asks_for_gigabytes_is_refused(root):
+    """liblzma would take what the file's head says at once."""
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 16 * MEGABYTE}]
+    data = bytearray(lzma.compress(b"run_estimation\0", filters=filters, check=lzma.CHECK_NONE))
+    # A block's head: size, flags, filter, size of its properties, dictionary, padding, CRC32.
+    assert data[12:16] == b"\x02\x00\x21\x01"
+    data[16] = 40  # 4 GiB
+    data[20:24] = zlib.crc32(bytes(data[12:20])).to_bytes(4, "little")
+    found = Module(root, ".xz").inspect(bytes(data))
+    assert found.has_setting is None and "emory" in found.error
+
+
+@pytest.mark.parametrize("suffix, pack", [(".gz", gzip.compress), (".xz", lzma.compress)])
+def test_a_module_file_that_is_cut_short_is_told(root, suffix, pack):
+    data = pack(os.urandom(5000) + b"run_estimation\0")
+    module = Module(root, suffix)
+    assert module.inspect(data).has_setting is True
+    for length in (1, 30, len(data) // 2, len(data) - 1):
+        found = module.inspect(data[:length])
+        assert (found.has_setting, bool(found.error)) == (None, True)
+
+
+@pytest.mark.parametrize("at", range(-20, 3))
+def test_a_name_across_two_pieces_is_seen(root, at):
+    piece = modulefile._PIECE_BYTES
+    data = bytes(piece + at) + b"run_estimation\0" + bytes(piece)
+    assert Module(root, "").inspect(data).has_setting is True
+
+
+@pytest.mark.parametrize("name", ["modules.dep", "kernel/ip_vs.ko"])
+def test_what_is_no_file_is_not_waited_for(root, name):
+    module = Module(root, "")
+    path = root.join(f"lib/modules/6/{name}")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    os.mkfifo(path)
+    with in_alarm():
+        assert module.inspect().has_setting is None
+
+
+@contextlib.contextmanager
+def in_alarm(seconds=10):
+    """Fail when it waits, which costs no time of the CPU."""
+
+    def waits(_number, _frame):
+        raise AssertionError("it waits")
+
+    before = signal.signal(signal.SIGALRM, waits)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_mount_table_that_somebody_has_filled_is_never_in_memory(tmp_path):
+    line = b"%d 27 0:4 net:[%d] /" + b"a/" * 1000 + b"%d rw - nsfs nsfs rw\n"
+    path = tmp_path / "mountinfo"
+    with open(str(path), "wb") as file:
+        for number in range(10000):
+            file.write(line % (number, 4026532000 + number % 2, number))
+    assert path.stat().st_size > 19 * MEGABYTE
+    with in_memory(MEGABYTE):
+        found = mounts.read(str(path), 4)
+    assert [one.mount_id for one in found] == list(range(8)), "the first ones of each"
+
+
+# --- plain data that is read back
+
+_SHAPE = {"a": int, "b": [str], "c": Maybe({str: (int, float)})}
+
+
+@pytest.mark.parametrize(
+    "why, change, place",
+    [
+        ("as it is", {}, None),
+        ("more than is asked for", {"z": []}, None),
+        ("nothing in the place of a number", {"a": None}, "$.a"),
+        ("a name is missing", {"b": [], "c": None, "a": ...}, "$.a"),
+        ("also one whose value need not be known", {"c": ...}, "$.c"),
+        ("a truth value is no number", {"a": True}, "$.a"),
+        ("a fraction is no whole number", {"a": 1.0}, "$.a"),
+        ("a number of more than 64 bits", {"a": 2**63}, "$.a"),
+        ("a text in the place of a list", {"b": "x"}, "$.b"),
+        ("a number among texts", {"b": ["x", 1]}, "$.b[1]"),
+        ("too short", {"c": {"x": [1]}}, "$.c.x"),
+        ("no number", {"c": {"x": [1, float("nan")]}}, "$.c.x[1]"),
+        ("larger than any", {"c": {"x": [1, float("inf")]}}, "$.c.x[1]"),
+        ("missing where it may be", {"c": None}, None),
+        ("any number where a fraction may stand", {"c": {"x": [1, 2]}}, None),
+    ],
+)
+def test_a_document_has_its_shape_or_is_refused_with_the_place(why, change, place):
+    document = dict({"a": 1, "b": ["x"], "c": {"x": [1, 0.5]}}, **change)
+    document = {name: value for name, value in document.items() if value is not ...}
+    if place is None:
+        assert saved.load(json.dumps(document), _SHAPE) == document, why
+    else:
+        with pytest.raises(ValueError) as raised:
+            saved.load(json.dumps(document), _SHAPE)
+        assert str(raised.value) == f"is damaged at {place}", why
+
+
+def test_the_texts_that_hostile_ones_are_made_of_are_taken():
+    """Else the properties would say nothing: what is no such text at all is refused at once."""
+    (head, marks) = hostile.TARGETS["trace"].seeds
+    told = births.parse(head.split(b"\n"))
+    assert told.births == 1 and told.first_ns is not None and told.writer
+    assert all(map(passes.parse, marks.split(b"\n")))
+    for name in ("status file", "measurement", "drop-in", "selector", "duration", "BTF"):
+        for seed in hostile.TARGETS[name].seeds:
+            said = " ".join(hostile.TARGETS[name].feed(seed)[:1])
+            assert "damaged" not in said and " is no" not in said, name
+    for name in ("statistics", "journal", "ping", "mountinfo", "hints", "CPU list", "module list"):
+        for seed in hostile.TARGETS[name].seeds:
+            assert any(hostile.TARGETS[name].feed(seed)), name
+    (found,) = hostile.TARGETS["module, xz"].feed(hostile.TARGETS["module, xz"].seeds[0])
+    assert "has_setting=True" in found
