@@ -384,6 +384,21 @@ def test_a_visit_that_hangs_is_given_up_and_the_others_are_made(holders, drive, 
     assert not drive.errors
 
 
+def test_visits_that_end_just_now_do_not_hang(holders, drive, monkeypatch):
+    """However late the loop comes to see it: it may have been stopped meanwhile."""
+    path = holders.mount()
+    drive.sweep()
+    told_ns = drive.load()
+    monkeypatch.setattr(sweep, "VISITS_LIMIT_NS", 0)
+    drive.sweeper.all_anew(Reason.LOAD, told_ns)
+    drive.sweeper.proceed(drive.policy, drive.memory, True)
+    select.select([drive.sweeper.fileno()], [], [], TIMEOUT_S)
+    assert drive.sweeper.give_up_what_hangs() == ""
+    monkeypatch.undo()
+    drive.until_idle()
+    assert value_in(path) == "63" and drive.memory.tally.writes == {"start": 1, "load": 1}
+
+
 def test_a_visit_that_raises_is_told_and_the_next_sweep_works(holders, drive):
     path = holders.mount()
 

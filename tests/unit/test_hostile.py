@@ -101,7 +101,7 @@ LONG = [
     ),
     (
         "a sysctl file with a pattern of stars",
-        lambda: sysctl_files.parse(File("x", "net.ipv4.vs.*" + "_*" * 200 + "? = 1")),
+        lambda: sysctl_files.parse(File("x", "net.ipv4.vs." + "*" * 20 + "# = 1")),
     ),
     ("a journal entry of brackets", lambda: history.parse("[" * MEGABYTE)),
     ("a document of brackets", lambda: refused(saved.parse, "[" * MEGABYTE)),

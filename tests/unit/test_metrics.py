@@ -125,6 +125,7 @@ def test_a_link_in_the_way_is_not_followed(tmp_path):
     files.replace(str(tmp_path / "x"), "text", last=True)
     assert (tmp_path / "victim").read_text() == "precious"
     assert (tmp_path / "x").read_text() == "text" and not (tmp_path / "x").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["victim", "x"]
 
 
 def test_a_file_that_cannot_be_written_is_told_with_its_path(tmp_path):
