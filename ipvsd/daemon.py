@@ -262,12 +262,12 @@ class Daemon:
         """Tell the status files, the journal and systemd what is new; then feed the watchdog.
 
         While namespaces are being set, that comes first, and would take twice as long beside this;
-        then it is done only once in a while. Events of others, which come in storms, are none of
-        its business.
+        then, and in a storm of births, it is done only once in a while. Events of others, which
+        come in storms too, are none of its business.
         """
         now_ns, idle = monotonic_ns(), self._sweeper.idle
         self._looked = self._looked or looked
-        if idle:
+        if idle or (self._looked and not self._sweeper.visiting):
             self._publish_ns = None
         elif self._publish_ns is None:
             self._publish_ns = now_ns + _PUBLISH_NS

@@ -102,6 +102,11 @@ class Sweeper:
         """Whether nothing is being done just now."""
         return not (self._visitor.busy or self._urgent or self._rest or self._look is not None)
 
+    @property
+    def visiting(self) -> bool:
+        """Whether namespaces are being visited, or are about to be."""
+        return bool(self._job or self._urgent or self._rest)
+
     def all_anew(self, reason: Reason, told_ns: Optional[int]) -> None:
         """Look into every namespace now; `told_ns` is when the reason was told, if it was.
 

@@ -28,10 +28,12 @@ FIGHT = f"for i in {{1..200}}; do echo 1 >{FILE}; sleep 0.05; done"
 def test_a_change_inside_a_namespace_is_found_however_it_was_made(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
+    before = host.cursor()
     host.load()
     inodes = spaces.named("one"), spaces.descriptor()
     host.configure(RESYNC_1S)
     spaces.wait_for("0")
+    host.wait_for_events(before, "changed", 1 + len(inodes))
     for inode in inodes:
         for change in (spaces.set, spaces.set_through_another_proc):
             cursor = host.cursor()

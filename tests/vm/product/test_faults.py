@@ -158,7 +158,7 @@ def test_run_is_full(host: Guarded, faults: Faults):
             host.unload()
             host.load()
             host.wait_for_value("0")
-            (told,) = host.wait_for_events(cursor, "status-file")
+            told, *_ = host.wait_for_events(cursor, "status-file")
             assert "No space left" in told["MESSAGE"]
         finally:
             host.succeed("rm /run/fill")
@@ -174,7 +174,7 @@ def test_run_is_read_only(host: Guarded, faults: Faults):
         try:
             host.succeed(SWITCH_ON)
             host.wait_for_value("0")
-            (told,) = host.wait_for_events(cursor, "status-file")
+            told, *_ = host.wait_for_events(cursor, "status-file")
             assert "Read-only" in told["MESSAGE"]
         finally:
             host.succeed(f"umount {RUN_FOLDER}")
