@@ -121,7 +121,7 @@ def test_two_at_once_and_the_guard_do_not_disturb_each_other(loaded: Guarded, sp
     spaces.wait_for("0", inode)
     loaded.succeed("ipvsd estimation on --namespace other --runtime --quiet")
     command = "ipvsd measure --duration 12s --json"
-    loaded.succeed(f"{command} > /run/one & {command} --namespace other > /run/two; wait %1")
+    loaded.succeed(f"{command} > /run/one & {command} --namespace other > /run/two; wait $!")
     one, two = (json.loads(loaded.succeed(f"cat /run/{name}")) for name in ("one", "two"))
     assert [space["name"] for space in two["namespaces"]] == ["other"]
     for document in (one, two):
