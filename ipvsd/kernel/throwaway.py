@@ -1,5 +1,6 @@
 """A network namespace made to be looked at and thrown away."""
 
+import contextlib
 import os
 import queue
 import threading
@@ -10,6 +11,8 @@ from ipvsd.core.model import Identity, Reading
 from ipvsd.kernel import libc
 
 _OWN = "/proc/thread-self/ns/net"
+
+_END_S = 1.0
 
 
 class Born(NamedTuple):
@@ -44,7 +47,8 @@ class ThrowAway:
         try:
             self._thread.start()
         except RuntimeError:  # there are too many threads
-            self._close_descriptors()
+            os.close(self._bell)
+            os.close(self._rope)
             raise
 
     def fileno(self) -> int:
@@ -60,16 +64,23 @@ class ThrowAway:
             return None
 
     def close(self) -> None:
-        """Let the namespace go, and wait until the kernel has let the thread go."""
-        self._end.set()
-        self._thread.join()
-        self._close_descriptors()
+        """Let the namespace go, and wait until the thread has ended, but not for long.
 
-    def _close_descriptors(self) -> None:
+        Where the kernel keeps it from being born, as while a module is registered in thousands of
+        others, the thread ends when it may.
+        """
+        self._end.set()
+        self._thread.join(_END_S)
         os.close(self._bell)
-        os.close(self._rope)
 
     def _live(self, read: Callable[[], Reading]) -> None:
+        try:
+            self._be_born(read)
+            self._end.wait()
+        finally:
+            os.close(self._rope)  # the thread's own, since close() may not wait for it
+
+    def _be_born(self, read: Callable[[], Reading]) -> None:
         try:
             libc.unshare(libc.CLONE_NEWNET)
             born_ns = int(time.monotonic() * 1e9)
@@ -77,8 +88,8 @@ class ThrowAway:
             self._tell(Born((status.st_dev, status.st_ino), born_ns, read()))
         except OSError as error:
             self._tell(Failed(str(error.strerror)))
-        self._end.wait()
 
     def _tell(self, news: News) -> None:
         self._news.put(news)
-        os.write(self._rope, b"x")
+        with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
+            os.write(self._rope, b"x")

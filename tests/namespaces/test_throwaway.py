@@ -1,6 +1,7 @@
 """A namespace that is made to be thrown away."""
 
 import os
+import threading
 import time
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from ipvsd.core.model import Found, Reading
 from ipvsd.guard import Guard
 from ipvsd.kernel import libc
+from ipvsd.kernel import throwaway as throwaways
 from ipvsd.kernel.throwaway import Born, Failed, ThrowAway
 from tests.namespaces.holders import held, identity, wait_until
 from tests.namespaces.test_visitor import KEY
+from tests.unit.test_hostile import in_alarm
 
 
 def made(read):
@@ -65,3 +68,25 @@ def test_a_thread_that_cannot_be_had_costs_no_descriptor(monkeypatch):
     with pytest.raises(RuntimeError):
         ThrowAway(lambda: Reading(Found.NO_TREE))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_kernel_that_makes_none_for_a_while_is_not_waited_for(monkeypatch):
+    """As while a module is registered in thousands of others; that thread ends by itself later."""
+    may_go_on, begun = threading.Event(), threading.Event()
+
+    def unshare(flags):
+        begun.set()
+        may_go_on.wait()
+        return real(flags)
+
+    real = libc.unshare
+    monkeypatch.setattr(libc, "unshare", unshare)
+    monkeypatch.setattr(throwaways, "_END_S", 0.05)
+    before = threading.active_count()
+    made = ThrowAway(lambda: Reading(Found.NO_TREE))
+    begun.wait()
+    with in_alarm():
+        made.close()
+    assert threading.active_count() == before + 1
+    may_go_on.set()  # and nothing is left over: the fixture sees to that
+    wait_until(lambda: threading.active_count() == before)
