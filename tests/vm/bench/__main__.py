@@ -51,7 +51,7 @@ FULL = Plans(
     ),
 )
 QUICK = Plans(
-    loads.Plan(loads=20, busy_loads=10),
+    loads.Plan(loads=20, busy_loads=20),
     spaces.Plan(counts=(10, 100), singles=20, bursts=1, burst_size=200),
     presence.Plan(counts=(1, 100), seconds=30, starts=2),
     stall.Plan((stall.Host("bookworm", 16, (5_000,)),), seconds=10),

@@ -11,7 +11,7 @@ from tests.vm.guarded import Guarded
 from .contenders import CONTENDERS, UNIT, Contender
 
 # Contenders change places this often, so that what changes in time meets all of them.
-BLOCK = 10
+BLOCK = 20
 LONG_S = 600
 
 STORM = "storm"

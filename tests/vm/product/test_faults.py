@@ -246,19 +246,6 @@ def test_the_kernels_list_of_probes_is_cleared(host: Guarded, faults: Faults, sp
 
 
 @TRIXIE
-def test_tracefs_is_unmounted_under_it(host: Guarded, faults: Faults, spaces: Spaces):
-    cursor = host.cursor()
-    with faults.injected("tracefs unmounted under it"):
-        enter = f"nsenter --mount --target {host.show('MainPID')}"
-        # The unit has mounted it a second time, to be able to write there.
-        host.succeed(f"{enter} bash -c 'while umount --lazy {TRACING}; do :; done' 2>/dev/null")
-        host.wait_for_events(cursor, "source-lost")
-        host.succeed(SWITCH_ON)
-        host.wait_for_value("0")
-        host.succeed(f"systemctl restart {SERVICE}")
-
-
-@TRIXIE
 def test_the_module_goes_in_the_middle_of_a_sweep(host: Guarded, faults: Faults, spaces: Spaces):
     spaces.burst(100)
     times = 10 * SCALE
