@@ -137,6 +137,10 @@ class Daemon:
             self._reloading = True
             self._parts.notifier.reloading(event_ns)
             trigger = self._reload()
+        if not self._loaded() and self._hints.birth_among(woken.descriptors):
+            # While ip_vs is being loaded it comes to each namespace, the host's first; its uevent
+            # is sent when it has come to all.
+            trigger = Reason.LOAD
         if self._monitor.fileno() in woken.descriptors:
             trigger = self._hear(event_ns) or trigger
         written = self._writes.hear(woken.descriptors) and not self._contested()

@@ -116,6 +116,10 @@ class Hints:
         if self.complete:
             self._births.opened.name_writers(wanted)
 
+    def birth_among(self, descriptors: Set[int]) -> bool:
+        """Whether it is a birth that has woken the loop; hear() has yet to take it."""
+        return self._births.among(descriptors)
+
     def hear(self, descriptors: Set[int], news: List[Event]) -> Optional[Told]:
         """Take what has been told, None if nothing was; what is worth telling goes to `news`.
 

@@ -31,15 +31,16 @@ BUFFER_KB = 8192
 # The first thing done after the sysctls of a namespace are registered.
 BORN = "p:bench/born ip_vs:ip_vs_start_estimator ipvs=$arg1:x64"
 WRITTEN = (
-    "p:bench/written proc_dointvec key=+0(+0($arg1)):string data=+8($arg1):x64 write=$arg2:s32"
+    "p:bench/written proc_dointvec "
+    "key=+0(+0($arg1)):string data=+8($arg1):x64 write=$arg2:s32 comm=$comm"
 )
 WRITTEN_FILTER = 'key == "run_estimation" && write == 1'
 PASS = "p:bench/pass ip_vs:estimation_timer run={:+}($arg1):s32"
 
 LINE = re.compile(
-    r"^ *(?P<comm>.{1,16})-\d+ +\[\d+\] \S+ +(?P<seconds>\d+)\.(?P<micros>\d{6}): "
+    r"^ *.{1,16}-\d+ +\[\d+\] \S+ +(?P<seconds>\d+)\.(?P<micros>\d{6}): "
     r"(?P<event>born|written|pass): \([^)]*\)"
-    r"(?: ipvs=(?P<ipvs>\w+))?(?: key=\S+ data=(?P<data>\w+))?"
+    r"(?: ipvs=(?P<ipvs>\w+))?(?: key=\S+ data=(?P<data>\w+) write=1 comm=\"(?P<comm>[^\"]*)\")?"
 )
 Event = collections.namedtuple("Event", "kind usec comm space")
 
@@ -106,7 +107,7 @@ class Trace:
             space = int(match["ipvs"], 16)
         elif match["data"]:
             space = int(match["data"], 16) - self.value_at
-        return Event(match["event"], usec, match["comm"].strip(), space)
+        return Event(match["event"], usec, match["comm"], space)
 
 
 def reactions(events):
