@@ -121,18 +121,19 @@ def reactions(events):
     return done + [[None, None] for _ in pending]
 
 
-def loads(count, wait_s):
-    """Load ip_vs again and again, and wait for the host's value to be written."""
+def loads(count, wait_s, waits):
+    """Load ip_vs again and again; the first so many times wait for the host's value."""
     samples = []
     with Trace() as trace:
-        for _ in range(int(count)):
+        for number in range(int(count)):
             subprocess.run(["modprobe", "--remove", "ip_vs"], check=True)
             trace.take()
             began = time.monotonic_ns()
             subprocess.run(["modprobe", "ip_vs"], check=True)
             took_usec = (time.monotonic_ns() - began) // 1000
             # The host's is the first; that of a canary, if there is one, comes later.
-            events = trace.until(_first_is_written, float(wait_s))
+            limit_s = float(wait_s) if number < int(waits) else 0
+            events = trace.until(_first_is_written, limit_s, trace.take())
             reaction, comm = reactions(_of_first(events))[0]
             samples.append({"load_usec": took_usec, "off_usec": reaction, "by": comm})
         value = Path(VALUE).read_text().strip()

@@ -10,8 +10,6 @@ from tests.vm.guarded import Guarded
 
 from .contenders import CONTENDERS, UNIT, Contender
 
-# Contenders change places this often, so that what changes in time meets all of them.
-BLOCK = 20
 LONG_S = 600
 
 STORM = "storm"
@@ -20,11 +18,14 @@ STORM_PER_SECOND = 200
 
 @dataclass(frozen=True)
 class Plan:
-    """How many loads for each contender, and how long to wait for those that may never write."""
+    """How many loads for each contender, idle and busy, and how many without a change of them.
+
+    They change places, so that what changes in time meets all of them.
+    """
 
     loads: int
     busy_loads: int
-    never_s: float = 2.5
+    block: int
     reaction_s: float = 10
 
 
@@ -45,24 +46,22 @@ def _rounds(
     host: Guarded, command: Callable[..., str], plan: Plan, loads: int, where: str
 ) -> dict[str, Any]:
     samples: dict[str, Any] = {one.name: {"samples": [], "value": None} for one in CONTENDERS}
-    blocks = [one for one in CONTENDERS for _ in range(-(-loads // BLOCK))]
+    blocks = [one for one in CONTENDERS for _ in range(loads // plan.block)]
     random.shuffle(blocks)
     for number, contender in enumerate(blocks, 1):
         print(f"== loads, {where}: {number} of {len(blocks)}, {contender.name}", flush=True)
-        found = _block(host, command, plan, contender, first=not samples[contender.name]["samples"])
+        found = _block(host, command, plan, contender)
         samples[contender.name]["samples"] += found["samples"]
         samples[contender.name]["value"] = found["value"]
     return samples
 
 
-def _block(
-    host: Guarded, command: Callable[..., str], plan: Plan, contender: Contender, first: bool
-) -> Any:
+def _block(host: Guarded, command: Callable[..., str], plan: Plan, contender: Contender) -> Any:
     host.succeed(contender.begin, timeout=LONG_S)
     try:
-        # Of those that do not react, some are waited for, to see that they do not.
-        wait_s = plan.reaction_s if contender.reacts else plan.never_s if first else 0
-        shown = host.succeed(command("loads", BLOCK, wait_s), timeout=LONG_S)
+        # Those that do not react are waited for once, to see that they do not.
+        waits = plan.block if contender.reacts else 1
+        shown = host.succeed(command("loads", plan.block, plan.reaction_s, waits), timeout=LONG_S)
     finally:
         host.succeed(contender.end, timeout=LONG_S)
     found = json.loads(shown)
