@@ -5,12 +5,17 @@ import os
 import stat
 
 
+def open_at_once(path: str, flags: int) -> int:
+    """Open without waiting, as open()'s `opener`: a FIFO in place of a file must stop nobody."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def read(path: str, limit: int) -> bytes:
     """Return the content of a regular file, and wait for no other.
 
     Raises OSError, also when it is larger than so many bytes.
     """
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+    with open(path, "rb", opener=open_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "is not a regular file")

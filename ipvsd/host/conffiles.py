@@ -81,7 +81,7 @@ def replace(path: str, text: str) -> None:
 def read(path: str) -> List[Source]:
     """Return a file's text, nothing where there is no file. Raises GuardError."""
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        with open(path, "rb", opener=files.open_at_once) as file:
             status = os.fstat(file.fileno())
             # A link to /dev/null is how a drop-in is switched off.
             if not stat.S_ISREG(status.st_mode) and status.st_rdev != _DEV_NULL:
@@ -98,11 +98,6 @@ def read(path: str) -> List[Source]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise GuardError(f"{path}:{line}: is not UTF-8 text", Exit.USAGE) from error
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting: a FIFO in place of the file must not stop the daemon."""
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _unreadable(path: str, error: OSError) -> GuardError:

@@ -5,6 +5,7 @@ import os
 import stat
 from typing import Dict, List, Sequence, Tuple
 
+from ipvsd import files
 from ipvsd.core.diagnosis import Line
 from ipvsd.core.sysfiles import File, in_effect
 
@@ -34,7 +35,7 @@ class Reader:
         """Return the end of a file that may be large, empty if there is none."""
         path = os.path.join(self._root, name)
         try:
-            with open(path, "rb", opener=_open_at_once) as file:
+            with open(path, "rb", opener=files.open_at_once) as file:
                 file.seek(-min(_MAX_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
                 return os.fsdecode(file.read(_MAX_BYTES))
         except (FileNotFoundError, NotADirectoryError):
@@ -74,7 +75,7 @@ class Reader:
 
     def _read(self, path: str) -> List[File]:
         try:
-            with open(path, "rb", opener=_open_at_once) as file:
+            with open(path, "rb", opener=files.open_at_once) as file:
                 # A link to /dev/null, with which a file is hidden, is an empty one.
                 regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
                 data = file.read(_MAX_BYTES) if regular else b""
@@ -87,8 +88,3 @@ class Reader:
 
     def _note(self, path: str, error: OSError) -> None:
         self._unreadable[path] = Line(path, 0, error.strerror or str(error))
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting: a FIFO in place of the file must not stop the command."""
-    return os.open(path, flags | os.O_NONBLOCK)
