@@ -248,13 +248,14 @@ def test_the_kernels_list_of_probes_is_cleared(host: Guarded, faults: Faults, sp
 @TRIXIE
 def test_the_module_goes_in_the_middle_of_a_sweep(host: Guarded, faults: Faults, spaces: Spaces):
     spaces.burst(100)
+    cursor = host.cursor()
     times = 10 * SCALE
     with faults.injected("ip_vs removed while 100 namespaces are being set", times):
         host.succeed(
             f"for number in {{1..{times}}}; do modprobe -r ip_vs; modprobe ip_vs; done",
             timeout=60 * times,
         )
-    assert host.events(host.cursor(), "pass-failed") == []
+    assert host.events(cursor, "pass-failed") == []
     assert host.status()["daemon"]["counters"]["failures"] == 0
 
 
