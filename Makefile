@@ -14,6 +14,9 @@ include packaging/rpm.mk
 # Inputs for each target of the fuzzer.
 FUZZ_RUNS ?= 100000
 
+# Says when a part of the tests begins: where one takes long or hangs, the log tells which.
+BEGINS = @date -u +'== make $@, %H:%M:%S UTC'
+
 .PHONY: help demo examples bench bench-quick soak test check lint unit fuzz sbom test-packaging \
 	test-vm clean setup
 
@@ -42,6 +45,7 @@ test: check test-vm ## everything, in about an hour
 check: lint unit test-packaging ## everything that needs no VM
 
 lint: setup ## style, types, lowest Python version, shell scripts
+	$(BEGINS)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
@@ -49,6 +53,7 @@ lint: setup ## style, types, lowest Python version, shell scripts
 	shellcheck $(SCRIPTS)
 
 unit: setup ## unit, process and (as root) namespace tests on every Python that is found
+	$(BEGINS)
 	$(PYTHON) tools/test_pythons.py
 
 fuzz: setup build/fuzz.stamp ## feed every parser of outside text FUZZ_RUNS inputs, by coverage
@@ -60,9 +65,11 @@ sbom: ## list what the package is made of, and under which licences: build/sbom.
 	@echo build/sbom.cdx.json
 
 test-packaging: setup ## install tree, wheel, RPM, repository, man pages
+	$(BEGINS)
 	$(PYTHON) -m pytest -q tests/packaging
 
 test-vm: setup ## the truth: real kernels, systemd, udev, journald and dnf in QEMU
+	$(BEGINS)
 	$(PYTHON) -m pytest -q -n 2 --dist loadgroup tests/vm
 
 build/fuzz.stamp: tests/fuzz/requirements.txt

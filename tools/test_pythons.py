@@ -5,9 +5,11 @@ below build/pythons, with the newest libraries that it can take. The oldest Pyth
 with the oldest libraries that pyproject.toml allows: those that distributions still ship.
 """
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +24,8 @@ NEWEST = ["pyudev", "sdnotify"]
 _OLDEST = re.compile(r'"([a-z]+) >=([0-9.]+)"')
 TESTS = ["tests/unit", "tests/process", "tests/namespaces"]
 MINIMUM = (3, 6)
+# Some ten times what a run, or an installation, takes. What hangs is told, and the rest goes on.
+LIMIT_S = 900
 NAMES = ["python3"] + [f"python3.{minor}" for minor in range(MINIMUM[1], 30)]
 
 
@@ -90,19 +94,44 @@ def environment(run: Run) -> Path:
         pip = [interpreter, "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
         if run.number < (3, 7):
             # The pip that comes with 3.6 does not know which releases are still for 3.6.
-            subprocess.run([*pip, "pip==21.3.1"], check=True)
-        subprocess.run([*pip, *TOOLS, *run.libraries], check=True)
+            subprocess.run([*pip, "pip==21.3.1"], check=True, timeout=LIMIT_S)
+        subprocess.run([*pip, *TOOLS, *run.libraries], check=True, timeout=LIMIT_S)
         (folder / "ready").touch()
     return interpreter
 
 
 def run_tests(run: Run) -> bool:
-    """Run the tests on one Python, print what they say, and return whether they passed."""
+    """Run the tests on one Python, say how it went, and return whether they passed.
+
+    The output goes to a file: a pipe would be waited for as long as any process has it open.
+    """
     interpreter = environment(run)
     command = [interpreter, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
-    done = subprocess.run(command, cwd=HOME, check=False, capture_output=True, text=True)
-    print(f"== Python {run.name} ({run.python})\n{done.stdout}{done.stderr}", flush=True)
-    return done.returncode == 0
+    log = VENVS / f"{run.name}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            command, cwd=HOME, stdout=file, stderr=file, start_new_session=True
+        )
+        try:
+            passed = process.wait(LIMIT_S) == 0
+        except subprocess.TimeoutExpired:
+            passed = False
+            end(process)
+    text = log.read_text(encoding="utf-8", errors="replace").strip()
+    print(f"== Python {run.name} ({run.python}): {text.splitlines()[-1] if passed else 'FAILED'}")
+    print("" if passed else f"{text}\n", end="", flush=True)
+    return passed
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End what takes too long, with what it has begun; pytest writes the stacks of its threads."""
+    for number in (signal.SIGABRT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            print(f"process {process.pid} does not end by signal {number}", flush=True)
 
 
 def main() -> int:
