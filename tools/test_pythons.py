@@ -124,7 +124,12 @@ def run_tests(run: Run) -> bool:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End what takes too long, with what it has begun; pytest writes the stacks of its threads."""
+    """End what takes too long, with what it has begun; tell what it does.
+
+    pytest itself writes the stacks of its threads, by SIGABRT.
+    """
+    columns = "pid,tid,stat,wchan:30,args"
+    subprocess.run(["ps", "-L", "-s", str(process.pid), "-o", columns], check=False)
     for number in (signal.SIGABRT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

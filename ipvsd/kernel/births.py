@@ -17,13 +17,20 @@ _INSTANCE = "ipvs-estoff-guard"
 _BIRTH = "ipvsd/birth"
 _WRITE = "ipvsd/write"
 
-# Where the probe may sit, the best first; all return when the namespace is as good as ready.
-# ip_vs_control_net_init (net/netfilter/ipvs/ip_vs_ctl.c) runs for each namespace that gets an
-# ip_vs: at its birth, and for all of them when ip_vs is loaded. The kernel sets the probe when
-# ip_vs comes, and it does not keep ip_vs from going. copy_net_ns (net/core/net_namespace.c) also
+# Where the probe may sit, the best first, and which of its events are births. A namespace gets its
+# ip_vs, at its birth or, each of them, when ip_vs is loaded, by ip_vs_control_net_init_sysctl
+# (net/netfilter/ipvs/ip_vs_ctl.c). That calls register_net_sysctl (net/sysctl_net.c; since Linux
+# 6.6, 9edbfe92a0a1, the name of a macro around register_net_sysctl_sz), which is the kernel's own:
+# a probe inside of ip_vs is set anew at each load, which then waits for RCU. But before Linux 4.20
+# (a1303af5d79e) a probe cannot tell an argument. copy_net_ns (net/core/net_namespace.c) also
 # returns for threads that get other namespaces only: then the guard looks once in vain.
-_INIT = "ip_vs_control_net_init"
-_COPY = "copy_net_ns"
+_SYSCTLS = 'path == "net/ipv4/vs"'
+_PLACES = (
+    ("p", "register_net_sysctl_sz path=+0($arg2):string", _SYSCTLS),
+    ("p", "register_net_sysctl path=+0($arg2):string", _SYSCTLS),
+    ("r", f"{module.NAME}:ip_vs_control_net_init", ""),
+    ("r", "copy_net_ns", ""),
+)
 # fs/proc/proc_sysctl.c: every write to a sysctl, of any namespace, through any procfs.
 _SYSCTL_WRITE = "proc_sys_write"
 
@@ -50,7 +57,7 @@ class Births:
         self._names_writers = False
         self._trace = Instance(root, _INSTANCE, (_BIRTH, _WRITE), _BUFFER_KB)
         try:
-            self.place = self._set_probe()
+            self._set_probe()
             self._pipe = self._trace.open()
             self._trace.enable(_BIRTH)
         except OSError:
@@ -85,14 +92,19 @@ class Births:
         """Remove probe and instance, as far as they are there."""
         self._trace.close()
 
-    def _set_probe(self) -> str:
-        place = _INIT if module.state(self._root) is Module.BUILT_IN else f"{module.NAME}:{_INIT}"
-        try:
-            self._trace.define(f"r:{_BIRTH} {place}")
-        except OSError:
-            place = _COPY
-            self._trace.define(f"r:{_BIRTH} {place}")
-        return place
+    def _set_probe(self) -> None:
+        refused: Optional[OSError] = None
+        built_in = module.state(self._root) is Module.BUILT_IN
+        for kind, place, births in _PLACES:
+            if built_in and place.startswith(f"{module.NAME}:"):
+                continue  # the kernel would wait for that module for ever
+            try:
+                self._trace.define(f"{kind}:{_BIRTH} {place}", births)
+                return
+            except OSError as error:
+                refused = error
+        assert refused is not None
+        raise refused
 
 
 def obstacle(root: str = "/") -> Optional[OSError]:

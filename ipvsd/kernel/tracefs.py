@@ -51,9 +51,20 @@ class Instance:
         self._pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return self._pipe
 
-    def define(self, text: str) -> None:
-        """Define a probe (Documentation/trace/kprobetrace.rst). Raises OSError."""
+    def define(self, text: str, wanted: str = "") -> None:
+        """Define a probe (Documentation/trace/kprobetrace.rst), "KIND:GROUP/EVENT PLACE ...".
+
+        Of its events only those that match a filter are `wanted` (Documentation/trace/events.rst).
+        Raises OSError, having undone it.
+        """
         _define(self.tracefs, text)
+        event = text.split(maxsplit=1)[0].partition(":")[2]
+        try:
+            if wanted:
+                self._write(f"events/{event}/filter", wanted)
+        except OSError:
+            self.undefine(event)
+            raise
 
     def undefine(self, event: str) -> None:
         """Take a probe away; nothing may listen to it. Raises OSError."""

@@ -13,7 +13,7 @@ from .contenders import CONTENDERS, UNIT, Contender
 LONG_S = 600
 
 STORM = "storm"
-STORM_PER_SECOND = 200
+STORM_PER_SECOND = 20
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,49 @@ def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
     host.unload()  # which the probe does not hinder
 
 
+# Prints for each place, alone, its name and how many of two births are told, -1 where it is not
+# to be had; and whether a thread's other namespaces are told as births too.
+_PLACES = """
+import subprocess, sys
+sys.path.insert(0, "/usr/share/ipvs-estoff-guard")
+from ipvsd.kernel import births
+for place in births._PLACES:
+    births._PLACES = (place,)
+    try:
+        probe = births.Births()
+    except OSError:
+        print(place[1].split()[0], -1, -1)
+        continue
+    for _ in range(2):
+        subprocess.run(["unshare", "--net", "true"], check=True)
+    told = probe.drain().births
+    subprocess.run(["unshare", "--uts", "true"], check=True)
+    print(place[1].split()[0], told, probe.drain().births)
+    probe.close()
+"""
+
+
+@BOTH_KINDS
+def test_each_place_of_the_probe_tells_births(host: Guarded):
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.load()
+    lines = host.succeed(f"python3 -c '{_PLACES}'").splitlines()
+    found = {name: (int(births), int(others)) for name, births, others in map(str.split, lines)}
+    # One of them, by the kernel's age.
+    sysctls = [found.pop(name) for name in ("register_net_sysctl_sz", "register_net_sysctl")]
+    assert sorted(sysctls) == [(-1, -1), (2, 0)]
+    assert found == {"ip_vs:ip_vs_control_net_init": (2, 0), "copy_net_ns": (2, 1)}
+
+
+@BOTH_KINDS
+def test_a_load_has_no_probe_of_the_guard_to_wait_for(host: Guarded):
+    """A probe within ip_vs is set anew when it is loaded, which takes until RCU has let go."""
+    host.load()
+    host.wait_for_value("0")
+    (place,) = host.succeed(f"grep :ipvsd/ {TRACING}/kprobe_events").splitlines()
+    assert place.split()[1].startswith("register_net_sysctl")
+
+
 @BOTH_KINDS
 def test_the_canary_proves_that_births_are_answered_before_ready(host: Guarded):
     host.succeed(f"systemctl stop {SERVICE}")
