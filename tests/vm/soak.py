@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +54,14 @@ estimation that did any work, counted by a probe of the test's own, in all names
 def main() -> int:
     """Run all of it; exit with 1 where something was lost, and then write nothing."""
     parser = argparse.ArgumentParser(prog="soak", description=main.__doc__)
-    parser.add_argument("duration", nargs="?", default="2h", help="of the host's life, as 10min")
+    parser.add_argument("duration", nargs="?", default="2h", help="of each host's life, as 10min")
     parser.add_argument("--scale", type=int, default=20, help="how many times as many faults")
     arguments = parser.parse_args()
     seconds = parsed(arguments.duration)
     faults = injected(arguments.scale)
-    lives = {name: lived(seconds / len(RATES), rate) for name, rate in RATES.items()}
+    live = partial(lived, repository.build(), seconds)
+    with ThreadPoolExecutor() as pool:  # a machine each
+        lives = dict(zip(RATES, pool.map(live, RATES.values()), strict=True))
     lost = [f"{name}: {what}" for name, life in lives.items() for what in losses(life)]
     if lost:
         print("\n".join(lost), file=sys.stderr)
@@ -85,11 +89,11 @@ def injected(scale: int) -> list[dict[str, Any]]:
         return [json.loads(line) for line in Path(report.name).read_text().splitlines()]
 
 
-def lived(seconds: float, per_hour: int) -> dict[str, Any]:
+def lived(folder: Path, seconds: float, per_hour: int) -> dict[str, Any]:
     """Let a host live for a while; return its events and what the daemon was like."""
     with Machine(images.build(SUITE)) as machine:
         host = Guarded(machine)
-        host.install(repository.build())
+        host.install(folder)
         host.fresh()
         host.configure("[sysctl]\nnet.ipv4.vs.conntrack = 0\n")
         host.load()

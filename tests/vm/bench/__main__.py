@@ -14,10 +14,10 @@ from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 
 from . import charts, contenders, loads, presence, spaces, stall
-from .page import goals, page, timers
+from .page import goals, page, summary, summary_in, timers
 
 HOME = Path(__file__).resolve().parents[3]
-DOCS, SCRATCH = HOME / "docs", HOME / "build"
+DOCS, SCRATCH, README = HOME / "docs", HOME / "build", HOME / "README.md"
 
 SUITE = "bookworm"  # the contenders' kernel: the guest's half is written for it
 MEMORY_MB = 8192  # for 5,000 namespaces
@@ -110,6 +110,8 @@ def write(results: dict[str, Any]) -> None:
     # As it will be read back: with keys of text.
     results = json.loads((DOCS / "benchmarks.json").read_text())
     (DOCS / "benchmarks.md").write_text(page(results))
+    readme = README.read_text()
+    README.write_text(readme.replace(summary_in(readme), summary(results)))
     charts.loads(results, DOCS / "load-to-off.svg")
     charts.stall(max(timers(results), key=stall.estimators), DOCS / "stall.svg", SCRATCH)
 

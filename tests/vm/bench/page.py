@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import stall
-from .contenders import CONTENDERS
+from .contenders import CONTENDERS, REACTING
 from .figures import Goal, median, percentile, ratio, spread, table, time
 
 Results = dict[str, Any]
@@ -91,6 +91,12 @@ PLOT = """\
 
 The plot is the run with the most estimators on the kernel with a timer.
 """
+SUMMARY = """\
+On an emulated machine with 2 CPUs, {possible_cpus} possible ones, {estimators:,} estimators held a
+CPU for {median} in the median and {longest} at most, every 2 seconds; passes that did any work with
+estimation off: {off}. From a load of `ip_vs` until estimation was off, in the median: {loads}.
+(`{command}`, {date}, kernel {kernel}; [docs/benchmarks.md](docs/benchmarks.md).)
+"""
 
 
 def page(results: Results) -> str:
@@ -119,6 +125,31 @@ def page(results: Results) -> str:
         PLOT,
     ]
     return "".join(parts)
+
+
+def summary(results: Results) -> str:
+    """What the README says of a run."""
+    run = max(timers(results), key=stall.estimators)
+    on, *off = (phase["passes"] for phase in run["phases"])
+    loads = results["loads"]
+    off_after = [
+        f"{one.name} {time(median(off_usec(loads, 'idle', one.name)))}" for one in REACTING
+    ]
+    return SUMMARY.format(
+        estimators=stall.estimators(run),
+        possible_cpus=run["possible_cpus"],
+        median=time(on["median_usec"]),
+        longest=time(on["max_usec"]),
+        off=sum(phase["count"] for phase in off),
+        loads=", ".join(off_after),
+        **results["about"],
+    )
+
+
+def summary_in(readme: str) -> str:
+    """The part of the README that a run writes."""
+    begins, ends = "<!-- make bench writes this: -->\n", "<!-- to here -->\n"
+    return readme.partition(begins)[2].partition(ends)[0]
 
 
 def goals(results: Results) -> list[Goal]:

@@ -27,6 +27,9 @@ SCALE = int(os.environ.get("IPVSD_SOAK_SCALE", "1"))
 REPORT = os.environ.get("IPVSD_SOAK_REPORT")
 
 RUN_FOLDER = "/run/ipvs-estoff-guard"
+BOUNDING_SET = "CapabilityBoundingSet"
+WITHOUT_NET_ADMIN = "CAP_SYS_ADMIN CAP_SYS_PTRACE"
+METRICS = "/var/lib/prometheus/node-exporter"
 DAEMON = "pgrep -f '/usr/share/ipvs-estoff-guard run'"
 JOURNALD = "systemd-journald.socket systemd-journald-dev-log.socket systemd-journald.service"
 
@@ -119,6 +122,34 @@ def test_stopped_and_continued_as_by_a_suspend(host: Guarded, faults: Faults):
 
 
 @TRIXIE
+def test_stuck_and_killed_by_the_watchdog(host: Guarded, faults: Faults):
+    cursor = host.cursor()
+    with faults.injected("SIGSTOP until the watchdog kills", SCALE):
+        host.override_unit("[Service]\nWatchdogSec=3s\n")
+        for number in range(SCALE):
+            host.wait_for_value("0")
+            host.succeed(f"systemctl kill --signal=STOP {SERVICE}; {SWITCH_ON}")
+            host.machine.wait_until_succeeds(
+                f"[ $(systemctl show -P NRestarts {SERVICE}) = {number + 1} ]"
+            )
+            host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
+    said = [str(entry["MESSAGE"]) for entry in host.machine.journal(since_cursor=cursor)]
+    timeouts = [message for message in said if f"{SERVICE}.service: Watchdog timeout" in message]
+    assert len(timeouts) == SCALE, said
+
+
+@TRIXIE
+def test_a_second_daemon_says_so_and_ends(host: Guarded, faults: Faults):
+    with faults.injected("a second daemon started", SCALE):
+        for _ in range(SCALE):
+            second = host.execute("ipvsd run")
+            assert second.status == 5
+            assert second.stderr.endswith("another ipvsd is running; this one ends\n")
+            host.succeed(SWITCH_ON)
+    assert host.show("NRestarts") == "0"
+
+
+@TRIXIE
 def test_memory_limit(host: Guarded, faults: Faults):
     with faults.injected("memory limit, and the kernel kills"):
         restarts = int(host.show("NRestarts"))
@@ -132,8 +163,9 @@ def test_memory_limit(host: Guarded, faults: Faults):
 
 @TRIXIE
 def test_too_few_descriptors_for_the_namespaces(host: Guarded, faults: Faults, spaces: Spaces):
-    spaces.burst(100)
-    with faults.injected("limit of descriptors, 100 namespaces"):
+    count = min(100 * SCALE, 5000)
+    spaces.burst(count)
+    with faults.injected(f"limit of 32 descriptors, {count:,} namespaces"):
         host.override_unit("[Service]\nLimitNOFILE=32\n")
         host.unload()
         host.load()
@@ -239,7 +271,83 @@ def test_sysctls_are_read_only(host: Guarded, faults: Faults):
         host.succeed(f"{enter},rw /proc/sys/net")
 
 
+@TRIXIE
+@pytest.mark.parametrize("options", ["size=4k", "ro"], ids=["full", "read-only"])
+def test_the_folder_of_the_metrics(host: Guarded, faults: Faults, options: str):
+    cursor = host.cursor()
+    with faults.injected(f"/var {options.replace('size=4k', 'full').replace('ro', 'read-only')}"):
+        host.succeed(f"mkdir -p {METRICS}; mount -t tmpfs -o {options} none {METRICS}")
+        try:
+            host.execute(f"dd if=/dev/zero of={METRICS}/fill bs=4k")
+            # The unit's view of it is made at its start.
+            host.succeed(f"systemctl restart {SERVICE}")
+            host.configure(f"{RESYNC_1S}[metrics]\ntextfile = {METRICS}/ipvsd.prom\n")
+            host.succeed(SWITCH_ON)
+            host.wait_for_value("0")
+            told, *_ = host.wait_for_events(cursor, "status-file")
+            assert "goes on without metrics" in told["MESSAGE"]
+        finally:
+            host.configure(RESYNC_1S)
+            host.succeed(f"systemctl stop {SERVICE}; umount {METRICS}; systemctl start {SERVICE}")
+        host.succeed(SWITCH_ON)
+
+
 # Its sources
+
+
+@TRIXIE
+def test_udevd_killed_and_stopped(host: Guarded, faults: Faults):
+    stop = "systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service"
+    reload = "modprobe -r ip_vs; modprobe ip_vs"
+    with faults.injected("udevd killed, and stopped", 2 * SCALE):
+        for _ in range(SCALE):
+            host.succeed(f"systemctl kill --signal=KILL systemd-udevd; {reload}")
+            host.wait_for_value("0")
+            host.succeed(f"systemctl stop {stop}; {reload}")
+            host.wait_for_value("0")
+            host.succeed(f"systemctl start {stop}")
+
+
+@TRIXIE
+def test_uevents_overflow(host: Guarded, faults: Faults):
+    """More than the socket of a guard without CAP_NET_ADMIN holds while it does not read."""
+    cursor = host.cursor()
+    with faults.injected("uevents overflow", SCALE):
+        host.override_unit(f"[Service]\n{BOUNDING_SET}=\n{BOUNDING_SET}={WITHOUT_NET_ADMIN}\n")
+        for _ in range(SCALE):
+            host.wait_for_value("0")
+            host.succeed(
+                f"systemctl kill --signal=STOP {SERVICE}; "
+                "for i in {1..2000}; do echo change >/sys/module/ip_vs/uevent; done; "
+                f"modprobe -r ip_vs; modprobe ip_vs; {SWITCH_ON}; "
+                f"systemctl kill --signal=CONT {SERVICE}"
+            )
+    lost = host.wait_for_events(cursor, "events-lost", SCALE)
+    assert all("No buffer space" in entry["MESSAGE"] for entry in lost)
+    assert host.status()["daemon"]["counters"]["events_lost"] == len(lost)
+
+
+@TRIXIE
+def test_the_trace_is_switched_off(host: Guarded, faults: Faults, spaces: Spaces):
+    cursor = host.cursor()
+    with faults.injected("trace instance switched off", SCALE):
+        for number in range(SCALE):
+            host.succeed(f"echo 0 >{TRACING}/instances/ipvs-estoff-guard/tracing_on; {SWITCH_ON}")
+            host.wait_for_events(cursor, "source-back", number + 1)
+            spaces.wait_for("0", spaces.process())
+        spaces.clear()
+        spaces.named("bystander")
+
+
+@TRIXIE
+def test_loads_back_to_back(host: Guarded, faults: Faults):
+    times = 50 * SCALE
+    with faults.injected("ip_vs removed and loaded, back to back", times):
+        host.succeed(
+            f"for number in {{1..{times}}}; do modprobe -r ip_vs; modprobe ip_vs; done",
+            timeout=60 * times,
+        )
+    assert host.status()["daemon"]["counters"]["failures"] == 0
 
 
 @TRIXIE

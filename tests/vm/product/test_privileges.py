@@ -1,0 +1,132 @@
+"""What the unit allows the guard: nothing without which it could do its work as well."""
+
+import json
+import re
+
+import pytest
+
+from tests.vm.guarded import SERVICE, SPACES_FILE, Guarded
+from tests.vm.product.test_guard import BOOKWORM, BOTH_KINDS, RESYNC_1S
+from tests.vm.spaces import Spaces
+
+pytestmark = pytest.mark.vm
+
+CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE")
+# As much as a socket's buffer that only CAP_NET_ADMIN may make large has to hold at once.
+STORM = (
+    f"systemctl kill --signal=STOP {SERVICE}; "
+    "for i in {1..2000}; do echo change >/sys/module/ip_vs/uevent; done; "
+    f"modprobe -r ip_vs; modprobe ip_vs; systemctl kill --signal=CONT {SERVICE}"
+)
+
+
+def without(host: Guarded, *lacking: str) -> None:
+    """Restart the guard without these capabilities, and without a canary, which may fail."""
+    left = " ".join(name for name in CAPABILITIES if name not in lacking)
+    host.configure(f"{RESYNC_1S}canary = off\n")
+    host.override_unit(f"[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet={left}\n")
+
+
+@BOTH_KINDS
+def test_it_has_these_capabilities_and_a_filter_of_system_calls(host: Guarded):
+    status = host.succeed(f"cat /proc/{host.show('MainPID')}/status")
+    found = dict(re.findall(r"^(\w+):\t(\S+)", status, re.M))
+    names = host.succeed(f"capsh --decode={found['CapBnd']}").strip().partition("=")[2]
+    assert tuple(sorted(names.upper().split(","))) == CAPABILITIES
+    assert found["CapEff"] == found["CapBnd"]
+    assert found["CapAmb"] == "0" * 16
+    assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+
+
+@BOOKWORM
+@pytest.mark.parametrize("lacking", [(), ("CAP_NET_ADMIN",)])
+def test_without_cap_net_admin_a_storm_of_uevents_is_lost(host: Guarded, lacking: tuple[str, ...]):
+    without(host, *lacking)
+    host.load()
+    host.wait_for_value("0")
+    cursor = host.cursor()
+    host.succeed(STORM)
+    host.wait_for_value("0")
+    host.wait_for_events(cursor, "changed")
+    lost = len(host.events(cursor, "events-lost"))
+    assert lost == len(lacking)
+
+
+@BOOKWORM
+@pytest.mark.parametrize("lacking", [(), ("CAP_SYS_ADMIN",)])
+def test_without_cap_sys_admin_no_namespace_is_entered(
+    host: Guarded, spaces: Spaces, lacking: tuple[str, ...]
+):
+    named = spaces.named("named")
+    without(host, *lacking)
+    host.load()
+    host.wait_for_value("0")
+    host.wait_for_state(named, "not permitted" if lacking else "off")
+    assert spaces.value(named) == ("1" if lacking else "0")
+
+
+@BOOKWORM
+@pytest.mark.parametrize("lacking", [(), ("CAP_SYS_PTRACE",)])
+def test_without_cap_sys_ptrace_those_of_other_processes_are_not_found(
+    host: Guarded, spaces: Spaces, lacking: tuple[str, ...]
+):
+    """Root's too, as they have more capabilities than the guard; nor is the way to a mount free."""
+    held, named = spaces.process(), spaces.named("named")
+    without(host, *lacking)
+    host.load()
+    host.wait_for_state(named, "not permitted" if lacking else "off")
+    found = json.loads(host.succeed(f"cat {SPACES_FILE}"))["namespaces"]
+    assert (held in [one["inode"] for one in found]) == (not lacking)
+    assert [spaces.value(one) for one in (held, named)] == ["1" if lacking else "0"] * 2
+
+
+@BOOKWORM
+def test_without_any_the_hosts_namespace_is_guarded(host: Guarded):
+    without(host, *CAPABILITIES)
+    for _ in range(2):
+        host.load()
+        host.wait_for_value("0")
+        host.unload()
+    assert host.show("ActiveState") == "active"
+
+
+# Directives that would be tighter. SECURITY.md has a row for each, and for those without effect.
+
+
+def tighten(host: Guarded, directives: str) -> None:
+    """Have the unit restarted so, when the test does it."""
+    host.configure("[guard]\ncanary = off\n")
+    host.drop_in_unit(f"[Service]\nTimeoutStartSec=5s\n{directives}\n")
+
+
+@BOOKWORM
+@pytest.mark.parametrize(
+    "directives",
+    [
+        "RestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX",
+        "RestrictAddressFamilies=\nRestrictAddressFamilies=AF_NETLINK",
+        "ProcSubset=pid",
+    ],
+)
+def test_it_could_not_start_with(host: Guarded, directives: str):
+    tighten(host, directives)
+    host.fail(f"systemctl restart {SERVICE}")
+
+
+@BOOKWORM
+@pytest.mark.parametrize("directives", ["RestrictNamespaces=yes", "PrivateUsers=yes"])
+def test_it_could_enter_no_namespace_with(host: Guarded, spaces: Spaces, directives: str):
+    named = spaces.named("named")
+    tighten(host, directives)
+    host.succeed(f"systemctl restart {SERVICE}")
+    host.load()
+    host.wait_for_state(named, "not permitted")
+    assert spaces.value(named) == "1"
+
+
+@BOOKWORM
+def test_it_would_be_told_no_births_as_another_user(host: Guarded):
+    tighten(host, f"User=nobody\nAmbientCapabilities={' '.join(CAPABILITIES)}")
+    host.succeed(f"systemctl restart {SERVICE}")
+    births = host.status()["daemon"]["sources"]["births"]
+    assert births.endswith("/kprobe_events: Permission denied")
