@@ -4,6 +4,7 @@ The main thread never leaves its namespace, no child process is made, and nothin
 longer than a visit lasts: the visitor closes each namespace at once, and goes home after each job.
 """
 
+import contextlib
 import fcntl
 import os
 import queue
@@ -188,6 +189,10 @@ class Visitor:
     def _work(
         self, jobs: "queue.Queue[Optional[Callable[[], Any]]]", results: "queue.Queue[Done]"
     ) -> None:
+        # The daemon's priority is for its loop. Where a thread cannot give it up, it does no harm.
+        if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, 0, 0)  # of this thread alone, on Linux
         at_home = True
         while at_home:
             job = jobs.get()

@@ -36,7 +36,7 @@ class Plans:
 
 
 FULL = Plans(
-    loads.Plan(loads=100, busy_loads=40, block=20),
+    loads.Plan(loads=100, busy_loads=20, block=20),
     spaces.Plan(counts=(1, 10, 100, 1000, 5000), singles=100, bursts=2, burst_size=500),
     presence.Plan(counts=(1, 100, 5000), seconds=60, starts=5),
     stall.Plan(
@@ -51,9 +51,9 @@ FULL = Plans(
     ),
 )
 QUICK = Plans(
-    loads.Plan(loads=10, busy_loads=10, block=10),
+    loads.Plan(loads=10, busy_loads=10, block=10, reaction_s=5),
     spaces.Plan(counts=(10, 100), singles=20, bursts=1, burst_size=200),
-    presence.Plan(counts=(1, 100), seconds=15, starts=2),
+    presence.Plan(counts=(1, 100), seconds=10, starts=1),
     stall.Plan((stall.Host("bookworm", 16, (5_000,)),), seconds=10),
 )
 

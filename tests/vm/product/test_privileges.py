@@ -39,6 +39,17 @@ def test_it_has_these_capabilities_and_a_filter_of_system_calls(host: Guarded):
 
 
 @BOOKWORM
+def test_nothing_but_the_loop_goes_before_others(host: Guarded, spaces: Spaces):
+    spaces.process()
+    host.load()
+    spaces.wait_for("0")
+    tasks = host.succeed(f"ps -L -o lwp=,ni= -p {host.show('MainPID')}")
+    nice = dict(map(str.split, tasks.splitlines()))
+    assert nice.pop(host.show("MainPID")) == "-10"
+    assert set(nice.values()) == {"0"}
+
+
+@BOOKWORM
 @pytest.mark.parametrize("lacking", [(), ("CAP_NET_ADMIN",)])
 def test_without_cap_net_admin_a_storm_of_uevents_is_lost(host: Guarded, lacking: tuple[str, ...]):
     without(host, *lacking)
