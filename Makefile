@@ -36,7 +36,7 @@ bench-quick: setup ## the same with fewer samples
 	$(PYTHON) -m tests.vm.bench --quick
 
 DURATION ?= 2h
-SCALE ?= 20
+SCALE ?= 10
 soak: setup ## faults and a host's life for DURATION=2h in VMs; writes docs/reliability.md
 	$(PYTHON) -m tests.vm.soak $(DURATION) --scale $(SCALE)
 

@@ -64,6 +64,14 @@ def fake(tmp_path, monkeypatch):
     return make
 
 
+def wait_for(path):
+    """Wait until something is in a file."""
+    deadline = time.monotonic() + 20
+    while not (path.exists() and path.read_text()):
+        assert time.monotonic() < deadline, path
+        time.sleep(0.01)
+
+
 # Not for a shell: it cannot catch what it was started with as ignored, as in the background.
 SUMS_UP = """
 import os, signal, sys
@@ -85,18 +93,16 @@ def test_a_run_ends_with_the_signal_that_makes_ping_sum_up(fake, tmp_path):
     fake(SUMS_UP, sys.executable)
     words = tmp_path / "ping.words"
     run = Ping("-host", 10 * NS_PER_MS, 3 * NS_PER_S)
-    while not (words.exists() and words.read_text()):
-        time.sleep(0.01)
+    wait_for(words)
     pings = run.stop()
     assert (pings.sent, pings.lost, pings.probes[0].rtt_ns) == (2, 1, 1_500_000)
     assert words.read_text() == "-n -D -i 0.010000 -w 8 -- -host C"
 
 
 def test_one_that_does_not_end_is_killed(fake, tmp_path):
-    fake(f"trap '' INT\ntouch {tmp_path}/ready; while :; do sleep 0.01; done\n")
+    fake(f"trap '' INT\necho >{tmp_path}/ready; while :; do sleep 0.01; done\n")
     run = Ping("host", 10 * NS_PER_MS, NS_PER_S)
-    while not (tmp_path / "ready").exists():
-        time.sleep(0.01)
+    wait_for(tmp_path / "ready")
     with pytest.raises(GuardError, match="ping host: it has said nothing"):
         run.stop()
 

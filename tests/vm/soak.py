@@ -19,7 +19,7 @@ from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 
 HOME = Path(__file__).resolve().parents[2]
-PAGE = HOME / "docs" / "reliability.md"
+PAGE, RESULTS = HOME / "docs" / "reliability.md", HOME / "docs" / "reliability.json"
 FAULTS = "tests/vm/product/test_faults.py"
 HERE = Path(__file__).parent
 
@@ -55,7 +55,7 @@ def main() -> int:
     """Run all of it; exit with 1 where something was lost, and then write nothing."""
     parser = argparse.ArgumentParser(prog="soak", description=main.__doc__)
     parser.add_argument("duration", nargs="?", default="2h", help="of each host's life, as 10min")
-    parser.add_argument("--scale", type=int, default=20, help="how many times as many faults")
+    parser.add_argument("--scale", type=int, default=10, help="how many times as many faults")
     arguments = parser.parse_args()
     seconds = parsed(arguments.duration)
     faults = injected(arguments.scale)
@@ -66,8 +66,14 @@ def main() -> int:
     if lost:
         print("\n".join(lost), file=sys.stderr)
         return 1
-    command = f"make soak DURATION={arguments.duration} SCALE={arguments.scale}"
-    PAGE.write_text(page(command, faults, lives))
+    results = {
+        "command": f"make soak DURATION={arguments.duration} SCALE={arguments.scale}",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "faults": faults,
+        "lives": lives,
+    }
+    RESULTS.write_text(json.dumps(results, separators=(",", ":")) + "\n")
+    PAGE.write_text(page(results))
     print(PAGE.read_text())
     return 0
 
@@ -129,23 +135,23 @@ def thirds(life: dict[str, Any], name: str) -> tuple[int, int]:
     return sorted(values[:size])[size // 2], sorted(values[-size:])[size // 2]
 
 
-def page(command: str, faults: list[dict[str, Any]], lives: dict[str, dict[str, Any]]) -> str:
+def page(results: dict[str, Any]) -> str:
     """The document."""
     rows = [
-        (row["fault"], f"{row['times']}", f"{row['right_after_s']} s", "nothing") for row in faults
+        (row["fault"], f"{row['times']}", f"{row['right_after_s']} s", "nothing")
+        for row in results["faults"]
     ]
     life_rows = []
-    for name, life in lives.items():
+    for name, life in results["lives"].items():
         cells = [name, f"{life['seconds'] / 60:.0f} min"]
         cells += [", ".join(f"{count} {what}" for what, count in sorted(life["events"].items()))]
         for figure in ("pss_kb", "descriptors", "threads"):
             cells.append(" → ".join(map(str, thirds(life, figure))))
         life_rows.append([*cells, f"{life['passes']}"])
-    today = datetime.datetime.now(datetime.UTC).date()
     head = ("rate", "time", "events", "PSS, kB", "descriptors", "threads", "passes")
     return "".join(
         [
-            HEAD.format(command=command, date=today),
+            HEAD.format(**results),
             table(("fault", "times", "right after", "lost"), rows),
             LIFE,
             table(head, life_rows),

@@ -24,9 +24,17 @@ import spaces_guest
 
 KEY = "net.ipv4.vs.run_estimation"
 VALUE = "/proc/sys/net/ipv4/vs/run_estimation"
-NAMES = Path("/run/netns")
+NAMES, NAMED_MAX = Path("/run/netns"), 100
+CROWD, CROWD_RECORD = "bench-crowd", Path("/run/bench/crowd")
+CROWD_UNIT = (
+    *("systemd-run", "--quiet", "--collect", f"--unit={CROWD}", "--service-type=notify"),
+    *(f"--property={one}" for one in ("KillSignal=SIGKILL", "TasksMax=infinity")),
+    "--property=TimeoutStartSec=infinity",
+)
 INSTANCE = probe_guest.TRACEFS / "instances" / "bench"
 BUFFER_KB = 8192
+# Between a removal and the next load: whoever follows the one is not to be busy at the other.
+PAUSE_S = 0.2
 
 # The first thing done after the sysctls of a namespace are registered.
 BORN = "p:bench/born ip_vs:ip_vs_start_estimator ipvs=$arg1:x64"
@@ -80,6 +88,10 @@ class Trace:
             if f"bench/{event} " in (probe_guest.TRACEFS / "kprobe_events").read_text():
                 probe_guest.define(f"-:bench/{event}")
 
+    def ignore(self, event):
+        """Be told of these no more."""
+        (INSTANCE / "events" / "bench" / event / "enable").write_text("0")
+
     def take(self):
         """Return the events that have not been returned yet."""
         with contextlib.suppress(BlockingIOError):
@@ -127,6 +139,7 @@ def loads(count, wait_s, waits):
     with Trace() as trace:
         for number in range(int(count)):
             subprocess.run(["modprobe", "--remove", "ip_vs"], check=True)
+            time.sleep(PAUSE_S)
             trace.take()
             began = time.monotonic_ns()
             subprocess.run(["modprobe", "ip_vs"], check=True)
@@ -168,8 +181,8 @@ def burn():
 
 
 def sweeps(count, *contenders):
-    """Switch off many named namespaces, by one command after another, in random order."""
-    _name(int(count))
+    """Switch off many namespaces, by one command after another, in random order."""
+    have(int(count))
     setting = f"{KEY}=0"
     in_each = f"for n in {NAMES}/*; do nsenter --net=$n sysctl -qw {setting}; done"
     commands = {
@@ -179,8 +192,9 @@ def sweeps(count, *contenders):
     }
     samples = []
     with Trace() as trace:
+        trace.ignore("pass")  # thousands of namespaces at 1 have a thousand a second
         for name in random.sample(contenders, len(contenders)):
-            for space in NAMES.iterdir():
+            for space in _spaces():
                 _write(space, "1")
             trace.take()
             began = time.monotonic_ns()
@@ -200,7 +214,7 @@ def sweeps(count, *contenders):
 
 def load_with_many(count):
     """Load ip_vs while many namespaces are there; how long until the last is off."""
-    _name(int(count))
+    have(int(count))
     with Trace() as trace:
         subprocess.run(["modprobe", "--remove", "ip_vs"], check=True)
         trace.take()
@@ -251,6 +265,26 @@ def _end_with_all(child):
     os.waitpid(child, 0)
 
 
+def have(count):
+    """Have exactly so many namespaces beside the host's: some with names, the rest with a process.
+
+    The mount of each name is news for every process that reads a mount table, systemd first: with
+    thousands of them it would do nothing else for half an hour, emulated.
+    """
+    _name(min(int(count), NAMED_MAX))
+    subprocess.run(["systemctl", "stop", CROWD], stderr=subprocess.DEVNULL, check=False)
+    CROWD_RECORD.unlink(missing_ok=True)
+    if int(count) > NAMED_MAX:
+        holder = [sys.executable, "-B", spaces_guest.__file__, "hold", "burst", CROWD_RECORD]
+        subprocess.run([*CROWD_UNIT, *holder, str(int(count) - NAMED_MAX)], check=True)
+
+
+def _spaces():
+    """The ways to all of those."""
+    crowd = CROWD_RECORD.read_text().splitlines() if CROWD_RECORD.exists() else []
+    return [*NAMES.iterdir(), *(line.split(maxsplit=1)[1] for line in crowd)]
+
+
 def _name(count):
     """Have exactly so many named namespaces."""
     names = sorted(NAMES.iterdir()) if NAMES.exists() else []
@@ -269,11 +303,6 @@ def _add_names(first, last):
         path.touch()
         spaces_guest.unshare(spaces_guest.NEWNET)
         spaces_guest.mount("/proc/self/ns/net", str(path), spaces_guest.MS_BIND)
-
-
-def name(count):
-    """Have exactly so many named namespaces, and nothing else."""
-    _name(int(count))
 
 
 def _write(path, value):
@@ -330,7 +359,7 @@ def starts(unit, count):
     return samples
 
 
-COMMANDS = (loads, storm, burn, sweeps, load_with_many, births, name, presence, starts)
+COMMANDS = (loads, storm, burn, sweeps, load_with_many, births, have, presence, starts)
 
 if __name__ == "__main__":
     (chosen,) = (command for command in COMMANDS if command.__name__ == sys.argv[1])

@@ -1,5 +1,6 @@
 """The document that a run of the bench writes: goals, tables, and where the plots are."""
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -46,8 +47,9 @@ How long `modprobe ip_vs` itself takes, against a machine without any of them:
 SWEEPS = """\
 ## Many namespaces
 
-One command that switches off all named namespaces, each of them at 1 before, and the time for each
-namespace; the commands that start a process in each were not run for more than 100:
+One command that switches off all namespaces, each of them at 1 before, and the time for each. Up to
+100 of them have names, the others a process each; the commands that start a process in each
+namespace, and need names, were not run for more than 100:
 
 """
 LOAD_MANY = """\
@@ -91,12 +93,13 @@ PLOT = """\
 
 The plot is the run with the most estimators on the kernel with a timer.
 """
-SUMMARY = """\
-On an emulated machine with 2 CPUs, {possible_cpus} possible ones, {estimators:,} estimators held a
-CPU for {median} in the median and {longest} at most, every 2 seconds; passes that did any work with
-estimation off: {off}. From a load of `ip_vs` until estimation was off, in the median: {loads}.
-(`{command}`, {date}, kernel {kernel}; [docs/benchmarks.md](docs/benchmarks.md).)
-"""
+SUMMARY = (
+    "On an emulated machine with 2 CPUs, {possible_cpus} possible ones, {estimators:,} estimators "
+    "held a CPU for {median} in the median and {longest} at most, every 2 seconds; passes that did "
+    "any work with estimation off: {off}. From a load of `ip_vs` until estimation was off it took, "
+    "in the median: {loads} (`{command}`, {date}, kernel {kernel}; "
+    "[docs/benchmarks.md](docs/benchmarks.md))."
+)
 
 
 def page(results: Results) -> str:
@@ -135,7 +138,7 @@ def summary(results: Results) -> str:
     off_after = [
         f"{one.name} {time(median(off_usec(loads, 'idle', one.name)))}" for one in REACTING
     ]
-    return SUMMARY.format(
+    text = SUMMARY.format(
         estimators=stall.estimators(run),
         possible_cpus=run["possible_cpus"],
         median=time(on["median_usec"]),
@@ -144,6 +147,7 @@ def summary(results: Results) -> str:
         loads=", ".join(off_after),
         **results["about"],
     )
+    return textwrap.fill(text, 100, break_on_hyphens=False) + "\n"
 
 
 def summary_in(readme: str) -> str:
@@ -247,9 +251,10 @@ def _presence_goals(presence: Results) -> Iterable[Goal]:
     yield Goal(
         "at most 20 MB resident (PSS)", f"{one['pss_kb'] / 1024:.1f} MB", one["pss_kb"] <= 20 * 1024
     )
-    wakeups = one["wakeups"] / one["seconds"]
     yield Goal(
-        "idle: at most one wake-up in 5 s", f"one in {1 / max(wakeups, 1e-9):.1f} s", wakeups <= 0.2
+        "idle: at most one wake-up in 5 s",
+        f"{one['wakeups']} in {one['seconds']:.0f} s",
+        one["wakeups"] <= 0.2 * one["seconds"],
     )
     for row, limit, name in ((one, 0.02, "idle"), (many, 0.5, f"with {max(idle)} namespaces")):
         percent = _cpu_percent(row)

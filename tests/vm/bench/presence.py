@@ -34,11 +34,11 @@ def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str,
     for count in plan.counts:
         print(f"== presence, {count} namespaces", flush=True)
         # The host's is one of them.
-        host.succeed(command("name", count - 1), timeout=LONG_S)
+        host.succeed(command("have", count - 1), timeout=LONG_S)
         shown = host.succeed(command("starts", SERVICE, plan.starts), timeout=LONG_S)
         results["starts"][count] = json.loads(shown)
         results["idle"][count] = watch(SERVICE)
-    host.succeed(command("name", 0), timeout=LONG_S)
+    host.succeed(command("have", 0), timeout=LONG_S)
     host.succeed(f"systemctl stop {SERVICE}")
     for name in ("tuned", "C listener"):
         with_it = by_name(name)

@@ -36,7 +36,7 @@ def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str,
         host.succeed(f"systemctl start {SERVICE}", timeout=LONG_S)
         shown = host.succeed(command("load_with_many", count), timeout=LONG_S)
         results["loads"][count] = json.loads(shown)
-    host.succeed(command("name", 0), timeout=LONG_S)
+    host.succeed(command("have", 0), timeout=LONG_S)
     for where in ("tracefs", "no tracefs"):
         print(f"== births, {where}", flush=True)
         host.drop_in_unit("" if where == "tracefs" else WITHOUT_TRACEFS)

@@ -98,7 +98,7 @@ SWITCH_ON = f"sysctl -q -w {KEY}=1; ip netns exec bystander sysctl -q -w {KEY}=1
 
 @TRIXIE
 def test_killed_again_and_again_in_a_storm_of_loads(host: Guarded, faults: Faults, spaces: Spaces):
-    kills = 5 * SCALE
+    kills = 10 * SCALE
     with faults.injected("SIGKILL in a storm of loads", kills):
         storm = spaces.background("while :; do modprobe ip_vs; sleep 0.1; modprobe -r ip_vs; done")
         host.succeed(
@@ -341,7 +341,7 @@ def test_the_trace_is_switched_off(host: Guarded, faults: Faults, spaces: Spaces
 
 @TRIXIE
 def test_loads_back_to_back(host: Guarded, faults: Faults):
-    times = 50 * SCALE
+    times = 100 * SCALE
     with faults.injected("ip_vs removed and loaded, back to back", times):
         host.succeed(
             f"for number in {{1..{times}}}; do modprobe -r ip_vs; modprobe ip_vs; done",
