@@ -340,6 +340,24 @@ def test_the_trace_is_switched_off(host: Guarded, faults: Faults, spaces: Spaces
 
 
 @TRIXIE
+def test_tracefs_is_unmounted(host: Guarded, faults: Faults, spaces: Spaces):
+    """What it has open stays: births are told as before, and the next start finds its way, too."""
+    umount = f"nsenter --mount --target {host.show('MainPID')} umount --lazy"
+    with faults.injected("tracefs unmounted"):
+        host.succeed(
+            f"for folder in {TRACING} /sys/kernel/debug/tracing; do "
+            f"while {umount} $folder 2>/dev/null; do :; done; done; {SWITCH_ON}"
+        )
+        spaces.wait_for("0", spaces.process())
+        assert host.status()["daemon"]["sources"]["births"] == "on"
+        host.succeed(f"systemctl restart {SERVICE}")
+        assert host.status()["daemon"]["sources"]["births"] == "on"
+        host.succeed(SWITCH_ON)
+        spaces.clear()
+        spaces.named("bystander")
+
+
+@TRIXIE
 def test_loads_back_to_back(host: Guarded, faults: Faults):
     times = 100 * SCALE
     with faults.injected("ip_vs removed and loaded, back to back", times):
