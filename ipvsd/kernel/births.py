@@ -20,10 +20,10 @@ _WRITE = "ipvsd/write"
 # Where the probe may sit, the best first, and which of its events are births. A namespace gets its
 # ip_vs, at its birth or, each of them, when ip_vs is loaded, by ip_vs_control_net_init_sysctl
 # (net/netfilter/ipvs/ip_vs_ctl.c). That calls register_net_sysctl (net/sysctl_net.c; since Linux
-# 6.6, 9edbfe92a0a1, the name of a macro around register_net_sysctl_sz), which is the kernel's own:
-# a probe inside of ip_vs is set anew at each load, which then waits for RCU. But before Linux 4.20
-# (a1303af5d79e) a probe cannot tell an argument. copy_net_ns (net/core/net_namespace.c) also
-# returns for threads that get other namespaces only: then the guard looks once in vain.
+# 6.6, c899710fe7f9, register_net_sysctl_sz), which is the kernel's own: a probe inside of ip_vs is
+# set anew at each load, which then waits for RCU. But before Linux 4.20 (a1303af5d79e) a probe
+# cannot tell an argument. copy_net_ns (net/core/net_namespace.c) also returns for threads that get
+# other namespaces only: then the guard looks once in vain.
 _SYSCTLS = 'path == "net/ipv4/vs"'
 _PLACES = (
     ("p", "register_net_sysctl_sz path=+0($arg2):string", _SYSCTLS),
