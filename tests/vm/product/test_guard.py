@@ -149,6 +149,19 @@ def test_synthetic_events_are_harmless(host: Guarded):
 
 
 @BOOKWORM
+def test_udevd_is_not_needed(host: Guarded):
+    stop = "systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service"
+    host.succeed(f"systemctl stop {stop}")
+    try:
+        cursor = host.cursor()
+        host.load()
+        (entry,) = host.wait_for_events(cursor, "changed")
+        assert "IPVSD_REACTION_USEC" in entry
+    finally:
+        host.succeed(f"systemctl start {stop}")
+
+
+@BOOKWORM
 def test_what_another_program_changes_unseen_is_found_by_looking_again(host: Guarded):
     host.load()
     host.configure(RESYNC_1S)
