@@ -23,6 +23,8 @@ from ipvsd.kernel import ipvs, module, namespaces, netns
 from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.loop import monotonic_ns
 
+_MISSING = (Found.NO_KEY, Found.NO_TREE)
+
 
 class Target(NamedTuple):
     """A namespace to be looked at: what is known of it, and, if it is not the own one, ways in."""
@@ -96,16 +98,13 @@ class Guard:
         """
         ruling = verdict(policy, target.namespace)
         perform = policy.mode is Mode.ENFORCE and not dry
-        for _ in range(2):
-            readings = {s.key: self._sysctls.read(s.key) for s in ruling.settings}
-            seen, decision = self._decide(policy, target, ruling, readings, is_host)
-            due = decision.due if perform else ()
-            outcomes = {write.key: self._sysctls.write(write, values.same) for write in due}
-            plain = all(reading.found is Found.VALUE for reading in readings.values())
+        readings, state = self._observe(ruling)
+        seen, decision = self._decide(policy, target, ruling, readings, is_host)
+        due = decision.due if perform else ()
+        outcomes = {write.key: self._sysctls.write(write, values.same) for write in due}
+        plain = all(reading.found is Found.VALUE for reading in readings.values())
+        if state is None:
             state = Module.LIVE if plain and not is_host else module.state(self._root)
-            without_tree = any(r.found is Found.NO_TREE for r in readings.values())
-            if not (state.loaded and without_tree):
-                break  # otherwise ip_vs came between the two looks, or shows no sysctls here
         refused = any(outcome.denied for outcome in outcomes.values())
         settled = plain and not refused and len(outcomes) == len(seen.writes)
         foreign = not settled and not is_host and netns.owned_elsewhere()
@@ -122,6 +121,21 @@ class Guard:
         )
         seen = seen._replace(keys=keys, outcomes=tuple(outcomes.values()), now_ns=monotonic_ns())
         return seen, state
+
+    def _observe(self, ruling: Verdict) -> Tuple[plan.Readings, Optional[Module]]:
+        """Read all values, and the module's state where one of them is not there.
+
+        If ip_vs is loaded, it may have come after the first look: only the second one tells
+        that it has no such key, or shows no sysctls here. All of its keys come at once.
+        """
+        for _ in range(2):
+            readings = {s.key: self._sysctls.read(s.key) for s in ruling.settings}
+            if not any(reading.found in _MISSING for reading in readings.values()):
+                return readings, None
+            state = module.state(self._root)
+            if not state.loaded:
+                break
+        return readings, state
 
     def _decide(
         self,

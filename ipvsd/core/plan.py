@@ -171,6 +171,8 @@ def classify(
         return KeyStatus(setting, State.UNREADABLE, detail=reading.error)
     if foreign and module.loaded:
         return KeyStatus(setting, State.HIDDEN)
+    if outcome is not None and module.loaded:
+        return KeyStatus(setting, State.ABSENT)  # it was there before the write: it has gone since
     return KeyStatus(setting, *_missing(module, reading))
 
 
