@@ -41,12 +41,12 @@ class Guard:
 
     def __init__(self, root: str = "/") -> None:
         self._root = root
-        self._sysctls = Sysctls(root)
         self.host = namespaces.own(root)
 
     def read(self, key: str) -> Reading:
         """Read a key in the namespace of the calling thread."""
-        return self._sysctls.read(key)
+        with Sysctls(self._root) as sysctls:
+            return sysctls.read(key)
 
     def look_at_host(
         self,
@@ -61,7 +61,8 @@ class Guard:
         Nothing is written when `dry`, or when mode = observe.
         """
         target = Target(self.host, reason, known, told_ns=told_ns)
-        seen, state = self._look(policy, target, dry, is_host=True)
+        with Sysctls(self._root) as sysctls:
+            seen, state = self._look(policy, target, sysctls, dry, is_host=True)
         return as_pass((seen,), state)
 
     def visit(self, policy: Policy, target: Target, dry: bool = False) -> Seen:
@@ -75,7 +76,8 @@ class Guard:
             return seen
 
         def look() -> Seen:
-            return self._look(policy, target, dry, is_host=False)[0]
+            with Sysctls(self._root) as sysctls:
+                return self._look(policy, target, sysctls, dry, is_host=False)[0]
 
         try:
             return netns.enter(target.paths, target.namespace.identity, look)
@@ -89,7 +91,7 @@ class Guard:
         return seen._replace(keys=keys)
 
     def _look(
-        self, policy: Policy, target: Target, dry: bool, is_host: bool
+        self, policy: Policy, target: Target, sysctls: Sysctls, dry: bool, is_host: bool
     ) -> Tuple[Seen, Module]:
         """Look at the namespace that the calling thread is in.
 
@@ -98,10 +100,10 @@ class Guard:
         """
         ruling = verdict(policy, target.namespace)
         perform = policy.mode is Mode.ENFORCE and not dry
-        readings, state = self._observe(ruling)
-        seen, decision = self._decide(policy, target, ruling, readings, is_host)
+        readings, state = self._observe(sysctls, ruling)
+        seen, decision = self._decide(policy, target, ruling, sysctls, readings, is_host)
         due = decision.due if perform else ()
-        outcomes = {write.key: self._sysctls.write(write, values.same) for write in due}
+        outcomes = {write.key: sysctls.write(write, values.same) for write in due}
         plain = all(reading.found is Found.VALUE for reading in readings.values())
         if state is None:
             state = Module.LIVE if plain and not is_host else module.state(self._root)
@@ -122,14 +124,14 @@ class Guard:
         seen = seen._replace(keys=keys, outcomes=tuple(outcomes.values()), now_ns=monotonic_ns())
         return seen, state
 
-    def _observe(self, ruling: Verdict) -> Tuple[plan.Readings, Optional[Module]]:
+    def _observe(self, sysctls: Sysctls, ruling: Verdict) -> Tuple[plan.Readings, Optional[Module]]:
         """Read all values, and the module's state where one of them is not there.
 
         If ip_vs is loaded, it may have come after the first look: only the second one tells
         that it has no such key, or shows no sysctls here. All of its keys come at once.
         """
         for _ in range(2):
-            readings = {s.key: self._sysctls.read(s.key) for s in ruling.settings}
+            readings = {s.key: sysctls.read(s.key) for s in ruling.settings}
             if not any(reading.found in _MISSING for reading in readings.values()):
                 return readings, None
             state = module.state(self._root)
@@ -142,6 +144,7 @@ class Guard:
         policy: Policy,
         target: Target,
         ruling: Verdict,
+        sysctls: Sysctls,
         readings: plan.Readings,
         is_host: bool,
     ) -> Tuple[Seen, plan.Decision]:
@@ -152,7 +155,7 @@ class Guard:
         namespace, known = target.namespace, target.known
         reason, told_ns = target.reason, target.told_ns
         writes = plan.plan(ruling.settings, namespace, readings, reason)
-        with_kthreads = bool(writes) and ipvs.has_kthreads(self._root)
+        with_kthreads = bool(writes) and ipvs.has_kthreads(sysctls)
         asked = ipvs.Facts()
         if with_kthreads or not is_host:
             asked = ipvs.facts(self._root, exactly=with_kthreads)

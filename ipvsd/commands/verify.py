@@ -17,6 +17,7 @@ from ipvsd.guard import Guard
 from ipvsd.host import conffiles
 from ipvsd.kernel import ipvs, threads
 from ipvsd.kernel.passes import Passes
+from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.loop import monotonic_ns
 from ipvsd.survey import survey
 from ipvsd.tour import Tour
@@ -56,7 +57,8 @@ Readouts = Dict[Identity, Optional[Readout]]
 
 def _watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
     """Return the counters before and after, and what the estimator did in between."""
-    threaded = ipvs.has_kthreads(root)
+    with Sysctls(root) as sysctls:
+        threaded = ipvs.has_kthreads(sysctls)
     tour = Tour(policy, root)
     passes, why = None, ""
     try:

@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from typing import Callable
+from typing import Any, Callable
 
 from ipvsd.core.model import Found, Outcome, Reading, Write
 
@@ -15,37 +15,46 @@ Same = Callable[[str, str, str], bool]
 
 
 class Sysctls:
-    """The sysctls that the calling thread sees: those of its own network namespace."""
+    """The sysctls below net.ipv4.vs in the calling thread's network namespace.
+
+    Their folder is opened once: the kernel finds "ipv4" in /proc/sys/net among the folders of that
+    name of all namespaces, one after the other (fs/proc/proc_sysctl.c, proc_sys_compare). So an
+    object is for one namespace only, and for the time of its context.
+    """
 
     def __init__(self, root: str = "/") -> None:
         self._base = os.path.join(root, "proc/sys")
+        self._folder = -1
+
+    def __enter__(self) -> "Sysctls":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._close()
 
     def read(self, key: str) -> Reading:
         """Return what the file of a dotted key holds, or why it cannot be read."""
-        path = self._path(key)
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = self._open(key, os.O_RDONLY)
             try:
                 return _reading(descriptor)
             finally:
                 os.close(descriptor)
         except FileNotFoundError:
-            return self._missing(path)
+            return self._missing(key)
         except OSError as error:
             found = Found.DENIED if error.errno in _DENIED else Found.FAILED
-            return Reading(found, error=f"{path}: {error.strerror}")
+            return Reading(found, error=f"{self._path(key)}: {error.strerror}")
 
     def write(self, write: Write, same: Same) -> Outcome:
         """Set the wanted value, unless `same(key, found, wanted)` says that it is there already.
 
         The value is compared once more right here, so that no caller can write needlessly: on
-        kernels 6.2 to 2026 a needless change of run_estimation is a hazard. The file is opened
-        once for all of it: opening it is what costs most.
+        kernels 6.2 to 2026 a needless change of run_estimation is a hazard.
         """
-        path = self._path(write.key)
         before = Reading(Found.VALUE, write.found)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = self._open(write.key, os.O_RDWR)
             try:
                 before = _reading(descriptor)
                 if same(write.key, before.value, write.wanted):
@@ -60,16 +69,36 @@ class Sysctls:
         except FileNotFoundError:
             return Outcome(write, self.read(write.key))
         except OSError as error:
-            text = f"{path}: {error.strerror}"
+            text = f"{self._path(write.key)}: {error.strerror}"
             return Outcome(write, before, error=text, denied=error.errno in _DENIED)
 
-    def _missing(self, path: str) -> Reading:
+    def has(self, key: str) -> bool:
+        """Whether the file of a dotted key is there."""
+        try:
+            os.close(self._open(key, os.O_PATH))
+        except OSError:
+            return False
+        return True
+
+    def _open(self, key: str, flags: int) -> int:
+        if self._folder < 0:
+            folder = os.path.dirname(self._path(key))
+            self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(os.path.basename(self._path(key)), flags | os.O_CLOEXEC, dir_fd=self._folder)
+
+    def _missing(self, key: str) -> Reading:
         """Tell a missing key from a missing tree, and a missing tree from a missing /proc/sys."""
-        if _populated(os.path.dirname(path)):
+        self._close()  # that of an ip_vs that has been removed stays empty
+        if _populated(os.path.dirname(self._path(key))):
             return Reading(Found.NO_KEY)
         if _populated(os.path.join(self._base, "net")):
             return Reading(Found.NO_TREE)
         return Reading(Found.FAILED, error=f"{self._base}/net is not there")
+
+    def _close(self) -> None:
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
 
     def _path(self, key: str) -> str:
         return os.path.join(self._base, key.replace(".", "/"))

@@ -16,8 +16,8 @@ def look(root, policy, monkeypatch, after_first_read=None, found=None):
 
         def read(self, key):
             reading = super().read(key)
-            Interrupted.reads += 1
-            if after_first_read is not None and Interrupted.reads == 1:
+            self.reads += 1
+            if after_first_read is not None and self.reads == 1:
                 after_first_read()
                 return found or reading
             return reading

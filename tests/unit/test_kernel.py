@@ -1,6 +1,7 @@
 """The kernel's interfaces, on a fake root."""
 
 import os
+import shutil
 import time
 
 import pytest
@@ -17,7 +18,8 @@ WRITE = Write(HOST, RUN, "1", "0", Reason.LOAD)
 
 def test_a_value_is_read_without_its_line_end(root):
     root.load_ip_vs(sync_threshold="3\t50")
-    assert Sysctls(root.path).read("net.ipv4.vs.sync_threshold").value == "3\t50"
+    with Sysctls(root.path) as sysctls:
+        assert sysctls.read("net.ipv4.vs.sync_threshold").value == "3\t50"
 
 
 @pytest.mark.parametrize(
@@ -44,13 +46,15 @@ def test_a_value_is_read_without_its_line_end(root):
 )
 def test_what_is_not_there_is_told_apart(root, why, make, expected):
     make(root)
-    assert Sysctls(root.path).read(RUN).found is expected, why
+    with Sysctls(root.path) as sysctls:
+        assert sysctls.read(RUN).found is expected, why
 
 
 def test_a_write_is_read_back(root):
     root.load_ip_vs()
     before_ns = int(time.monotonic() * 1e9)
-    outcome = Sysctls(root.path).write(WRITE, values.same)
+    with Sysctls(root.path) as sysctls:
+        outcome = sysctls.write(WRITE, values.same)
     assert root.read("proc/sys/net/ipv4/vs/run_estimation").strip() == "0"
     assert outcome.after.value == "0" and not outcome.error
     assert before_ns <= outcome.written_ns <= int(time.monotonic() * 1e9)
@@ -60,13 +64,27 @@ def test_a_right_value_is_not_written_again(root):
     root.load_ip_vs(run_estimation="0")
     path = root.join("proc/sys/net/ipv4/vs/run_estimation")
     os.utime(path, ns=(1, 1))
-    outcome = Sysctls(root.path).write(WRITE, values.same)
+    with Sysctls(root.path) as sysctls:
+        outcome = sysctls.write(WRITE, values.same)
     assert outcome.written_ns is None and outcome.after.value == "0"
     assert os.stat(path).st_mtime_ns == 1
 
 
+def test_the_folder_is_looked_for_again_after_another_load(root):
+    folder = root.join("proc/sys/net/ipv4/vs")
+    root.load_ip_vs(run_estimation="0")
+    with Sysctls(root.path) as sysctls:
+        assert sysctls.has(RUN)
+        shutil.rmtree(folder)
+        assert not sysctls.has(RUN)
+        assert sysctls.read(RUN).found is Found.NO_TREE
+        root.load_ip_vs(run_estimation="1")
+        assert sysctls.read(RUN).value == "1"
+
+
 def test_a_file_that_vanished_is_no_error(root):
-    outcome = Sysctls(root.path).write(WRITE, values.same)
+    with Sysctls(root.path) as sysctls:
+        outcome = sysctls.write(WRITE, values.same)
     assert outcome.after.found is Found.NO_TREE and not outcome.error
 
 
