@@ -5,6 +5,7 @@ what comes next, so that a new namespace never waits for a sweep of thousands to
 """
 
 import os
+import time
 from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.core import agenda, spaces
@@ -42,16 +43,20 @@ class Collected(NamedTuple):
 class Visits:
     """The visits of one job, and how far the visitor has come with them."""
 
-    def __init__(self, targets: Tuple[Target, ...]) -> None:
+    def __init__(self, targets: Tuple[Target, ...], routine: bool) -> None:
         self.targets = targets
+        self.routine = routine  # of a sweep, not because of news
         self.at = 0
+        self.cpu_ns = 0
 
     def make(self, guard: Guard, policy: Policy) -> List[Seen]:
         """Make them, one after the other: the job itself."""
         seen = []
+        began_s = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
         for target in self.targets:
             seen.append(guard.visit(policy, target))
             self.at += 1
+        self.cpu_ns = int((time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) - began_s) * 1e9)
         return seen
 
 
@@ -78,6 +83,8 @@ class Sweeper:
         self._campaign = Reason.DRIFT
         self._campaign_told_ns: Optional[int] = None
         self._settled: Set[Identity] = set()  # visited since that began
+        self._owed: Set[Look] = set()  # what has to begin before it is over
+        self._sweep_cpu_ns = 0
         self._look: Optional[Look] = None
         self._look_ns: Optional[int] = None  # when the last one began
         self._deep_ns: Optional[int] = None  # when the last deep one did
@@ -113,7 +120,7 @@ class Sweeper:
         After a load those that are known come first: they need not be looked for.
         """
         self._campaign, self._campaign_told_ns = reason, told_ns
-        self._settled = set()
+        self._settled, self._owed = set(), {Look.SWEEP, Look.DEEP}
         self._rest = self._worst_first(self._there) if reason is Reason.LOAD else []
         self._agenda = agenda.all_anew(self._agenda, monotonic_ns())
 
@@ -124,7 +131,7 @@ class Sweeper:
     def pause(self) -> None:
         """Look for nothing until all_anew(): ip_vs is not loaded."""
         self._agenda, self._campaign, self._look = Agenda(), Reason.DRIFT, None
-        self._urgent, self._rest, self._again = [], [], {}
+        self._urgent, self._rest, self._again, self._owed = [], [], {}, set()
 
     def deadline_ns(self) -> Optional[int]:
         """Return when to call proceed() though nothing has happened, None for not at all."""
@@ -149,18 +156,22 @@ class Sweeper:
             done = agenda.Done(self._look, self._new, self._took_ns, policy.resync_ns, told)
             self._agenda = agenda.looked(self._agenda, done, now_ns)
             self._look = None
+        if not self._rest:
+            if Look.SWEEP not in self._owed:
+                self._agenda = agenda.swept(self._agenda, self._sweep_cpu_ns, now_ns)
+            self._sweep_cpu_ns = 0
+        if not (self._urgent or self._rest or self._owed):
+            self._campaign = Reason.DRIFT
         look, _ = agenda.next_look(self._agenda, now_ns)
         if self._urgent:
             trigger = Reason.BIRTH if self.whole else self._campaign
             batch, self._urgent = self._urgent[:VISITS_A_JOB], self._urgent[VISITS_A_JOB:]
-            self._visit(policy, batch, memory, trigger)
+            self._visit(policy, batch, memory, trigger, routine=False)
         elif look is not None and not (self._rest and self._can_wait(look)):
             self._begin(look, now_ns)
         elif self._rest:
             batch, self._rest = self._rest[:VISITS_A_JOB], self._rest[VISITS_A_JOB:]
-            self._visit(policy, batch, memory, self._campaign)
-        else:
-            self._campaign = Reason.DRIFT
+            self._visit(policy, batch, memory, self._campaign, routine=True)
 
     def _can_wait(self, look: Look) -> bool:
         """Whether a look may wait until the rest of the sweep before it has been visited.
@@ -185,6 +196,8 @@ class Sweeper:
             if self._look is not None:  # else it was begun before pause()
                 self._note(done.result)
             return Collected(alive=set(self._there))
+        if self._job is not None and self._job.routine:
+            self._sweep_cpu_ns += self._job.cpu_ns
         self._job = None
         for seen in done.result:
             identity = seen.namespace.identity
@@ -233,6 +246,7 @@ class Sweeper:
         self._look, self._look_ns, self._job_ns, self._new = look, now_ns, now_ns, 0
         self._born_ns = agenda.earliest_birth(self._agenda, look, before_ns)
         self._agenda = agenda.begun(self._agenda, look, now_ns)
+        self._owed.discard(look)
         finder, there = self._finder, self._there
 
         def find() -> Looked:
@@ -263,21 +277,26 @@ class Sweeper:
         self._fresh = (self._fresh & set(self._there)) | looked.found.fresh
         self._again = {one: due_ns for one, due_ns in self._again.items() if one in self._there}
         self._estimators = {one: n for one, n in self._estimators.items() if one in self._there}
-        if self._look is Look.SWEEP:
-            self._rest = self._worst_first(self._pending(looked.found.fresh))
-        if self._look is not Look.SWEEP or self._campaign is not Reason.LOAD:
-            self._urgent += looked.found.fresh
-
-    def _pending(self, fresh: Set[Identity]) -> Set[Identity]:
-        """Return what a sweep has to visit: after a load not again what was known and visited."""
-        done = self._settled - fresh if self._campaign is Reason.LOAD else set()
-        return set(self._there) - done
+        fresh = looked.found.fresh
+        if self._look is not Look.SWEEP:
+            self._urgent += fresh
+        elif self._campaign is Reason.LOAD:
+            # Not again what was known and has been visited.
+            self._rest = self._worst_first(set(self._there) - (self._settled - fresh))
+        else:
+            self._urgent += fresh
+            self._rest = self._worst_first(set(self._there) - fresh)
 
     def _worst_first(self, namespaces: Iterable[Identity]) -> List[Identity]:
         return sorted(namespaces, key=lambda one: -self._estimators.get(one, 0))
 
     def _visit(
-        self, policy: Policy, batch: List[Identity], memory: Memory, trigger: Reason
+        self,
+        policy: Policy,
+        batch: List[Identity],
+        memory: Memory,
+        trigger: Reason,
+        routine: bool,
     ) -> None:
         self._job_ns = monotonic_ns()
         targets = tuple(
@@ -285,7 +304,7 @@ class Sweeper:
             for identity in dict.fromkeys(batch)
             if identity in self._there and identity not in self._hung
         )
-        job = self._job = Visits(targets)
+        job = self._job = Visits(targets, routine)
         guard = self._guard
         self._visitor.submit(lambda: job.make(guard, policy))
 

@@ -16,6 +16,8 @@ VISIBLE_NS = 100 * NS_PER_MS
 # What looks may cost while namespaces come and go all the time: this part of the time each.
 GLANCE_SHARE = 5
 DEEP_SHARE = 10
+# And what sweeps may, be there ever so many namespaces: this part of a CPU.
+SWEEP_SHARE = 200
 
 # Where no births are told, a new namespace is found by a glance well before its first estimation.
 POLL_NS = NS_PER_S
@@ -142,6 +144,13 @@ def looked(agenda: Agenda, done: Done, now_ns: int) -> Agenda:
         return _retried(agenda, now_ns)
     agenda = agenda._replace(born_ns=None, retry_ns=None)
     return agenda if done.told else _glance_at(agenda, now_ns + POLL_NS)
+
+
+def swept(agenda: Agenda, cpu_ns: int, now_ns: int) -> Agenda:
+    """Return the agenda after the last visit of a sweep, all of which took so much CPU time."""
+    if agenda.sweep_ns is None:
+        return agenda
+    return agenda._replace(sweep_ns=max(agenda.sweep_ns, now_ns + SWEEP_SHARE * cpu_ns))
 
 
 def _retried(agenda: Agenda, now_ns: int) -> Agenda:

@@ -6,6 +6,9 @@ from typing import Any, Mapping, Optional
 from ipvsd.core.model import Exit, GuardError
 from ipvsd.core.text import printable_line
 
+# For each part of a start: a look for namespaces, or some visits, until they are given up.
+_PART_LIMIT_USEC = 60_000_000
+
 
 class Notifier:
     """The service manager's notification socket, or nothing where there is none."""
@@ -52,6 +55,10 @@ class Notifier:
     def reloading(self, now_ns: int) -> None:
         """Tell that the configuration is being read again (monotonic nanoseconds)."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={now_ns // 1000}")
+
+    def going_on(self) -> None:
+        """Ask for more time for the start: a part of it is done (systemd 236 and newer)."""
+        self._send(f"EXTEND_TIMEOUT_USEC={_PART_LIMIT_USEC}")
 
     def stopping(self) -> None:
         """Tell that the daemon ends."""

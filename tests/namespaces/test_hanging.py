@@ -107,6 +107,19 @@ def fake_root(holders):
     return root
 
 
+def test_a_start_that_gets_on_is_given_more_time(holders, tmp_path):
+    """With ten thousand namespaces on a slow machine it takes minutes, and nothing hangs."""
+    holders.mount()
+    root = fake_root(holders)
+    root.configure("[guard]\ncanary = off\n")
+    guard = Guard(root, tmp_path)
+    try:
+        guard.start().wait_for("EXTEND_TIMEOUT_USEC=60000000")
+        guard.wait_for("READY=1")
+    finally:
+        guard.close()
+
+
 def test_the_daemon_goes_on_feeds_the_watchdog_and_hears_signals(holders, hanging, tmp_path):
     """The real one: it is set, told and fed, while its other thread hangs."""
     root = fake_root(holders)

@@ -2,11 +2,13 @@
 
 import select
 import threading
+import time
 
 import pytest
 
 from ipvsd import sweep
 from ipvsd.core import ledger
+from ipvsd.core.agenda import SWEEP_SHARE
 from ipvsd.core.ledger import Memory
 from ipvsd.core.model import NS_PER_MS, NS_PER_S, KeyStatus, Mode, Module, Policy, Reason, State
 from ipvsd.guard import Guard, as_pass
@@ -136,6 +138,28 @@ def test_every_namespace_is_set_however_it_is_held(holders, drive):
     assert drive.memory.tally.writes == {"start": 5}
     assert {space.keys[0].state for space in drive.memory.spaces.values()} == {State.AS_WANTED}
     assert drive.sweeper.whole and drive.sweeper.idle
+
+
+def test_the_first_sweep_visits_each_namespace_once(holders, drive):
+    meant = [identity(holders.mount(str(number))) for number in range(3)]
+    drive.sweep()
+    assert sorted(one for one in drive.visited() if one in meant) == sorted(meant)
+
+
+def test_the_next_sweep_waits_until_this_one_is_but_a_small_part_of_the_time(holders, drive):
+    new = identity(holders.mount())
+    drive.policy = POLICY._replace(resync_ns=1)
+
+    def at_visit(target):
+        if target.namespace.identity == new:
+            until_s = time.thread_time() + 0.05
+            while time.thread_time() < until_s:
+                pass
+
+    drive.sweep()
+    drive.guard.at_visit = at_visit
+    drive.sweep(Reason.RESYNC)
+    assert drive.sweeper.deadline_ns() > monotonic_ns() + 0.05 * (SWEEP_SHARE - 1) * NS_PER_S
 
 
 def test_a_second_sweep_writes_nothing(holders, drive):
@@ -302,7 +326,8 @@ def test_a_sweep_that_takes_longer_than_its_period_comes_to_an_end(holders, driv
     meant = {identity(holders.mount(str(number))) for number in range(5)}
     drive.policy = POLICY._replace(resync_ns=1)
     drive.sweeper.all_anew(Reason.START, None)
-    drive.until(lambda: meant <= set(drive.visited()), "some are never visited", timeout_s=3)
+    drive.until(lambda: drive.sweeper.whole, "it never comes to its end", timeout_s=3)
+    assert meant <= set(drive.visited())
     drive.policy = POLICY
     drive.until_idle()
 

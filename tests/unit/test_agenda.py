@@ -156,6 +156,16 @@ def test_where_births_are_not_told_there_is_a_glance_every_second():
     assert clock.kinds() == [Look.GLANCE] * 10
 
 
+@pytest.mark.parametrize("cpu_ns, after_ns", [(0, PERIOD_NS), (PERIOD_NS, 200 * PERIOD_NS)])
+def test_sweeps_cost_no_more_than_their_share(cpu_ns, after_ns):
+    clock = Clock()
+    clock.run(clock.now_ns + PERIOD_NS)
+    assert clock.kinds() == [Look.SWEEP]
+    swept = agenda.swept(clock.agenda, cpu_ns, clock.now_ns)
+    assert swept.sweep_ns == clock.now_ns + after_ns
+    assert agenda.swept(Agenda(), cpu_ns, clock.now_ns) == Agenda()
+
+
 def test_where_births_are_told_there_is_nothing_to_do_until_the_sweep():
     clock = Clock()
     clock.run(clock.now_ns + PERIOD_NS - 1)

@@ -13,6 +13,7 @@ from .machine import Machine
 from .qemu import MachineGone
 
 CONSOLE_TAIL_LINES = 40
+MEMORY_MB = int(os.environ.get("IPVSD_VM_MEMORY_MB", "2048"))
 
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
@@ -89,7 +90,7 @@ def machine_for(
             if suite in broken:
                 raise MachineGone(f"it did not come up for an earlier test: {broken[suite]}")
             try:
-                machine = Machine(images.build(suite))
+                machine = Machine(images.build(suite), memory_mb=MEMORY_MB)
                 machine.start()
             except Exception as error:
                 broken[suite] = error

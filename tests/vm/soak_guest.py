@@ -54,8 +54,8 @@ def restart(names):
     run("systemctl", "restart", SERVICE)
 
 
-# How often each is, relative to the others.
-EVENTS = {load: 20, birth: 40, death: 38, drift: 20, reload: 4, restart: 1}
+# How often each is, relative to the others. Restarts are rare: what grows must have the time to.
+EVENTS = {load: 20, birth: 40, death: 38, drift: 20, reload: 4, restart: 0.05}
 
 
 def sample():

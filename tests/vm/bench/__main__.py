@@ -38,7 +38,7 @@ class Plans:
 FULL = Plans(
     loads.Plan(loads=100, busy_loads=20, block=20),
     spaces.Plan(counts=(1, 10, 100, 1000, 5000), singles=100, bursts=2, burst_size=500),
-    presence.Plan(counts=(1, 100, 5000), seconds=40, starts=3),
+    presence.Plan(counts=(1, 100, 5000), seconds=40, starts=2),
     stall.Plan(
         (
             stall.Host("bookworm", 16, (500, 5_000, 25_000)),

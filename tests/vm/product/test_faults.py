@@ -54,6 +54,7 @@ class Faults:
 
     def __init__(self, host: Guarded, spaces: Spaces) -> None:
         self._host, self._spaces = host, spaces
+        self._kernel = host.succeed("uname -r").strip()
 
     @contextmanager
     def injected(self, what: str, times: int = 1) -> Iterator[None]:
@@ -68,7 +69,12 @@ class Faults:
         self._host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
         self._spaces.wait_for_kernel_count(before[0])
         assert self._state() == before
-        row = {"fault": what, "times": times, "right_after_s": round(seconds, 1)}
+        row = {
+            "fault": what,
+            "kernel": self._kernel,
+            "times": times,
+            "right_after_s": round(seconds, 1),
+        }
         if REPORT:
             with Path(REPORT).open("a") as report:
                 report.write(json.dumps(row) + "\n")
@@ -164,7 +170,7 @@ def test_memory_limit(host: Guarded, faults: Faults):
 
 @TRIXIE
 def test_too_few_descriptors_for_the_namespaces(host: Guarded, faults: Faults, spaces: Spaces):
-    count = min(100 * SCALE, 5000)
+    count = min(500 * SCALE, 5000)
     spaces.burst(count)
     with faults.injected(f"limit of 32 descriptors, {count:,} namespaces"):
         host.override_unit("[Service]\nLimitNOFILE=32\n")
@@ -350,6 +356,17 @@ def test_the_probe_is_silenced(
             host.succeed(f"{command}; {SWITCH_ON}")
             host.wait_for_events(cursor, "source-back", number + 1)
             spaces.wait_for("0", spaces.process())
+        spaces.clear()
+        spaces.named("bystander")
+
+
+@TRIXIE
+def test_the_trace_instance_is_removed(host: Guarded, faults: Faults, spaces: Spaces):
+    """The kernel lets nobody do it while the guard reads from it."""
+    with faults.injected("trace instance removed (refused: it is in use)"):
+        host.fail(f"rmdir {INSTANCE}")
+        host.succeed(SWITCH_ON)
+        spaces.wait_for("0", spaces.process())
         spaces.clear()
         spaces.named("bystander")
 

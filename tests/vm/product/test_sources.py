@@ -5,7 +5,13 @@ import pytest
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import Calls
 from tests.vm.product.conftest import WITHOUT_TRACEFS
-from tests.vm.product.test_guard import BOOKWORM, BOTH_KINDS, FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.product.test_guard import (
+    ANSWERS,
+    BOOKWORM,
+    BOTH_KINDS,
+    FIRST_ESTIMATION_USEC,
+    RESYNC_1S,
+)
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -56,6 +62,14 @@ def test_a_source_that_somebody_has_switched_off_comes_back(host: Guarded, space
     spaces.process()
     spaces.wait_for("0")
     assert len(host.events(cursor, "source-lost", "source-back")) == 2
+
+
+@ANSWERS
+def test_tracefs_alone_is_enough(host: Guarded):
+    host.override_unit("[Service]\nInaccessiblePaths=/sys/kernel/debug\n")
+    host.load()
+    host.wait_for_value("0")
+    assert host.status()["daemon"]["sources"]["births"] == "on"
 
 
 def traces(host: Guarded) -> tuple[int, int]:
