@@ -17,7 +17,7 @@ VISIBLE_NS = 100 * NS_PER_MS
 GLANCE_SHARE = 5
 DEEP_SHARE = 10
 # And what sweeps may, be there ever so many namespaces: this part of a CPU.
-SWEEP_SHARE = 200
+SWEEP_SHARE = 250
 
 # Where no births are told, a new namespace is found by a glance well before its first estimation.
 POLL_NS = NS_PER_S

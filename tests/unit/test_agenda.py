@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.core import agenda
-from ipvsd.core.agenda import DEEP_PERIOD_NS, POLL_NS, RETRIES_NS, VISIBLE_NS, Agenda, Done, Look
+from ipvsd.core.agenda import (
+    DEEP_PERIOD_NS,
+    POLL_NS,
+    RETRIES_NS,
+    SWEEP_SHARE,
+    VISIBLE_NS,
+    Agenda,
+    Done,
+    Look,
+)
 from ipvsd.core.model import NS_PER_MS, NS_PER_S
 
 PERIOD_NS = 30 * NS_PER_S
@@ -156,7 +165,7 @@ def test_where_births_are_not_told_there_is_a_glance_every_second():
     assert clock.kinds() == [Look.GLANCE] * 10
 
 
-@pytest.mark.parametrize("cpu_ns, after_ns", [(0, PERIOD_NS), (PERIOD_NS, 200 * PERIOD_NS)])
+@pytest.mark.parametrize("cpu_ns, after_ns", [(0, PERIOD_NS), (PERIOD_NS, SWEEP_SHARE * PERIOD_NS)])
 def test_sweeps_cost_no_more_than_their_share(cpu_ns, after_ns):
     clock = Clock()
     clock.run(clock.now_ns + PERIOD_NS)

@@ -4,6 +4,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+from ipvsd.core.agenda import SWEEP_SHARE
+
 from . import stall
 from .contenders import CONTENDERS, REACTING
 from .figures import Goal, median, percentile, ratio, spread, table, time
@@ -14,6 +16,7 @@ HOUR_S = 3600
 PERIOD_USEC = 2_000_000
 # Of a host that was seen to stall; see ipvsd(8).
 PUBLISHED_NS = 268_000_000 / 50_000 / 104
+SWEEPS_PERCENT = 100 / SWEEP_SHARE
 
 HEAD = """\
 # Benchmarks
@@ -65,7 +68,8 @@ From a namespace's birth until it is off, one after another and many at once:
 PRESENCE = """\
 ## The cost of being there
 
-In {seconds} s with nothing to do, per hour. The first period after a start is among them.
+In {seconds} s with nothing to do, per hour. The first period after a start is among them, a look
+into many namespaces is not: those are so rare that they take {sweeps} % of a CPU at most.
 
 """
 STORM = """\
@@ -117,7 +121,7 @@ def page(results: Results) -> str:
         _loads_with_many(results["spaces"]["loads"]),
         BIRTHS,
         _births(results["spaces"]["births"]),
-        PRESENCE.format(seconds=results["about"]["presence_seconds"]),
+        PRESENCE.format(seconds=results["about"]["presence_seconds"], sweeps=SWEEPS_PERCENT),
         _idle(results["presence"]),
         STORM,
         _storm(results["presence"]["storm"]),
@@ -256,9 +260,14 @@ def _presence_goals(presence: Results) -> Iterable[Goal]:
         f"{one['wakeups']} in {one['seconds']:.0f} s",
         one["wakeups"] <= 0.2 * one["seconds"],
     )
-    for row, limit, name in ((one, 0.02, "idle"), (many, 0.5, f"with {max(idle)} namespaces")):
-        percent = _cpu_percent(row)
-        yield Goal(f"{name}: at most {limit} % of a CPU", f"{percent:.3f} %", percent <= limit)
+    percent = _cpu_percent(one)
+    yield Goal("idle: at most 0.02 % of a CPU", f"{percent:.3f} %", percent <= 0.02)
+    percent = _cpu_percent(many) + SWEEPS_PERCENT
+    yield Goal(
+        f"with {max(idle)} namespaces: at most 0.5 % of a CPU",
+        f"{percent:.3f} %, with all looks into them",
+        percent <= 0.5,
+    )
 
 
 def _cpu_percent(row: dict[str, float]) -> float:
