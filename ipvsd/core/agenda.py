@@ -16,8 +16,10 @@ VISIBLE_NS = 100 * NS_PER_MS
 # What looks may cost while namespaces come and go all the time: this part of the time each.
 GLANCE_SHARE = 5
 DEEP_SHARE = 10
-# And what sweeps may, be there ever so many namespaces: this part of a CPU.
+# And what sweeps may, be there ever so many namespaces: this part of a CPU. Short ones are made as
+# often as the policy says; every 30 seconds, as it does by default, that is no more.
 SWEEP_SHARE = 250
+SHORT_SWEEP_NS = 120 * NS_PER_MS
 
 # Where no births are told, a new namespace is found by a glance well before its first estimation.
 POLL_NS = NS_PER_S
@@ -148,7 +150,7 @@ def looked(agenda: Agenda, done: Done, now_ns: int) -> Agenda:
 
 def swept(agenda: Agenda, cpu_ns: int, now_ns: int) -> Agenda:
     """Return the agenda after the last visit of a sweep, all of which took so much CPU time."""
-    if agenda.sweep_ns is None:
+    if agenda.sweep_ns is None or cpu_ns <= SHORT_SWEEP_NS:
         return agenda
     return agenda._replace(sweep_ns=max(agenda.sweep_ns, now_ns + SWEEP_SHARE * cpu_ns))
 

@@ -9,6 +9,7 @@ from ipvsd.core.agenda import (
     DEEP_PERIOD_NS,
     POLL_NS,
     RETRIES_NS,
+    SHORT_SWEEP_NS,
     SWEEP_SHARE,
     VISIBLE_NS,
     Agenda,
@@ -165,7 +166,15 @@ def test_where_births_are_not_told_there_is_a_glance_every_second():
     assert clock.kinds() == [Look.GLANCE] * 10
 
 
-@pytest.mark.parametrize("cpu_ns, after_ns", [(0, PERIOD_NS), (PERIOD_NS, SWEEP_SHARE * PERIOD_NS)])
+@pytest.mark.parametrize(
+    "cpu_ns, after_ns",
+    [
+        (0, PERIOD_NS),
+        (SHORT_SWEEP_NS, PERIOD_NS),
+        (NS_PER_S, SWEEP_SHARE * NS_PER_S),
+        (PERIOD_NS, SWEEP_SHARE * PERIOD_NS),
+    ],
+)
 def test_sweeps_cost_no_more_than_their_share(cpu_ns, after_ns):
     clock = Clock()
     clock.run(clock.now_ns + PERIOD_NS)
