@@ -83,9 +83,9 @@ $(rpm_file): $(rpm_sources)/$(rpm_stem).tar.gz $(rpm_bundled) | $(RPM_NEEDS)
 	@rm -rf "$(RPM_BUILD)/work"
 	@mkdir -p "$(RPM_BUILD)/work"
 	@cp packaging/$(rpm_name).spec "$(RPM_BUILD)/work/"
-	@{ cd "$(RPM_BUILD)" \
+	@( cd "$(RPM_BUILD)" \
 		&& rpmbuild -bs --nodeps $(rpm_source_paths) $(rpm_macros) work/$(rpm_name).spec \
 		&& rpmbuild -bb $(rpm_nodeps) $(rpm_binary_paths) $(rpm_macros) $(rpm_tests) $(RPMBUILD_FLAGS) \
-			work/$(rpm_name).spec; } >"$(RPM_BUILD)/rpmbuild.log" 2>&1 \
+			work/$(rpm_name).spec ) >"$(RPM_BUILD)/rpmbuild.log" 2>&1 \
 		|| { tail -n 60 "$(RPM_BUILD)/rpmbuild.log" >&2; echo "rpmbuild failed: $(RPM_BUILD)/rpmbuild.log" >&2; exit 1; }
 	@rm -rf "$(RPM_BUILD)/work"

@@ -4,12 +4,12 @@ import os
 import threading
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.fakeroot import FakeRoot
 
 # How long an example takes says nothing on a machine that is busy with virtual ones.
-settings.register_profile("ipvsd", deadline=None)
+settings.register_profile("ipvsd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ipvsd")
 
 

@@ -12,7 +12,7 @@ import tempfile
 from unittest import mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipvsd import cli
@@ -163,7 +163,7 @@ def root(tmp_path_factory):
 
 
 encodings = st.sampled_from(["utf-8", "ascii", "latin-1"])
-few = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=40)
 
 
 @few
