@@ -37,17 +37,16 @@ class Plans:
 
 FULL = Plans(
     loads.Plan(loads=100, busy_loads=20, block=20),
-    spaces.Plan(counts=(1, 10, 100, 1000, 5000), singles=100, bursts=2, burst_size=500),
+    spaces.Plan(counts=(1, 10, 100, 1000, 5000), singles=50, bursts=2, burst_size=500),
     presence.Plan(counts=(1, 100, 5000), seconds=40, starts=2),
     stall.Plan(
         (
             stall.Host("bookworm", 16, (500, 5_000, 25_000)),
             stall.Host("bookworm", 8, (5_000,)),
-            stall.Host("bookworm", 4, (5_000,)),
             stall.Host("bookworm", 2, (5_000,)),
             stall.Host("trixie", 16, (5_000,)),
         ),
-        seconds=15,
+        seconds=12,
     ),
 )
 QUICK = Plans(

@@ -39,8 +39,9 @@ class Contender:
     reacts: bool = True
 
 
+NOTHING = "nothing"
 CONTENDERS = (
-    Contender("nothing", "true", "true", "", reacts=False),
+    Contender(NOTHING, "true", "true", "", reacts=False),
     Contender(
         "guard", f"systemctl start {SERVICE}", f"systemctl stop {SERVICE}", "python3", unit=SERVICE
     ),

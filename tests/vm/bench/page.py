@@ -7,7 +7,7 @@ from typing import Any
 from ipvsd.core.agenda import SWEEP_SHARE
 
 from . import stall
-from .contenders import CONTENDERS, REACTING
+from .contenders import CONTENDERS, NOTHING, REACTING
 from .figures import Goal, median, percentile, ratio, spread, table, time
 
 Results = dict[str, Any]
@@ -206,11 +206,11 @@ def _load_goals(loads: Results) -> Iterable[Goal]:
         f"{time(guard)} and {time(listener)}: {ratio(guard, listener)}",
         guard <= 2 * listener,
     )
-    with_it, without = (median(load_usec(loads, "idle", name)) for name in ("guard", "nothing"))
+    with_it, without = (median(load_usec(loads, "idle", name)) for name in ("guard", NOTHING))
     yield Goal(
         "`modprobe ip_vs` no slower than without the guard, within 2 %",
         f"{100 * (with_it / without - 1):+.1f} % (middle half of the samples: "
-        f"± {100 * spread(load_usec(loads, 'idle', 'nothing')):.1f} %)",
+        f"± {100 * spread(load_usec(loads, 'idle', NOTHING)):.1f} %)",
         with_it <= 1.02 * without,
     )
 
@@ -299,7 +299,7 @@ def _loads(loads: Results) -> str:
 def _load_times(loads: Results) -> str:
     rows = []
     for where in ("idle", "busy"):
-        base = median(load_usec(loads, where, "nothing"))
+        base = median(load_usec(loads, where, NOTHING))
         for contender in CONTENDERS:
             samples = load_usec(loads, where, contender.name)
             figures = [percentile(samples, percent) for percent in (50, 99, 100)]
