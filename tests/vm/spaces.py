@@ -37,6 +37,10 @@ CONTAINER = f"--rootfs {ROOTFS}-{{}} /bin/busybox sleep 1000000"
 MANY_TIMEOUT_S = 600
 
 
+# Of Spaces.every_kind(), those that only a deep look finds.
+HIDDEN = ("private mount", "descriptor", "thread")
+
+
 class Spaces:
     """Makes namespaces, and takes them away again; an inode number is a namespace's identity."""
 

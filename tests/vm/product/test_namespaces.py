@@ -7,7 +7,7 @@ import pytest
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import Passes
 from tests.vm.product.test_guard import ANSWERS, BOOKWORM, FIRST_ESTIMATION_USEC, RESYNC_1S
-from tests.vm.spaces import FOREIGN_VALUE, Spaces
+from tests.vm.spaces import FOREIGN_VALUE, HIDDEN, Spaces
 
 pytestmark = pytest.mark.vm
 
@@ -57,7 +57,10 @@ def test_what_is_born_after_the_load_is_switched_off(host: Guarded, tracefs: boo
         (entry,) = host.about(inode, entries)
         assert entry["IPVSD_REASON"] == "birth", kind
         if tracefs:
-            assert 0 < int(entry["IPVSD_REACTION_USEC"]) < FIRST_ESTIMATION_USEC, kind
+            reaction_usec = int(entry["IPVSD_REACTION_USEC"])
+            # Deep looks are kept to a small part of the time: emulated, one may be seconds off.
+            assert reaction_usec > 0, kind
+            assert reaction_usec < FIRST_ESTIMATION_USEC or kind in HIDDEN, (kind, reaction_usec)
     assert host.about(kinds["named"], entries)[0]["IPVSD_NAMESPACE"] == "every"
     assert {one["state"] for one in host.status()["namespaces"]} == {"off"}
 
