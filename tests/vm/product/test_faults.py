@@ -54,7 +54,6 @@ class Faults:
 
     def __init__(self, host: Guarded, spaces: Spaces) -> None:
         self._host, self._spaces = host, spaces
-        self._kernel = host.succeed("uname -r").strip()
 
     @contextmanager
     def injected(self, what: str, times: int = 1) -> Iterator[None]:
@@ -69,12 +68,7 @@ class Faults:
         self._host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
         self._spaces.wait_for_kernel_count(before[0])
         assert self._state() == before
-        row = {
-            "fault": what,
-            "kernel": self._kernel,
-            "times": times,
-            "right_after_s": round(seconds, 1),
-        }
+        row = {"fault": what, "times": times, "right_after_s": round(seconds, 1)}
         if REPORT:
             with Path(REPORT).open("a") as report:
                 report.write(json.dumps(row) + "\n")
