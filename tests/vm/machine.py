@@ -37,15 +37,14 @@ class Machine:
         network: bool = False,
         possible_cpus: int = 0,
         parallel: bool = False,
-        security: str = "none",
     ) -> None:
         """With more `possible_cpus` than `cpus` the kernel counts for CPUs that could be added.
 
-        For `parallel` see accel.arguments(); `security` is the kernel's module for that.
+        For `parallel` see accel.arguments().
         """
         self.image = image
         count = f"{cpus},maxcpus={max(cpus, possible_cpus)}"
-        self._hardware = (count, memory_mb, network, parallel, security)
+        self._hardware = (count, memory_mb, network, parallel)
         self._qemu: Qemu | None = None
         self._console = ""
 
