@@ -23,7 +23,6 @@ from ipvsd.guard import Guard
 from ipvsd.host import children, conffiles, repair, state
 from ipvsd.host.sysfiles import Reader
 from ipvsd.kernel import births, ipvs, module, modulefile, processes
-from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.tour import Tour
 
 _AUDIT_LOG = "var/log/audit/audit.log"
@@ -134,13 +133,11 @@ class Examination:
 
     def _kernel(self) -> List[Finding]:
         release = self._files.text(_RELEASE).strip() or os.uname().release
-        with Sysctls(self._root) as sysctls:
-            with_kthreads = ipvs.has_kthreads(sysctls)
         seen = kernel_check.Kernel(
             release,
             module.state(self._root),
             self._guard.read(RUN_ESTIMATION),
-            with_kthreads,
+            ipvs.has_kthreads(self._root),
             modulefile.inspect(self._root, release),
         )
         self._supported = kernel_check.supported(seen)

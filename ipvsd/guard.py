@@ -155,7 +155,7 @@ class Guard:
         namespace, known = target.namespace, target.known
         reason, told_ns = target.reason, target.told_ns
         writes = plan.plan(ruling.settings, namespace, readings, reason)
-        with_kthreads = bool(writes) and ipvs.has_kthreads(sysctls)
+        with_kthreads = bool(writes) and sysctls.has(ipvs.EST_NICE)
         asked = ipvs.Facts()
         if with_kthreads or not is_host:
             asked = ipvs.facts(self._root, exactly=with_kthreads)

@@ -19,7 +19,6 @@ from ipvsd.guard import Guard
 from ipvsd.host.progress import Progress
 from ipvsd.kernel import cpus, ipvs, module, passes
 from ipvsd.kernel.ipvs import Table
-from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.meter import Meter, Task, open_passes
 from ipvsd.tour import Tour
 
@@ -61,12 +60,10 @@ def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
     if not meant:
         where = ", ".join(printable(str(one)) for one in selectors)
         raise GuardError(f"{where}: no namespace is called so now", Exit.USAGE)
-    with Sysctls(root) as sysctls:
-        with_kthreads = ipvs.has_kthreads(sysctls)
     return Setup(
         root,
         module.state(root),
-        with_kthreads,
+        ipvs.has_kthreads(root),
         cpus.possible(root),
         tuple(meant),
         bool(selectors),

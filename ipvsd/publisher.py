@@ -11,7 +11,6 @@ from ipvsd.core.text import iso_time
 from ipvsd.host.journal import Send
 from ipvsd.host.state import RuntimeFolder, publish, withdraw
 from ipvsd.kernel import ipvs
-from ipvsd.kernel.sysctl import Sysctls
 
 # Told in the status file too, for `ipvsd status --watch`: what fits below the rest on a screen.
 _RECENT_EVENTS = 8
@@ -77,8 +76,7 @@ class Publisher:
             return []
         estimator = "none"
         if loaded:
-            with Sysctls(self._root) as sysctls:
-                estimator = "kthread" if ipvs.has_kthreads(sysctls) else "timer"
+            estimator = "kthread" if ipvs.has_kthreads(self._root) else "timer"
         host = ipvs.counters(self._root)
         running = metrics.Running(os.uname().release, estimator)
         text = metrics.render(status, running, host.live if host is not None else None)

@@ -17,7 +17,6 @@ from ipvsd.guard import Guard
 from ipvsd.host import conffiles
 from ipvsd.kernel import ipvs, threads
 from ipvsd.kernel.passes import Passes
-from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.loop import monotonic_ns
 from ipvsd.survey import survey
 from ipvsd.tour import Tour
@@ -57,8 +56,7 @@ Readouts = Dict[Identity, Optional[Readout]]
 
 def _watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
     """Return the counters before and after, and what the estimator did in between."""
-    with Sysctls(root) as sysctls:
-        threaded = ipvs.has_kthreads(sysctls)
+    threaded = ipvs.has_kthreads(root)
     tour = Tour(policy, root)
     passes, why = None, ""
     try:

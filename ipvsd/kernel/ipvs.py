@@ -19,7 +19,7 @@ _STATS = "proc/thread-self/net/ip_vs_stats_percpu"
 # anew, so that more is read only where the exact number matters.
 _GLANCE_BYTES = 256 * 1024
 _READ_BYTES = 64 * 1024
-_EST_NICE = "net.ipv4.vs.est_nice"
+EST_NICE = "net.ipv4.vs.est_nice"
 
 _SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14
 _COOKIE = struct.Struct("Q")
@@ -75,12 +75,13 @@ def counters(root: str = "/") -> Optional[Readout]:
         return None
 
 
-def has_kthreads(sysctls: Sysctls) -> bool:
+def has_kthreads(root: str = "/") -> bool:
     """Whether the loaded ip_vs estimates in kthreads (Linux 6.2, f0be83d54217) and not in timers.
 
     Told by the sysctl that came with them, never by a version.
     """
-    return sysctls.has(_EST_NICE)
+    with Sysctls(root) as sysctls:
+        return sysctls.has(EST_NICE)
 
 
 def _estimators(path: str, exactly: bool) -> Optional[int]:

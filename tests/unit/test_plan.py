@@ -97,6 +97,7 @@ def outcome(after, error="", denied=False):
         (Module.COMING, NO_KEY, None, State.LOADING),
         (Module.ABSENT, NO_TREE, None, State.ABSENT),
         (Module.GOING, NO_KEY, None, State.ABSENT),
+        (Module.LIVE, NO_KEY, outcome(NO_KEY), State.ABSENT),
         (Module.COMING, value("1"), outcome(NO_TREE), State.LOADING),
         (Module.LIVE, Reading(Found.DENIED, error="EACCES"), None, State.DENIED),
         (Module.ABSENT, Reading(Found.FAILED, error="EIO"), None, State.UNREADABLE),
