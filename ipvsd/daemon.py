@@ -214,7 +214,7 @@ class Daemon:
             self._settle(done)
         elif (self._memory.digest.due_ns or now_ns) < now_ns:
             self._settle(Collected())
-        if done is not None and self._reloading:
+        if done is not None and self._reloading and not self._sweeper.whole:
             self._parts.notifier.going_on()
         self._see_to_the_canary()
         self._sweeper.proceed(policy, self._memory, self._hints.complete)
