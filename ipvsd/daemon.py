@@ -19,7 +19,6 @@ from ipvsd.core.events import Event, Kind
 from ipvsd.core.ledger import Memory
 from ipvsd.core.model import (
     CANARY_NAME,
-    NS_PER_S,
     Exit,
     GuardError,
     Identity,
@@ -32,13 +31,12 @@ from ipvsd.core.model import (
     State,
 )
 from ipvsd.core.policy import verdict
-from ipvsd.core.spaces import Space
 from ipvsd.core.text import iso_time, printable
 from ipvsd.core.values import RUN_ESTIMATION
 from ipvsd.guard import Guard, as_pass
 from ipvsd.host.journal import Send
 from ipvsd.host.notify import Notifier
-from ipvsd.host.state import EVENTS, NAMESPACES, STATUS, RuntimeFolder
+from ipvsd.host.state import EVENTS, STATUS, RuntimeFolder
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.loop import Loop, Woken, monotonic_ns
 from ipvsd.publisher import Publisher
@@ -50,8 +48,6 @@ RELOAD_SIGNALS = {signal.SIGHUP}
 
 # systemd's advice is half of the limit (sd_watchdog_enabled(3)).
 _WATCHDOG_SHARE = 2
-# In a storm of births; the status files may be large.
-_PUBLISH_NS = NS_PER_S
 # A file that is no configuration at all has one for each of its lines.
 _WARNINGS_MAX = 20
 _CHECK = "ipvsd config --check"
@@ -93,8 +89,6 @@ class Daemon:
         self._news: List[Event] = []
         self._publisher = Publisher(parts.folder, parts.send, parts.root)
         self._published: Optional[Memory] = None
-        self._published_spaces: Optional[Dict[Identity, Space]] = None
-        self._publish_ns: Optional[int] = None  # while namespaces are being set
         self._looked = False  # since the last publishing
         self._next_look_ns = 0
         # From a start or SIGHUP until a whole pass is over, which READY=1 then tells.
@@ -257,7 +251,9 @@ class Daemon:
 
     def _deadline_ns(self) -> int:
         """Return when to go on though nothing wakes the loop."""
-        optional = (self._sweeper.deadline_ns(), self._memory.digest.due_ns)
+        optional = [self._sweeper.deadline_ns(), self._memory.digest.due_ns]
+        if self._sweeper.idle:
+            optional.append(self._publisher.describing_ns(self._memory))
         moments = [moment for moment in optional if moment is not None]
         moments.append(self._next_look_ns)
         if self._sweeper.whole and self._canary_wanted():
@@ -271,16 +267,15 @@ class Daemon:
         then, and in a storm of births, it is done only once in a while. Events of others, which
         come in storms too, are none of its business.
         """
-        now_ns, idle = monotonic_ns(), self._sweeper.idle
+        idle = self._sweeper.idle
+        if idle:
+            self._news += self._publisher.describe(self._memory)
+        now_ns = monotonic_ns()
         self._looked = self._looked or looked
-        if idle or (self._looked and not self._sweeper.visiting):
-            self._publish_ns = None
-        elif self._publish_ns is None:
-            self._publish_ns = now_ns + _PUBLISH_NS
+        at_once = idle or (self._looked and not self._sweeper.visiting)
         new = self._looked or bool(self._news) or self._published is not self._memory
-        if not new or now_ns < (self._publish_ns or now_ns):
+        if not (new and self._publisher.is_due(at_once, now_ns)):
             return
-        self._publish_ns = None
         looked, self._looked = self._looked, False
         self._published = self._memory if idle else None
         document = self._document()
@@ -290,10 +285,6 @@ class Daemon:
         self._news += self._publisher.publish(EVENTS, last)
         textfile = self._config.policy.textfile
         self._news += self._publisher.publish_metrics(textfile, document, self._loaded())
-        if idle and self._published_spaces is not self._memory.spaces:
-            self._published_spaces = self._memory.spaces
-            documents = [report.space_document(s, now_ns) for s in report.known(self._memory)]
-            self._news += self._publisher.publish(NAMESPACES, {"namespaces": documents})
         news, self._news = self._news, []
         self._publisher.tell(*news)
         summary = report.summary(self._memory, self._config.policy)
@@ -305,6 +296,7 @@ class Daemon:
         readable = all(key.state is not State.UNREADABLE for key in self._host_keys())
         if looked and self._monitor_hears() and readable and not self._canary.failed:
             self._parts.notifier.watchdog()
+        self._publisher.took(monotonic_ns() - now_ns)
 
     def _monitor_hears(self) -> bool:
         """Whether the uevent socket is sound; a broken one is replaced, and all looked at again."""

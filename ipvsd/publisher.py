@@ -5,19 +5,50 @@ import os
 import time
 from typing import Any, Deque, Dict, List, Optional
 
-from ipvsd.core import events, metrics
+from ipvsd.core import events, metrics, report
 from ipvsd.core.events import Event, Kind
+from ipvsd.core.ledger import Memory
+from ipvsd.core.model import NS_PER_S
 from ipvsd.core.text import iso_time
 from ipvsd.host.journal import Send
-from ipvsd.host.state import RuntimeFolder, publish, withdraw
+from ipvsd.host.state import NAMESPACES, RuntimeFolder, publish, withdraw
 from ipvsd.kernel import ipvs
+from ipvsd.loop import monotonic_ns
 
 # Told in the status file too, for `ipvsd status --watch`: what fits below the rest on a screen.
 _RECENT_EVENTS = 8
 # Kept while the journal takes none: it is full, or journald stands still.
 _UNTOLD_MAX = 1000
+# Between two publishings while there is something better to do: so many times what one took, for
+# it takes the longer the more namespaces there are; and at most what the watchdog can wait.
+_PAUSE_SHARE = 10
+_PAUSE_MIN_NS = NS_PER_S
+_PAUSE_MAX_NS = 10 * NS_PER_S
+# What is remembered of each namespace is written so many at a time, for thousands of them must not
+# keep the loop from what is urgent. Where it changes all the time, that takes 1/20 of a CPU at
+# most; after a while without changes it is done at once.
+_DESCRIBED_AT_A_TIME = 64
+_DESCRIBING_SHARE = 20
+_DESCRIBING_CREDIT_NS = 10 * NS_PER_S
+_DESCRIBING_RETRY_NS = 10 * NS_PER_S
+
+_OLDER = "`ipvsd status` shows older counters, the guard goes on"
 
 Document = Dict[str, Any]
+
+
+class _Description:
+    """What is remembered of the namespaces at one moment, as far as it is put into words."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.revision = memory.revision
+        self.left = report.known(memory)
+        self.documents: List[Document] = []
+
+    def go_on(self, now_ns: int) -> None:
+        """Put some more into words."""
+        some, self.left = self.left[:_DESCRIBED_AT_A_TIME], self.left[_DESCRIBED_AT_A_TIME:]
+        self.documents += [report.space_document(space, now_ns) for space in some]
 
 
 class Publisher:
@@ -33,6 +64,53 @@ class Publisher:
         self._recent: Deque[Dict[str, str]] = collections.deque(maxlen=_RECENT_EVENTS)
         self._untold: Deque[Event] = collections.deque()
         self._lost = 0
+        self._pause_ns = _PAUSE_MIN_NS
+        self._due_ns: Optional[int] = None  # while it waits
+        self._description: Optional[_Description] = None
+        self._described: Optional[int] = None  # the revision that the file has
+        self._describe_ns = 0  # not before
+
+    def is_due(self, at_once: bool, now_ns: int) -> bool:
+        """Whether to publish now what is new: at once, or a while after there first was any."""
+        if at_once:
+            self._due_ns = None
+            return True
+        if self._due_ns is None:
+            self._due_ns = now_ns + self._pause_ns
+        return now_ns >= self._due_ns
+
+    def took(self, duration_ns: int) -> None:
+        """Note what a publishing took, all in all (nanoseconds)."""
+        self._due_ns = None
+        self._pause_ns = min(max(_PAUSE_SHARE * duration_ns, _PAUSE_MIN_NS), _PAUSE_MAX_NS)
+
+    def describe(self, memory: Memory) -> List[Event]:
+        """Bring the file about all namespaces a step nearer to what is remembered of them now."""
+        began_ns = monotonic_ns()
+        moment_ns = self.describing_ns(memory)
+        if moment_ns is None or began_ns < moment_ns:
+            return []
+        if self._description is None:
+            self._description = _Description(memory)
+        description, news = self._description, []
+        description.go_on(began_ns)
+        if not description.left:
+            self._description = None
+            error = self._folder.publish(NAMESPACES, {"namespaces": description.documents})
+            news = self._error(NAMESPACES, error, _OLDER)
+            if error is None:
+                self._described = description.revision
+            else:
+                self._describe_ns = began_ns + _DESCRIBING_RETRY_NS
+        cost_ns = _DESCRIBING_SHARE * (monotonic_ns() - began_ns)
+        self._describe_ns = max(self._describe_ns, began_ns - _DESCRIBING_CREDIT_NS) + cost_ns
+        return news
+
+    def describing_ns(self, memory: Memory) -> Optional[int]:
+        """Return when to call describe(), None when all that is remembered is in the file."""
+        if self._description is not None:
+            return 0
+        return None if self._described == memory.revision else self._describe_ns
 
     def note(self, news: List[Event]) -> List[Dict[str, str]]:
         """Take events that are about to be told; return the last ones as plain data."""
@@ -62,7 +140,7 @@ class Publisher:
         error = self._folder.publish(name, document)
         if error is None:
             self._published[name] = document
-        return self._error(name, error, "`ipvsd status` shows older counters, the guard goes on")
+        return self._error(name, error, _OLDER)
 
     def publish_metrics(self, textfile: str, status: Document, loaded: bool) -> List[Event]:
         """Replace the metrics file, if one is wanted; return what is news.

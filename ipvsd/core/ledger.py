@@ -74,6 +74,7 @@ class Memory(NamedTuple):
     loaded_ns: Optional[int] = None  # when ip_vs was last loaded, at the earliest
     looked_ns: Optional[int] = None  # when ip_vs was last looked at
     spaces: Dict[Identity, Space] = {}
+    revision: int = 0  # of what is to be told of them: moments of looks do not count
     tally: Tally = Tally()
     events_lost: int = 0
     last_write: Optional[LastWrite] = None
@@ -102,7 +103,7 @@ def settle_host(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, Lis
 
 def settle(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, List[Event]]:
     """Return the memory after a pass over some namespaces, and the events that are news."""
-    spaces = dict(memory.spaces)
+    spaces, revision = dict(memory.spaces), memory.revision
     news: List[Event] = []
     for seen in done.seen:
         identity = seen.namespace.identity
@@ -115,8 +116,9 @@ def settle(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, List[Eve
         news += settling.news
         if settling.space is not None:
             spaces[identity] = settling.space
+        revision += int(_is_news(known, settling.space))
     state, told = digest(memory.digest, news, done.now_ns)
-    return memory._replace(spaces=spaces, digest=state), told
+    return memory._replace(spaces=spaces, revision=revision, digest=state), told
 
 
 def forget(memory: Memory, alive: Set[Identity], now_ns: int) -> Memory:
@@ -125,26 +127,27 @@ def forget(memory: Memory, alive: Set[Identity], now_ns: int) -> Memory:
     for space in gone:
         memory = memory._replace(tally=_closed(memory.tally, space, now_ns))
     spaces = {key: space for key, space in memory.spaces.items() if key in alive}
-    return memory._replace(spaces=spaces) if gone else memory
+    return memory._replace(spaces=spaces, revision=memory.revision + 1) if gone else memory
 
 
 def without_module(memory: Memory, host: Identity, now_ns: int) -> Memory:
     """Return the memory when ip_vs has gone, and every value but what was told of it with it."""
-    spaces = dict(memory.spaces)
+    spaces, revision = dict(memory.spaces), memory.revision
     for identity, space in memory.spaces.items():
         if identity != host and space.keys:
+            revision = memory.revision + 1
             memory = memory._replace(tally=_closed(memory.tally, space, now_ns))
             exposed = exposure.right(space.exposure, now_ns)
             spaces[identity] = space._replace(
                 keys=(), rule="", fights={}, held_since_ns=None, exposure=exposed
             )
-    return memory._replace(spaces=spaces)
+    return memory._replace(spaces=spaces, revision=revision)
 
 
 def forgive(memory: Memory) -> Memory:
     """Return the memory without contests: the user has reloaded the configuration."""
     spaces = {key: space._replace(fights={}) for key, space in memory.spaces.items()}
-    return memory._replace(spaces=spaces)
+    return memory._replace(spaces=spaces, revision=memory.revision + 1)
 
 
 def module_seen(
@@ -217,6 +220,13 @@ def _as_before(known: Space, seen: Seen) -> bool:
         and not known.fights
         and all(key.state is State.AS_WANTED for key in seen.keys)
     )
+
+
+def _is_news(known: Optional[Space], now: Optional[Space]) -> bool:
+    """Whether there is more to tell of a namespace than before; an exposure that lasts grows."""
+    if known is None or now is None:
+        return known is not now
+    return now != known._replace(looked_ns=now.looked_ns) or now.exposure.since_ns is not None
 
 
 def _closed(tally: Tally, space: Space, now_ns: int) -> Tally:

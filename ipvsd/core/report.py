@@ -1,5 +1,6 @@
 """Memory and looks as plain data, for JSON and for people."""
 
+import collections
 from typing import Any, Dict, Iterable, List, Optional
 
 from ipvsd.core import exposure
@@ -143,10 +144,12 @@ def _others(memory: Memory) -> str:
 
 def count_states(namespaces: Iterable[Iterable[KeyStatus]]) -> Dict[str, int]:
     """Return how many namespaces are in each state, the worst state first."""
-    ranked = sorted((severity(keys), state_word(keys)) for keys in map(tuple, namespaces))
+    # Of thousands, nearly all stand alike: each way to stand is judged only once.
+    alike = collections.Counter(map(tuple, namespaces))
+    ranked = sorted((severity(keys), state_word(keys), count) for keys, count in alike.items())
     counts: Dict[str, int] = {}
-    for _, word in ranked:
-        counts[word] = counts.get(word, 0) + 1
+    for _, word, count in ranked:
+        counts[word] = counts.get(word, 0) + count
     return counts
 
 
@@ -164,6 +167,8 @@ def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
     """Return what only the daemon knows, as plain data for status.json."""
     exposed_ns, passes = memory.tally.exposed_ns, memory.tally.passes_leaked
     for space in memory.spaces.values():
+        if space.exposure.since_ns is None:
+            continue
         now = exposure.right(space.exposure, now_ns)
         exposed_ns += now.closed_ns - space.exposure.closed_ns
         passes += now.closed_passes - space.exposure.closed_passes
@@ -248,9 +253,14 @@ def _identity(namespace: Namespace) -> Dict[str, Any]:
 
 
 def space_document(space: Space, now_ns: int) -> Dict[str, Any]:
-    """Return what the daemon remembers of a namespace, as plain data for namespaces.json."""
-    seen = Seen(space.namespace, space.reason, space.rule, space.keys, estimators=space.estimators)
-    return dict(namespace_document(seen), exposure=_exposure(space, now_ns))
+    """Return what only the daemon knows of a namespace, as plain data for namespaces.json."""
+    return {
+        "device": space.namespace.device,
+        "inode": space.namespace.inode,
+        "state": state_word(space.keys),
+        "keys": [{"key": key.setting.key, "state": key.state.value} for key in space.keys],
+        "exposure": _exposure(space, now_ns),
+    }
 
 
 def _exposure(space: Space, now_ns: int) -> Dict[str, Any]:

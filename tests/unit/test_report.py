@@ -170,17 +170,16 @@ def test_the_counters_are_plain_data():
     }
 
 
-def test_a_namespace_is_plain_data_with_its_exposure():
+def test_a_namespace_is_plain_data():
     owner = Owner(("/run/netns/web",), "/kube", "3f2a", "a.service", 7, "x")
-    one = space(
+    seen = Seen(
         WEB._replace(owner=owner),
-        State.AS_WANTED,
-        rule="name:web (x:1)",
+        Reason.START,
+        "name:web (x:1)",
+        keys(State.AS_WANTED),
         estimators=12,
-        set_after_ns=8 * NS_PER_MS,
-        exposure=Exposure(10 * NS_PER_S, 0, 0),
     )
-    document = report.space_document(one, 15 * NS_PER_S)
+    document = report.namespace_document(seen)
     assert json.loads(json.dumps(document)) == document
     assert document == {
         "name": "web",
@@ -207,17 +206,11 @@ def test_a_namespace_is_plain_data_with_its_exposure():
                 "origin": RUN.origin,
             }
         ],
-        "exposure": {
-            "since": "2023-11-14T22:13:20.000Z",
-            "set_after_usec": 8000,
-            "exposed_usec": 5_000_000,
-            "passes": 2,
-        },
     }
 
 
 def test_what_is_not_known_is_null_and_not_empty():
-    document = report.space_document(space(Namespace(4, 9, "net:[9]")), 0)
+    document = report.namespace_document(Seen(Namespace(4, 9, "net:[9]"), Reason.START))
     assert document["owner"] == {
         "mounts": [],
         "cgroup": None,
@@ -228,7 +221,27 @@ def test_what_is_not_known_is_null_and_not_empty():
     }
     assert document["state"] == "excluded"
     assert document["rule"] is None and document["estimators"] is None
-    assert document["exposure"]["set_after_usec"] is None
+
+
+def test_what_the_daemon_alone_knows_is_plain_data_too():
+    exposed = Exposure(10 * NS_PER_S, 0, 0)
+    one = space(WEB, State.AS_WANTED, set_after_ns=8 * NS_PER_MS, exposure=exposed)
+    document = report.space_document(one, 15 * NS_PER_S)
+    assert json.loads(json.dumps(document)) == document
+    assert document == {
+        "device": 4,
+        "inode": 11,
+        "state": "off",
+        "keys": [{"key": RUN.key, "state": "as wanted"}],
+        "exposure": {
+            "since": "2023-11-14T22:13:20.000Z",
+            "set_after_usec": 8000,
+            "exposed_usec": 5_000_000,
+            "passes": 2,
+        },
+    }
+    unset = report.space_document(space(WEB), 0)
+    assert unset["exposure"]["set_after_usec"] is None
 
 
 def test_the_host_is_shown_first_then_the_worst_then_the_largest():

@@ -28,7 +28,7 @@ ARROWS = {
     "comparison": {"core", "host", "survey", "meter", "caretaker"},
     "measuring": {"core", "kernel", "host", "guard", "tour", "meter", "caretaker", "comparison"},
     "examine": {"core", "kernel", "host", "guard", "tour"},
-    "publisher": {"core", "kernel", "host"},
+    "publisher": {"core", "kernel", "host", "loop"},
     "daemon": {
         "core",
         "kernel",
@@ -83,7 +83,18 @@ HOMES = {
         "kernel/modulefile.py",
     ),
 }
-PURE = {"datetime", "difflib", "enum", "fnmatch", "functools", "json", "re", "textwrap", "typing"}
+PURE = {
+    "collections",
+    "datetime",
+    "difflib",
+    "enum",
+    "fnmatch",
+    "functools",
+    "json",
+    "re",
+    "textwrap",
+    "typing",
+}
 
 
 def sources():

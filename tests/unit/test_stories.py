@@ -418,3 +418,26 @@ def test_what_was_told_of_a_namespace_outlives_the_module_and_its_value_does_not
     assert story.memory.tally.passes_leaked == 2
     again = ledger.without_module(story.memory, (0, 0), story.now_ns + 9 * NS_PER_S)
     assert again == story.memory
+
+
+def test_a_revision_is_what_there_is_to_tell_and_not_that_it_was_looked_at():
+    story, kernel = Story(), Kernel()
+
+    def revised(*visits, **how):
+        before = story.memory.revision
+        story.now_ns += 5 * NS_PER_S
+        story.visit(*visits, **how)
+        return story.memory.revision != before
+
+    assert revised((WEB, kernel), trigger=Reason.BIRTH)
+    assert not revised((WEB, kernel))
+    kernel.set("1")
+    assert revised((WEB, kernel))
+    kernel.set("1")
+    kernel.error = "EACCES"
+    assert revised((WEB, kernel))
+    assert revised((WEB, kernel))  # for longer at 1
+    story.memory = ledger.forget(story.memory, set(story.memory.spaces), story.now_ns)
+    before = story.memory.revision
+    story.memory = ledger.forget(story.memory, set(), story.now_ns)
+    assert story.memory.revision == before + 1
