@@ -13,7 +13,7 @@ from ipvsd.core.agenda import Agenda, Look
 from ipvsd.core.ledger import Memory
 from ipvsd.core.model import CANARY_NAME, NS_PER_S, Identity, Namespace, Policy, Reason, Seen, State
 from ipvsd.guard import Guard, Target
-from ipvsd.kernel.namespaces import Finder, Found, ways_in
+from ipvsd.kernel.namespaces import Finder, ways_in
 from ipvsd.kernel.netns import Visitor
 from ipvsd.loop import monotonic_ns
 
@@ -25,11 +25,15 @@ VISITS_LIMIT_NS = 10 * NS_PER_S
 LOOK_LIMIT_NS = 30 * NS_PER_S
 
 
-class Looked(NamedTuple):
-    """What a look for namespaces came to, and descriptions of those that may be new."""
+Places = Dict[Identity, Tuple[Namespace, Tuple[str, ...]]]  # each with the ways into it
 
-    found: Found
-    described: Dict[Identity, Namespace]
+
+class Looked(NamedTuple):
+    """What a look for namespaces came to."""
+
+    there: Places
+    fresh: Set[Identity]  # may be others than those known
+    took_ns: int  # without describing those, which the next look need not do again
 
 
 class Collected(NamedTuple):
@@ -70,7 +74,7 @@ class Sweeper:
         self._finder = Finder(root)
         self._visitor = Visitor()
         self._agenda = Agenda()
-        self._there: Dict[Identity, Tuple[Namespace, Tuple[str, ...]]] = {}
+        self._there: Places = {}
         # Waiting to be visited, in this order.
         self._urgent: List[Identity] = []
         self._rest: List[Identity] = []
@@ -250,13 +254,15 @@ class Sweeper:
         finder, there = self._finder, self._there
 
         def find() -> Looked:
+            began_ns = monotonic_ns()
             found = finder.look(deep=look is Look.DEEP)
-            described = {
-                identity: finder.describe(identity, holders)
-                for identity, holders in found.holders.items()
-                if identity in found.fresh or identity not in there
+            took_ns = monotonic_ns() - began_ns
+            known = {one: there[one][0] for one in set(there) - found.fresh}
+            places = {
+                identity: (known.get(identity) or finder.describe(identity, held), ways_in(held))
+                for identity, held in found.holders.items()
             }
-            return Looked(found, described)
+            return Looked(places, found.fresh, took_ns)
 
         self._visitor.submit(find)
 
@@ -267,17 +273,12 @@ class Sweeper:
 
     def _note(self, looked: Looked) -> None:
         """Take over what a look has found, and line up what is to be visited."""
-        self._took_ns = monotonic_ns() - self._job_ns
-        before = self._there
-        self._there = {
-            identity: (looked.described.get(identity) or before[identity][0], ways_in(holders))
-            for identity, holders in looked.found.holders.items()
-        }
+        self._took_ns = looked.took_ns
+        self._there, fresh = looked.there, looked.fresh
         self._hung &= set(self._there)
-        self._fresh = (self._fresh & set(self._there)) | looked.found.fresh
+        self._fresh = (self._fresh & set(self._there)) | fresh
         self._again = {one: due_ns for one, due_ns in self._again.items() if one in self._there}
         self._estimators = {one: n for one, n in self._estimators.items() if one in self._there}
-        fresh = looked.found.fresh
         if self._look is not Look.SWEEP:
             self._urgent += fresh
         elif self._campaign is Reason.LOAD:

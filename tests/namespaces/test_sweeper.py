@@ -8,7 +8,7 @@ import pytest
 
 from ipvsd import sweep
 from ipvsd.core import ledger
-from ipvsd.core.agenda import SWEEP_SHARE
+from ipvsd.core.agenda import GLANCE_SHARE, SWEEP_SHARE
 from ipvsd.core.ledger import Memory
 from ipvsd.core.model import NS_PER_MS, NS_PER_S, KeyStatus, Mode, Module, Policy, Reason, State
 from ipvsd.guard import Guard, as_pass
@@ -164,6 +164,19 @@ def test_the_next_sweep_waits_until_this_one_is_but_a_small_part_of_the_time(hol
     drive.policy = POLICY._replace(resync_ns=1)
     drive.sweep(Reason.RESYNC)
     assert drive.sweeper.deadline_ns() > monotonic_ns() + 0.2 * (SWEEP_SHARE - 5) * NS_PER_S
+
+
+def test_how_long_describing_takes_does_not_keep_the_next_look_waiting(holders, drive, monkeypatch):
+    describe = Finder.describe
+
+    def slow(self, *what):
+        time.sleep(0.5)
+        return describe(self, *what)
+
+    monkeypatch.setattr(Finder, "describe", slow)
+    holders.process()
+    drive.sweep()
+    assert drive.sweeper._agenda.glance_after_ns < monotonic_ns() + GLANCE_SHARE * NS_PER_S // 2
 
 
 def test_a_second_sweep_writes_nothing(holders, drive):
