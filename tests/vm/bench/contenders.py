@@ -48,8 +48,8 @@ CONTENDERS = (
     Contender("modprobe hook", f"echo '{HOOK}' >{HOOK_FILE}", f"rm {HOOK_FILE}", "sysctl"),
     Contender(
         "udev rule",
-        f"echo '{RULE}' >{RULE_FILE}; udevadm control --reload",
-        f"rm {RULE_FILE}; udevadm control --reload",
+        f"echo '{RULE}' >{RULE_FILE}; systemctl restart systemd-udevd",
+        f"rm {RULE_FILE}; systemctl restart systemd-udevd",
         "systemd-sysctl",
     ),
     Contender(
