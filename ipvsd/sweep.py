@@ -125,6 +125,7 @@ class Sweeper:
         """
         self._campaign, self._campaign_told_ns = reason, told_ns
         self._settled, self._owed = set(), {Look.SWEEP, Look.DEEP}
+        self._sweep_cpu_ns = 0
         self._rest = self._worst_first(self._there) if reason is Reason.LOAD else []
         self._agenda = agenda.all_anew(self._agenda, monotonic_ns())
 
@@ -160,9 +161,8 @@ class Sweeper:
             done = agenda.Done(self._look, self._new, self._took_ns, policy.resync_ns, told)
             self._agenda = agenda.looked(self._agenda, done, now_ns)
             self._look = None
-        if not self._rest:
-            if Look.SWEEP not in self._owed:
-                self._agenda = agenda.swept(self._agenda, self._sweep_cpu_ns, now_ns)
+        if not (self._urgent or self._rest or Look.SWEEP in self._owed):
+            self._agenda = agenda.swept(self._agenda, self._sweep_cpu_ns, now_ns)
             self._sweep_cpu_ns = 0
         if not (self._urgent or self._rest or self._owed):
             self._campaign = Reason.DRIFT
@@ -170,7 +170,7 @@ class Sweeper:
         if self._urgent:
             trigger = Reason.BIRTH if self.whole else self._campaign
             batch, self._urgent = self._urgent[:VISITS_A_JOB], self._urgent[VISITS_A_JOB:]
-            self._visit(policy, batch, memory, trigger, routine=False)
+            self._visit(policy, batch, memory, trigger, routine=not self.whole)
         elif look is not None and not (self._rest and self._can_wait(look)):
             self._begin(look, now_ns)
         elif self._rest:

@@ -150,7 +150,10 @@ def thread_cpu_s():
     return time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)  # time.thread_time() of Python 3.6
 
 
-def test_the_next_sweep_waits_until_this_one_is_but_a_small_part_of_the_time(holders, drive):
+@pytest.mark.parametrize("reason", [Reason.START, Reason.LOAD, Reason.RESYNC])
+def test_the_next_sweep_waits_until_this_one_is_but_a_small_part_of_the_time(
+    holders, drive, reason
+):
     new = identity(holders.mount())
 
     def at_visit(target):
@@ -159,10 +162,13 @@ def test_the_next_sweep_waits_until_this_one_is_but_a_small_part_of_the_time(hol
             while thread_cpu_s() < until_s:
                 pass
 
-    drive.sweep()
+    if reason is not Reason.START:
+        drive.sweep()  # then all are known
     drive.guard.at_visit = at_visit
     drive.policy = POLICY._replace(resync_ns=1)
-    drive.sweep(Reason.RESYNC)
+    before = drive.visited().count(new)
+    drive.sweep(reason)
+    assert drive.visited().count(new) == before + 1
     assert drive.sweeper.deadline_ns() > monotonic_ns() + 0.2 * (SWEEP_SHARE - 5) * NS_PER_S
 
 
