@@ -79,7 +79,7 @@ def canonical_value(key: str, text: str) -> str:
     if key in _CPU_LISTS:
         if _cpus(text) is None:
             raise ValueError("is not a CPU list such as 0-3,8")
-        return text
+        return ",".join(part.strip() for part in text.split(","))
     words = text.split()
     if not words or not all(_INTEGER.fullmatch(word) for word in words):
         raise ValueError("is not a sysctl value (decimal integers separated by blanks)")

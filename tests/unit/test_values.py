@@ -1,7 +1,7 @@
 """Keys and values: what is taken, in which form, and what counts as the same."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ipvsd.core import values
@@ -102,6 +102,7 @@ def test_the_guarded_key_is_a_known_one():
 
 
 @given(st.sampled_from([RUN, SYNC, CPUS]), st.text(max_size=40))
+@example(CPUS, "0-2 ,\n4\x1f")  # all of it is white space for strip()
 def test_a_value_that_is_taken_is_the_same_as_itself_and_plain(key, text):
     try:
         value = values.canonical_value(key, text)
