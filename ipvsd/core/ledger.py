@@ -74,7 +74,7 @@ class Memory(NamedTuple):
     loaded_ns: Optional[int] = None  # when ip_vs was last loaded, at the earliest
     looked_ns: Optional[int] = None  # when ip_vs was last looked at
     spaces: Dict[Identity, Space] = {}
-    revision: int = 0  # of what is to be told of them: moments of looks do not count
+    revision: int = 0  # of what is told of them: neither moments of looks count nor contests
     tally: Tally = Tally()
     events_lost: int = 0
     last_write: Optional[LastWrite] = None
@@ -147,7 +147,7 @@ def without_module(memory: Memory, host: Identity, now_ns: int) -> Memory:
 def forgive(memory: Memory) -> Memory:
     """Return the memory without contests: the user has reloaded the configuration."""
     spaces = {key: space._replace(fights={}) for key, space in memory.spaces.items()}
-    return memory._replace(spaces=spaces, revision=memory.revision + 1)
+    return memory._replace(spaces=spaces)
 
 
 def module_seen(

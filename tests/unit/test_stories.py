@@ -437,6 +437,14 @@ def test_a_revision_is_what_there_is_to_tell_and_not_that_it_was_looked_at():
     kernel.error = "EACCES"
     assert revised((WEB, kernel))
     assert revised((WEB, kernel))  # for longer at 1
+    foreign = Kernel()
+    foreign.foreign, foreign.error = True, "EROFS"
+    assert revised((POD, foreign))
+    assert not revised((POD, foreign))  # at 1 for longer too, but that is not accounted for
+    for changes in (1, 0):
+        before = story.memory.revision
+        story.memory = ledger.without_module(story.memory, (0, 0), story.now_ns)
+        assert (story.memory.revision != before) == bool(changes)
     story.memory = ledger.forget(story.memory, set(story.memory.spaces), story.now_ns)
     before = story.memory.revision
     story.memory = ledger.forget(story.memory, set(), story.now_ns)
