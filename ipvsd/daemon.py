@@ -37,6 +37,7 @@ from ipvsd.guard import Guard, as_pass
 from ipvsd.host.journal import Send
 from ipvsd.host.notify import Notifier
 from ipvsd.host.state import EVENTS, STATUS, RuntimeFolder
+from ipvsd.kernel import module
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.loop import Loop, Woken, monotonic_ns
 from ipvsd.publisher import Publisher
@@ -169,9 +170,11 @@ class Daemon:
         """Look at the host's namespace, settle what that came to, and see what to do next."""
         policy, before = self._config.policy, self._memory
         known = before.spaces.get(self._parts.guard.host.identity)
-        reason = spaces.host_reason(known, plan.reason_for(trigger, before.module))
+        instance = module.instance(self._parts.root)
+        why = plan.reason_for(trigger, before.module, ledger.is_reload(before, instance))
+        reason = spaces.host_reason(known, why)
         done = self._parts.guard.look_at_host(policy, reason, known, told_ns)
-        done = done._replace(writer=self._hints.writer)
+        done = done._replace(writer=self._hints.writer, instance=instance)
         self._memory, news = ledger.settle_host(before, policy, done)
         self._news += news
         now_ns = monotonic_ns()

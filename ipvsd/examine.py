@@ -205,8 +205,6 @@ class Examination:
         is_root = os.geteuid() == 0
         obstacle = births.obstacle(self._root) if is_root else None
         tracing = f"{obstacle.filename}: {obstacle.strerror}" if obstacle is not None else ""
-        messages = children.kernel_messages(_MESSAGES_MAX) if self._is_live() else ""
-        messages += "\n" + self._files.tail(_AUDIT_LOG)
         marks = [os.path.join(self._root, name) for name in environment.CONTAINER_MARKS]
         return environment.check(
             environment.Environment(
@@ -216,10 +214,15 @@ class Examination:
                 self._files.text(environment.SELINUX_FILE),
                 self._files.text(environment.APPARMOR_FILE),
                 [mark for mark in marks if os.path.exists(mark)],
-                messages.split("\n"),
+                self._messages() if is_root else None,
                 processes.status(self._root, self._daemon["pid"]) if self._daemon else {},
             )
         )
+
+    def _messages(self) -> Optional[List[str]]:
+        """The messages of the kernel and of auditd; None if they cannot be read."""
+        shown = children.kernel_messages(_MESSAGES_MAX) if self._is_live() else ""
+        return None if shown is None else f"{shown}\n{self._files.tail(_AUDIT_LOG)}".split("\n")
 
     def _service(self) -> List[Finding]:
         shown = None

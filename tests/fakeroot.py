@@ -37,6 +37,11 @@ class FakeRoot:
         for key, value in (keys or {"run_estimation": "1"}).items():
             self.set(key, value)
 
+    def load_ip_vs_anew(self):
+        """Remove it and load it, all of a sudden: what is there is another instance."""
+        os.rename(self.join("sys/module/ip_vs"), self.join(f"removed-{len(os.listdir(self.path))}"))
+        self.load_ip_vs()
+
     def set(self, key, value):
         self.write("proc/sys/net/ipv4/vs/" + key, value + "\n")
 

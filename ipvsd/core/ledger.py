@@ -39,6 +39,7 @@ class Pass(NamedTuple):
     now_ns: int
     wall_ns: int  # the same moment, since the epoch
     writer: str = ""  # who has last written a sysctl, if that is known
+    instance: Optional[int] = None  # of ip_vs, before the pass: another one after each load
 
     @property
     def keys(self) -> Tuple[KeyStatus, ...]:
@@ -68,6 +69,7 @@ class Memory(NamedTuple):
     """All that one pass leaves for the next; never changed in place."""
 
     module: Optional[Module] = None  # None before the first pass
+    instance: Optional[int] = None  # of ip_vs: another one after each load
     waiting_since_ns: Optional[int] = None  # while ip_vs is on its way
     waited_out: bool = False
     loads: int = 0
@@ -92,7 +94,7 @@ def settle_host(memory: Memory, policy: Policy, done: Pass) -> Tuple[Memory, Lis
     if _is_load(before, done):
         loaded_ns = host.told_ns if host.told_ns is not None else before.looked_ns
         memory = memory._replace(loads=memory.loads + 1, loaded_ns=loaded_ns)
-    memory = memory._replace(looked_ns=done.now_ns)
+    memory = memory._replace(looked_ns=done.now_ns, instance=done.instance)
     memory, more = settle(memory, policy, done)
     news += more
     appeared = _appeared(before, done)
@@ -173,6 +175,11 @@ def module_seen(
     return memory._replace(module=module, waiting_since_ns=None, waited_out=False), news
 
 
+def is_reload(memory: Memory, instance: Optional[int]) -> bool:
+    """Whether ip_vs is there, and not as the instance that it was before."""
+    return None not in (memory.instance, instance) and memory.instance != instance
+
+
 def events_lost(memory: Memory, cause: str) -> Tuple[Memory, Event]:
     """Return memory and news after the uevent socket failed or overflowed."""
     message = f"uevents: some were lost ({cause}); everything was looked at again"
@@ -186,17 +193,8 @@ def _appeared(before: Memory, done: Pass) -> bool:
 
 
 def _is_load(before: Memory, done: Pass) -> bool:
-    """Whether ip_vs was loaded: it has appeared, or `add` came and values that were right are not.
-
-    The second is a load whose `remove` was not heard; an `add` alone may be a synthetic one.
-    """
-    reset = False
-    for seen in done.seen:
-        known = before.spaces.get(seen.namespace.identity)
-        told = [known.conditions.get(write.key) for write in seen.writes] if known else []
-        right = any(condition is not None and condition[0] is State.AS_WANTED for condition in told)
-        reset = reset or (seen.reason is Reason.LOAD and right)
-    return _appeared(before, done) or (done.module.loaded and reset)
+    """Whether ip_vs was loaded, or removed and loaded of which nothing was heard."""
+    return _appeared(before, done) or is_reload(before, done.instance)
 
 
 def _as_wanted(memory: Memory, done: Pass) -> bool:

@@ -122,15 +122,14 @@ def hold_until(known: Optional[Space], estimators: Optional[int], now_ns: int) -
     return until_ns if until_ns > now_ns else None
 
 
-def reason_for(trigger: Reason, module_before: Optional[Module]) -> Reason:
+def reason_for(trigger: Reason, module_before: Optional[Module], reloaded: bool) -> Reason:
     """Why a value is found different: a load, if ip_vs was last seen without its sysctls.
 
-    So an `add` that was lost is still told as what it was. `module_before` is None in the
-    first pass.
+    So a load is told as what it is though its `add`, or that and the `remove` before it, was
+    lost. `module_before` is None in the first pass.
     """
-    if module_before is None or module_before.loaded:
-        return trigger
-    return Reason.LOAD
+    appeared = module_before is not None and not module_before.loaded
+    return Reason.LOAD if appeared or reloaded else trigger
 
 
 def classify(

@@ -30,8 +30,11 @@ def unit_properties(unit: str, names: Sequence[str]) -> Optional[str]:
     return output(["systemctl", "show", "--property=" + ",".join(names), unit])
 
 
-def kernel_messages(count: int) -> str:
-    """Return the last messages of the kernel and of the audit since boot, one a line."""
+def kernel_messages(count: int) -> Optional[str]:
+    """Return the last messages of the kernel and of the audit since boot, one a line.
+
+    None if the journal cannot be read.
+    """
     transports = ["_TRANSPORT=audit", "+", "_TRANSPORT=kernel"]
     options = ["--boot", "--quiet", "--no-pager", "--output=cat", f"--lines={count}"]
-    return output(["journalctl", *options, *transports]) or ""
+    return output(["journalctl", *options, *transports])

@@ -1,10 +1,23 @@
 """State of the ip_vs module, from /sys/module/ip_vs."""
 
 import os
+from typing import Optional
 
 from ipvsd.core.model import Module
 
 NAME = "ip_vs"
+
+
+def instance(root: str = "/") -> Optional[int]:
+    """Return what tells one load of ip_vs from the next; None if it is not there.
+
+    It is the inode of its folder in sysfs, which never gets one again that has just been used
+    (fs/kernfs/dir.c: __kernfs_new_node allocates them cyclically).
+    """
+    try:
+        return os.stat(os.path.join(root, "sys/module", NAME)).st_ino
+    except OSError:
+        return None
 
 
 def state(root: str = "/") -> Module:

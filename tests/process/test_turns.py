@@ -7,6 +7,7 @@ import time
 import pytest
 
 from ipvsd.core import plan
+from ipvsd.core.contest import STRIKES
 from ipvsd.core.digest import Digest
 from ipvsd.core.events import Kind
 from ipvsd.core.model import NS_PER_MS
@@ -117,6 +118,26 @@ def test_a_storm_of_other_events_is_not_even_thought_about(root, stage, monkeypa
     monkeypatch.setattr(Publisher, "publish", publish)
     assert Daemon(stage.parts).run() == 0
     assert len(published) < 10
+
+
+def test_loads_whose_events_were_lost_are_no_contest(root, stage, monkeypatch):
+    """They set the value back in a row, but that is nobody's doing."""
+    loads = []
+
+    def drain(_monitor):
+        changes = stage.kinds().count(Kind.CHANGED)
+        stage.stop_if(changes == 1 + 2 * STRIKES)
+        if changes == 1 + len(loads) < 1 + 2 * STRIKES:
+            root.load_ip_vs_anew()
+            loads.append(1)
+            return Drained([], "no room")
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    changes = [event for event in stage.told if event.kind is Kind.CHANGED]
+    assert [event.fields["IPVSD_REASON"] for event in changes] == ["start"] + 2 * STRIKES * ["load"]
+    assert root.get() == "0"
 
 
 def test_a_broken_monitor_is_replaced_and_all_looked_at_again(root, stage, monkeypatch):

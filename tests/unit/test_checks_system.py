@@ -180,7 +180,12 @@ WELL = Environment(0, "", "[none] integrity confidentiality", "1\n", "Y\n", (), 
             [OK, OK],
             "no security",
         ),
-        ("not root", WELL._replace(uid=7, tracing=None), [HINT, OK], "run it as root"),
+        (
+            "not root",
+            WELL._replace(uid=7, tracing=None, messages=None),
+            [HINT, HINT],
+            "run it as root",
+        ),
         (
             "a container",
             WELL._replace(containers=["/.dockerenv"]),
@@ -222,6 +227,7 @@ WELL = Environment(0, "", "[none] integrity confidentiality", "1\n", "Y\n", (), 
             [OK, OK, OK],
             "no denial",
         ),
+        ("a journal that cannot be read", WELL._replace(messages=None), [OK, HINT], "is not known"),
     ],
 )
 def test_environment(why, environment_seen, expected, words):

@@ -28,9 +28,19 @@ class HostStory:
         self.memory = Memory()
         self.now_ns = NS_PER_S
 
-    def look(self, module, state, trigger=Reason.DRIFT, detail="", event_ns=None, wrote=False):
+    def look(
+        self,
+        module,
+        state,
+        trigger=Reason.DRIFT,
+        detail="",
+        event_ns=None,
+        wrote=False,
+        instance=None,
+    ):
         """Settle a pass that found `state`; return the kinds of the news."""
-        reason = reason_for(trigger, self.memory.module)
+        reloaded = ledger.is_reload(self.memory, instance)
+        reason = reason_for(trigger, self.memory.module, reloaded)
         write = Write(HOST, RUN.key, "1", "0", reason)
         failed = state in (State.DENIED, State.REFUSED)
         writes = (write,) if wrote or failed or state is State.DIFFERS else ()
@@ -41,7 +51,7 @@ class HostStory:
             outcomes = (Outcome(write, value("1"), None, detail, True),)
         keys = (KeyStatus(RUN, state, "0", detail),)
         host = Seen(HOST, reason, "", keys, writes, outcomes, told_ns=event_ns)
-        done = Pass(module, (host,), None, self.now_ns, WALL_NS + self.now_ns)
+        done = Pass(module, (host,), None, self.now_ns, WALL_NS + self.now_ns, instance=instance)
         self.memory, self.news = ledger.settle_host(self.memory, self.policy, done)
         return [event.kind for event in self.news]
 
@@ -68,11 +78,22 @@ def test_a_repeated_event_is_no_news():
     assert story.memory.loads == 0
 
 
-def test_an_add_that_finds_right_values_reset_is_a_load_whose_remove_was_lost():
+def test_a_load_of_which_nothing_was_heard_is_told_as_a_load_by_its_instance():
+    """However often: it is nobody's doing, and no contest."""
     story = HostStory()
-    story.look(Module.LIVE, State.AS_WANTED, Reason.START)
-    kinds = story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1, wrote=True)
-    assert kinds == [Kind.CHANGED] and story.memory.loads == 1
+    story.look(Module.LIVE, State.AS_WANTED, Reason.START, instance=1)
+    for number in range(2, 7):
+        kinds = story.look(Module.LIVE, State.AS_WANTED, wrote=True, instance=number)
+        assert (kinds, story.news[0].fields["IPVSD_REASON"]) == ([Kind.CHANGED], "load")
+    assert story.memory.loads == 5
+
+
+@pytest.mark.parametrize("before, now", [(1, 1), (None, 1), (1, None)])
+def test_the_same_instance_or_an_unknown_one_is_no_load(before, now):
+    story = HostStory()
+    story.look(Module.LIVE, State.AS_WANTED, Reason.START, instance=before)
+    story.look(Module.LIVE, State.AS_WANTED, wrote=True, instance=now)
+    assert (story.news[0].fields["IPVSD_REASON"], story.memory.loads) == ("drift", 0)
 
 
 def test_a_load_that_needs_no_write_is_told_as_a_load():

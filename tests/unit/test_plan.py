@@ -71,7 +71,12 @@ def test_a_performed_plan_leaves_nothing_to_plan(run, sync):
     ],
 )
 def test_reason(trigger, before, expected):
-    assert plan.reason_for(trigger, before) is expected
+    assert plan.reason_for(trigger, before, reloaded=False) is expected
+
+
+@pytest.mark.parametrize("trigger", [Reason.DRIFT, Reason.RESYNC, Reason.RELOAD])
+def test_another_instance_is_a_load_whatever_was_heard(trigger):
+    assert plan.reason_for(trigger, Module.LIVE, reloaded=True) is Reason.LOAD
 
 
 def outcome(after, error="", denied=False):
