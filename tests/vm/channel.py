@@ -41,9 +41,13 @@ class Channel:
         self._waiting_lock = threading.Lock()
         self._waiting: dict[int, Future[Answer]] = {}
         self._open = True
-        self.ready = self._expect(READY_JOB)
+        self.expect_ready()
         self._reader = threading.Thread(target=self._receive, name="vm-channel", daemon=True)
         self._reader.start()
+
+    def expect_ready(self) -> None:
+        """Have `ready` stand for the agent's next start."""
+        self.ready = self._expect(READY_JOB)
 
     def run(self, command: str, data: bytes = b"") -> tuple[int, Future[Answer]]:
         """Start a command; the number is for kill()."""

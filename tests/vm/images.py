@@ -42,6 +42,10 @@ CONTAINER_PACKAGES = {
     "sid": (*_PODMAN, "nftables", "passt"),
 }
 
+# Boots with them only where a test asks for it: the kernel's argument decides.
+SELINUX_SUITE = "trixie"
+SELINUX_PACKAGES = ("selinux-policy-default", "policycoreutils", "selinux-utils")
+
 MODULE_PACKAGES = ("linux-headers-amd64", "make")  # the headers bring the kernel's own compiler
 
 # What these machines never read; without it an image is half as large and built faster.
@@ -115,6 +119,8 @@ def build(suite: str, *more: str) -> Image:
     cache.mkdir(parents=True, exist_ok=True)
     name = "+".join((suite, *more))
     packages = PACKAGES + CONTAINER_PACKAGES.get(suite, ()) + more
+    if suite == SELINUX_SUITE:
+        packages += SELINUX_PACKAGES
     image = Image(suite, cache / f"{name}-{_key(suite, packages)}")
     with _locked(cache / f"{name}.lock"):
         if not image.folder.is_dir():

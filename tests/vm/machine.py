@@ -37,14 +37,15 @@ class Machine:
         network: bool = False,
         possible_cpus: int = 0,
         parallel: bool = False,
+        security: str = "none",
     ) -> None:
         """With more `possible_cpus` than `cpus` the kernel counts for CPUs that could be added.
 
-        For `parallel` see accel.arguments().
+        For `parallel` see accel.arguments(); `security` is the kernel's module for that.
         """
         self.image = image
         count = f"{cpus},maxcpus={max(cpus, possible_cpus)}"
-        self._hardware = (count, memory_mb, network, parallel)
+        self._hardware = (count, memory_mb, network, parallel, security)
         self._qemu: Qemu | None = None
         self._console = ""
 
@@ -70,6 +71,14 @@ class Machine:
             self._console = self._qemu.console()
             self._qemu.stop()
             self._qemu = None
+
+    def soft_reboot(self) -> None:
+        """Have systemd end all processes and start anew, on the same kernel (systemd 254)."""
+        if not self._qemu:
+            raise MachineGone("the machine is not running")
+        self._qemu.channel.expect_ready()
+        self.start_background("systemctl soft-reboot")  # never answered: the agent ends too
+        self._wait_for_boot(self._qemu)
 
     @property
     def running(self) -> bool:

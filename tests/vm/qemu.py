@@ -16,7 +16,7 @@ KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet loglevel=4 systemd.show_status=auto "
     "panic=-1 "  # together with -no-reboot: a panic ends the machine, and so every wait
     "no_timer_check "  # on a busy host the emulated timer fails a check that ends in a panic
-    "net.ifnames=0 security=none cryptomgr.notests mitigations=off random.trust_cpu=on "
+    "net.ifnames=0 cryptomgr.notests mitigations=off random.trust_cpu=on "
     "systemd.ssh_auto=no"  # else newer ones load the vsock modules
 )
 
@@ -31,7 +31,7 @@ class Qemu:
     """A running machine; stop() leaves nothing of it on the host."""
 
     def __init__(
-        self, image: Image, cpus: str, memory_mb: int, network: bool, parallel: bool
+        self, image: Image, cpus: str, memory_mb: int, network: bool, parallel: bool, security: str
     ) -> None:
         with contextlib.ExitStack() as stack:
             folder = tempfile.TemporaryDirectory(prefix="ipvsd-vm-", dir=scratch_folder())
@@ -39,6 +39,7 @@ class Qemu:
             ours, its = socket.socketpair()
             command = [*QEMU, *arguments(image, parallel)]
             command += _hardware(image, cpus, memory_mb, network, its.fileno(), self._console_file)
+            command += ["-append", f"{KERNEL_ARGUMENTS} security={security}"]
             with its:
                 self._process = self._spawn(command, its.fileno())
             stack.callback(self._kill)
@@ -104,7 +105,7 @@ def _hardware(
     nic = ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"] if network else []
     return [
         "-smp", cpus, "-m", f"{memory_mb}",
-        "-kernel", f"{image.kernel}", "-initrd", f"{image.initrd}", "-append", KERNEL_ARGUMENTS,
+        "-kernel", f"{image.kernel}", "-initrd", f"{image.initrd}",
         "-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe",
         "-serial", f"file:{console}",
         "-device", "virtio-serial-pci", "-chardev", f"socket,id=channel,fd={channel}",
