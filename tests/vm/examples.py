@@ -96,7 +96,7 @@ def main(names: list[str]) -> int:
         host = Guarded(machine)
         host.install(folder)
         today = datetime.datetime.now(datetime.UTC).date()
-        print(f"{today}, kernel {host.succeed('uname -r').strip()}, Debian {SUITE}\n")
+        print(f"{today}, kernel {host.kernel()}, Debian {SUITE}\n")
         for name in names or EXAMPLES:
             print(f"== {name}\n")
             host.fresh()

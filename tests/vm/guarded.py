@@ -156,6 +156,10 @@ class Guarded:
         (found,) = (one for one in self.status()["namespaces"] if one["inode"] == inode)
         return found
 
+    def kernel(self) -> str:
+        """The release of the running kernel."""
+        return self.succeed("uname -r").strip()
+
     def wait_for_state(self, inode: int, state: str) -> None:
         """Wait until the daemon's own file shows a namespace in a state."""
         script = (

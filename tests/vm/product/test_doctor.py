@@ -56,7 +56,7 @@ def test_a_clean_host_is_in_order(host: Guarded, doctor: Doctor, loaded: bool):
 
 @SUPPORTED
 def test_the_estimator_is_the_same_before_and_after_loading(host: Guarded, doctor: Doctor):
-    word = "in a timer" if "6.1." in host.succeed("uname -r") else "in kernel threads"
+    word = "in a timer" if "6.1." in host.kernel() else "in kernel threads"
     (before,) = (one for one in doctor.findings("ok", code=0) if one["topic"] == "estimator")
     host.load()
     host.wait_for_value("0")
