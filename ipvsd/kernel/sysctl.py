@@ -81,10 +81,10 @@ class Sysctls:
         return True
 
     def _open(self, key: str, flags: int) -> int:
+        folder, _, name = self._path(key).rpartition("/")
         if self._folder < 0:
-            folder = os.path.dirname(self._path(key))
             self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        return os.open(os.path.basename(self._path(key)), flags | os.O_CLOEXEC, dir_fd=self._folder)
+        return os.open(name, flags | os.O_CLOEXEC, dir_fd=self._folder)
 
     def _missing(self, key: str) -> Reading:
         """Tell a missing key from a missing tree, and a missing tree from a missing /proc/sys."""
