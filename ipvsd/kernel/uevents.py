@@ -6,10 +6,12 @@ import socket
 from typing import Any, Iterator, List, NamedTuple, Optional
 
 from ipvsd.core.model import Exit, GuardError
+from ipvsd.kernel import socketfilter
 from ipvsd.kernel.module import NAME
 
 # Room for some 20,000 queued uevents of 400 bytes (each also costs the kernel's bookkeeping):
 # a storm while the loop waits for a CPU is not lost. Taken from kernel memory only when used.
+# Those of one device can only be many where somebody writes to its `uevent` file.
 RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
 # A storm must not keep the loop from its other work; what is left is drained in the next turn.
 DRAIN_MAX = 1000
@@ -43,10 +45,14 @@ class Monitor:
             raise GuardError(message, Exit.CANNOT_TELL) from error
         try:
             self._monitor: Any = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
-            # Applied inside libudev: events of other subsystems never become Python objects.
+            # Applied inside libudev: events of other subsystems never become Python objects. Those
+            # about other devices than the one that is asked for do not even reach the socket.
             self._monitor.filter_by(subsystem)
             self._grow_buffer()
             self._monitor.start()
+            if name is not None:
+                with self._socket() as receiver:
+                    socketfilter.attach(receiver, socketfilter.only_about(f"/{subsystem}/{name}"))
         except _RECEIVE_ERRORS as error:
             message = f"cannot listen to kernel uevents: {error}"
             raise GuardError(message, Exit.CANNOT_TELL) from error

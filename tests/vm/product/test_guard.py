@@ -148,6 +148,14 @@ def test_synthetic_events_are_harmless(host: Guarded):
     assert host.execute("ipvsd status").status == 0
 
 
+@BOTH_KINDS
+def test_events_of_others_do_not_even_wake_it(host: Guarded):
+    waits = f"grep -Po '^voluntary_ctxt_switches:\\s*\\K.*' /proc/{host.show('MainPID')}/status"
+    others = "for i in {1..100}; do echo change >/sys/class/net/lo/uevent; sleep 0.02; done"
+    before, after = map(int, host.succeed(f"{waits}; {others}; {waits}").split())
+    assert after - before < 20  # a look or two
+
+
 @BOOKWORM
 def test_udevd_is_not_needed(host: Guarded):
     stop = "systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udevd.service"
