@@ -1,7 +1,10 @@
 """The daemon's loop in this process, with a monitor that misbehaves."""
 
+import gc
+import itertools
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -201,6 +204,26 @@ def test_what_was_left_out_of_the_journal_is_told_at_the_end(root, stage, monkey
     assert daemon.run() == 0
     many = [event for event in stage.told if event.kind is Kind.MANY]
     assert [event.fields["IPVSD_COUNT"] for event in many] == ["7"]
+
+
+def test_nothing_is_kept_of_loads_and_drifts(root, stage, monkeypatch):
+    """Python's own caches still grow, by less than a block of memory a turn."""
+    stage.parts = stage.parts._replace(send=lambda event: True)
+    turns = itertools.count(1)
+    blocks = []
+
+    def drain(_monitor):
+        turn = next(turns)
+        if turn % 200 == 0:
+            gc.collect()
+            blocks.append(sys.getallocatedblocks())
+        stage.stop_if(len(blocks) == 8)
+        root.set("run_estimation", "1")
+        return Drained(["remove", "add"] if turn % 2 else ["change"])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    assert blocks[-1] - blocks[2] < 5 * 200, blocks
 
 
 def test_a_real_monitor_knows_when_it_is_deaf():
