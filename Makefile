@@ -37,8 +37,8 @@ bench-quick: setup ## the same with fewer samples
 
 DURATION ?= 2h
 SCALE ?= 10
-soak: setup ## faults and a host's life for DURATION=2h in VMs; writes docs/reliability.md
-	$(PYTHON) -m tests.vm.soak $(DURATION) --scale $(SCALE)
+soak: setup ## faults, and hosts' lives of DURATION=2h, in VMs; writes docs/reliability.md
+	$(PYTHON) -m tests.vm.soak $(DURATION) --scale $(SCALE) $(PART:%=--part %)
 
 test: check test-vm ## everything, in about an hour
 

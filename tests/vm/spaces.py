@@ -23,7 +23,10 @@ NETNS = "/run/netns"
 FOREIGN_VALUE = {"bookworm": None, "trixie": "1", "sid": "1"}
 
 # Killed at once: some programs in them ignore SIGTERM, and systemd would wait for 90 s.
-UNIT = "systemd-run --quiet --collect --property=KillSignal=SIGKILL --property=TasksMax=infinity"
+UNIT = (
+    "systemd-run --quiet --collect --property=KillSignal=SIGKILL --property=TasksMax=infinity "
+    "--property=TimeoutStartSec=infinity"  # thousands of namespaces take minutes, emulated
+)
 
 # No image and no registry: a folder with a static program in it is a container. vfs, because with
 # a folder nothing is stored, and it works on every file system.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.product.test_guard import RESYNC_1S, on
 from tests.vm.product.test_privileges import FLOOD, without
@@ -56,20 +57,21 @@ class Faults:
         self._host, self._spaces = host, spaces
 
     @contextmanager
-    def injected(self, what: str, times: int = 1) -> Iterator[None]:
+    def injected(self, what: str, times: int = 1, patience_s: float = PATIENCE_S) -> Iterator[None]:
         """Inject in its context; at the end of it estimation may be on everywhere."""
         self._spaces.named("bystander")
         before = self._state()
         yield
         ended = time.monotonic()
         self._host.wait_for_value("0")
-        self._spaces.wait_for("0")
+        self._spaces.wait_for("0", timeout=patience_s)
         seconds = time.monotonic() - ended
         self._host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
         self._spaces.wait_for_kernel_count(before[0])
         assert self._state() == before
         row = {"fault": what, "times": times, "right_after_s": round(seconds, 1)}
         if REPORT:
+            row["kernel"] = self._host.kernel()
             with Path(REPORT).open("a") as report:
                 report.write(json.dumps(row) + "\n")
 
@@ -116,8 +118,7 @@ def test_stopped_and_continued_as_by_a_suspend(host: Guarded, faults: Faults):
         for _ in range(3 * SCALE):
             host.succeed(
                 f"systemctl kill --signal=STOP {SERVICE}; {SWITCH_ON}; "
-                f"modprobe -r ip_vs; modprobe ip_vs; {SWITCH_ON}; "
-                f"systemctl kill --signal=CONT {SERVICE}"
+                f"modprobe -r ip_vs; modprobe ip_vs; systemctl kill --signal=CONT {SERVICE}"
             )
 
 
@@ -166,7 +167,8 @@ def test_memory_limit(host: Guarded, faults: Faults):
 def test_too_few_descriptors_for_the_namespaces(host: Guarded, faults: Faults, spaces: Spaces):
     count = min(500 * SCALE, 5000)
     spaces.burst(count)
-    with faults.injected(f"limit of 32 descriptors, {count:,} namespaces"):
+    patience_s = PATIENCE_S + count / 20  # emulated, and two other machines beside it
+    with faults.injected(f"limit of 32 descriptors, {count:,} namespaces", patience_s=patience_s):
         host.override_unit("[Service]\nLimitNOFILE=32\n")
         host.unload()
         host.load()
@@ -308,7 +310,7 @@ def test_udevd_killed_and_stopped(host: Guarded, faults: Faults):
             host.wait_for_value("0")
             host.succeed(f"systemctl stop {stop}; {reload}")
             host.wait_for_value("0")
-            host.succeed(f"systemctl start {stop}")
+            host.succeed(f"systemctl reset-failed {stop}; systemctl start {stop}")  # so often
 
 
 @TRIXIE
@@ -321,12 +323,13 @@ def test_uevents_overflow(host: Guarded, faults: Faults):
             host.wait_for_value("0")
             host.succeed(
                 f"systemctl kill --signal=STOP {SERVICE}; {FLOOD}; "
-                f"modprobe -r ip_vs; modprobe ip_vs; {SWITCH_ON}; "
-                f"systemctl kill --signal=CONT {SERVICE}"
+                f"modprobe -r ip_vs; modprobe ip_vs; systemctl kill --signal=CONT {SERVICE}"
             )
     lost = host.wait_for_events(cursor, "events-lost", SCALE)
     assert all("No buffer space" in entry["MESSAGE"] for entry in lost)
-    assert host.status()["daemon"]["counters"]["events_lost"] == len(lost) == SCALE
+    counters = host.status()["daemon"]["counters"]
+    assert counters["events_lost"] == len(lost) == SCALE
+    assert counters["loads"] == SCALE and not host.events(cursor, "contested")
 
 
 @TRIXIE
