@@ -5,6 +5,7 @@ import datetime
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class Plans:
 FULL = Plans(
     loads.Plan(loads=100, busy_loads=20, block=20),
     spaces.Plan(counts=(1, 10, 100, 1000, 5000), singles=50, bursts=2, burst_size=500),
-    presence.Plan(counts=(1, 100, 5000), seconds=40, starts=2),
+    presence.Plan(starts={0: 3, 100: 3, 5000: 1}, seconds=30),
     stall.Plan(
         (
             stall.Host("bookworm", 16, (500, 5_000, 25_000)),
@@ -46,13 +47,13 @@ FULL = Plans(
             stall.Host("bookworm", 2, (5_000,)),
             stall.Host("trixie", 16, (5_000,)),
         ),
-        seconds=12,
+        seconds=10,
     ),
 )
 QUICK = Plans(
     loads.Plan(loads=10, busy_loads=10, block=10, reaction_s=5),
     spaces.Plan(counts=(10, 100), singles=20, bursts=1, burst_size=200),
-    presence.Plan(counts=(1, 100), seconds=10, starts=1),
+    presence.Plan(starts={0: 1, 100: 1}, seconds=10),
     stall.Plan((stall.Host("bookworm", 16, (5_000,)),), seconds=10),
 )
 
@@ -86,12 +87,14 @@ def measured(plans: Plans, parts: list[str] | tuple[str, ...]) -> dict[str, Any]
     """Run the parts; all but the last on one machine."""
     folder = repository.build()
     results: dict[str, Any] = {}
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        wanted = {(SUITE, "tuned"), *((host.suite,) for host in plans.stall.hosts)}
+        list(pool.map(lambda names: images.build(*names), sorted(wanted)))
     if set(parts) - {"stall"}:
-        image = images.build(SUITE, "tuned")
-        with Machine(image, memory_mb=MEMORY_MB, parallel=True) as machine:
+        with Machine(images.build(SUITE, "tuned"), memory_mb=MEMORY_MB, parallel=True) as machine:
             host = Guarded(machine)
             host.install(folder)
-            results["about"] = {"kernel": host.succeed("uname -r").strip()}
+            results["about"] = {"kernel": host.kernel()}
             contenders.prepare(host)
             command = contenders.script(machine)
             for name, module in (("loads", loads), ("spaces", spaces), ("presence", presence)):

@@ -25,6 +25,9 @@ import spaces_guest
 KEY = "net.ipv4.vs.run_estimation"
 VALUE = "/proc/sys/net/ipv4/vs/run_estimation"
 NAMES, NAMED_MAX = Path("/run/netns"), 100
+# A process that has used no CPU time for so long has come to rest; one that never does is measured
+# all the same.
+SETTLED_S, SETTLE_MAX_S = 3, 60
 CROWD, CROWD_RECORD = "bench-crowd", Path("/run/bench/crowd")
 CROWD_UNIT = (
     *("systemd-run", "--quiet", "--collect", f"--unit={CROWD}", "--service-type=notify"),
@@ -271,6 +274,8 @@ def have(count):
     The mount of each name is news for every process that reads a mount table, systemd first: with
     thousands of them it would do nothing else for half an hour, emulated.
     """
+    if NAMES.exists() and len(_spaces()) == int(count):
+        return
     _name(min(int(count), NAMED_MAX))
     subprocess.run(["systemctl", "stop", CROWD], stderr=subprocess.DEVNULL, check=False)
     CROWD_RECORD.unlink(missing_ok=True)
@@ -314,9 +319,11 @@ def _write(path, value):
     os.close(home)
 
 
-def presence(unit, seconds):
-    """What a service costs in a stretch of time: memory, CPU time, wake-ups."""
+def presence(unit, seconds, where):
+    """What a service costs in a stretch of time, idle or in a storm: memory, CPU time, wake-ups."""
     pid = int(_show(unit, "MainPID"))
+    if where == "idle":
+        _settle(pid)
     before, began = _spent(pid), time.monotonic()
     time.sleep(float(seconds))
     after, took = _spent(pid), time.monotonic() - began
@@ -331,6 +338,16 @@ def presence(unit, seconds):
         "pss_kb": int(rollup["Pss"].split()[0]),
         "rss_kb": int(rollup["Rss"].split()[0]),
     }
+
+
+def _settle(pid):
+    """Wait until a process has come to rest after its start."""
+    deadline, quiet = time.monotonic() + SETTLE_MAX_S, 0
+    spent = _spent(pid)
+    while quiet < SETTLED_S and time.monotonic() < deadline:
+        time.sleep(1)
+        spent, before = _spent(pid), spent
+        quiet = quiet + 1 if spent == before else 0
 
 
 def _spent(pid):

@@ -68,8 +68,8 @@ From a namespace's birth until it is off, one after another and many at once:
 PRESENCE = """\
 ## The cost of being there
 
-In {seconds} s with nothing to do, per hour. The first period after a start is among them, a look
-into many namespaces is not: those are so rare that they take {sweeps} % of a CPU at most.
+In {seconds} s with nothing to do, per hour, from when it has come to rest after its start. A look
+into many namespaces is not among them: they are so rare that they take {sweeps} % of a CPU at most.
 
 """
 STORM = """\
@@ -360,10 +360,17 @@ def _idle(presence: Results) -> str:
 
     rows = [
         row("guard", f"{int(count):,}", found, time(median(presence["starts"][count])))
-        for count, found in presence["idle"].items()
+        for count, found in sorted(presence["idle"].items(), key=lambda one: int(one[0]))
     ]
-    rows += [row(name, "1", found, "-") for name, found in presence["others"].items()]
-    head = ("", "namespaces", "PSS", "CPU time an hour", "wake-ups an hour", "start to READY, p50")
+    rows += [row(name, "0", found, "-") for name, found in presence["others"].items()]
+    head = (
+        "",
+        "namespaces beside the host's",
+        "PSS",
+        "CPU time an hour",
+        "wake-ups an hour",
+        "start to READY, p50",
+    )
     return table(head, rows)
 
 

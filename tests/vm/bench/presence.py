@@ -15,35 +15,33 @@ STORM_PER_SECOND = 10_000
 
 @dataclass(frozen=True)
 class Plan:
-    """With how many namespaces, for how long, and how many starts."""
+    """How many starts with how many namespaces beside the host's, and how long it is watched."""
 
-    counts: tuple[int, ...]
+    starts: dict[int, int]
     seconds: int
-    starts: int
 
 
 def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str, Any]:
-    """Measure the guard with more and more namespaces, then the others, then all in a storm."""
+    """Measure the guard with fewer and fewer namespaces, then the others, then all in a storm."""
     results: dict[str, Any] = {"idle": {}, "starts": {}, "others": {}, "storm": {}}
 
-    def watch(unit: str) -> Any:
-        words = command("presence", unit, plan.seconds)
+    def watch(unit: str, where: str) -> Any:
+        words = command("presence", unit, plan.seconds, where)
         return json.loads(host.succeed(words, timeout=LONG_S))
 
     host.succeed("modprobe ip_vs")
-    for count in plan.counts:
+    # First with those that the part before has left.
+    for count, starts in sorted(plan.starts.items(), reverse=True):
         print(f"== presence, {count} namespaces", flush=True)
-        # The host's is one of them.
-        host.succeed(command("have", count - 1), timeout=LONG_S)
-        shown = host.succeed(command("starts", SERVICE, plan.starts), timeout=LONG_S)
+        host.succeed(command("have", count), timeout=LONG_S)
+        shown = host.succeed(command("starts", SERVICE, starts), timeout=LONG_S)
         results["starts"][count] = json.loads(shown)
-        results["idle"][count] = watch(SERVICE)
-    host.succeed(command("have", 0), timeout=LONG_S)
+        results["idle"][count] = watch(SERVICE, "idle")
     host.succeed(f"systemctl stop {SERVICE}")
     for name in ("tuned", "C listener"):
         with_it = by_name(name)
         host.succeed(with_it.begin, timeout=LONG_S)
-        results["others"][name] = watch(with_it.unit)
+        results["others"][name] = watch(with_it.unit, "idle")
         host.succeed(with_it.end)
     host.succeed(f"{UNIT} --unit=storm {command('storm', STORM_PER_SECOND)}")
     for name in ("guard", "tuned", "C listener"):
@@ -51,7 +49,7 @@ def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str,
         with_it = by_name(name)
         host.succeed(with_it.begin, timeout=LONG_S)
         before = _sequence(host)
-        results["storm"][name] = watch(with_it.unit)
+        results["storm"][name] = watch(with_it.unit, "storm")
         sent = _sequence(host) - before
         results["storm"][name]["uevents_per_second"] = sent / results["storm"][name]["seconds"]
         host.succeed(with_it.end)

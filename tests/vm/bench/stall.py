@@ -2,7 +2,10 @@
 
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +35,40 @@ class Plan:
 
 
 def measure(folder: Path, plan: Plan) -> list[dict[str, Any]]:
-    """Measure each host with more and more services; what `ipvsd measure` saves, for each."""
-    return [run for host in plan.hosts for run in _runs(folder, host, plan.seconds)]
+    """Measure each host with more and more services; what `ipvsd measure` saves, for each.
+
+    They boot two at a time, and are measured one at a time.
+    """
+    with ExitStack() as stack, ThreadPoolExecutor(max_workers=2) as pool:
+        hosts = list(pool.map(partial(_host, stack, folder), plan.hosts))
+        return [
+            _run(host, wanted, services, plan.seconds)
+            for host, wanted in zip(hosts, plan.hosts, strict=True)
+            for services in wanted.services
+        ]
 
 
-def _runs(folder: Path, wanted: Host, seconds: int) -> Iterable[dict[str, Any]]:
+def _host(stack: ExitStack, folder: Path, wanted: Host) -> Guarded:
     # The kernel keeps counters for CPUs that could be added, and estimation reads all of them.
-    with Machine(
-        images.build(wanted.suite), possible_cpus=wanted.possible_cpus, parallel=True
-    ) as machine:
-        host = Guarded(machine)
-        host.install(folder)
-        for services in wanted.services:
-            host.fresh()
-            host.load()
-            host.serve()
-            host.serve_many(services, REAL_SERVERS)
-            command = f"ipvsd measure --compare --yes --ping {ADDRESS} --duration {seconds}s"
-            print(f"== stall, {wanted}: {services} services: {command}", flush=True)
-            shown = host.succeed(f"{command} --save /run/measured.json", timeout=120 + 12 * seconds)
-            print(shown, flush=True)
-            yield json.loads(host.succeed("cat /run/measured.json"))
-            host.stop_serving()
+    image = images.build(wanted.suite)
+    machine = Machine(image, possible_cpus=wanted.possible_cpus, parallel=True)
+    host = Guarded(stack.enter_context(machine))
+    host.install(folder)
+    return host
+
+
+def _run(host: Guarded, wanted: Host, services: int, seconds: int) -> dict[str, Any]:
+    host.fresh()
+    host.load()
+    host.serve()
+    host.serve_many(services, REAL_SERVERS)
+    command = f"ipvsd measure --compare --yes --ping {ADDRESS} --duration {seconds}s"
+    print(f"== stall, {wanted}: {services} services: {command}", flush=True)
+    shown = host.succeed(f"{command} --save /run/measured.json", timeout=120 + 12 * seconds)
+    print(shown, flush=True)
+    run: dict[str, Any] = json.loads(host.succeed("cat /run/measured.json"))
+    host.stop_serving()
+    return run
 
 
 def estimators(run: dict[str, Any]) -> int:
