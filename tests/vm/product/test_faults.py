@@ -118,7 +118,8 @@ def test_stopped_and_continued_as_by_a_suspend(host: Guarded, faults: Faults):
         for _ in range(3 * SCALE):
             host.succeed(
                 f"systemctl kill --signal=STOP {SERVICE}; {SWITCH_ON}; "
-                f"modprobe -r ip_vs; modprobe ip_vs; systemctl kill --signal=CONT {SERVICE}"
+                f"modprobe -r ip_vs; modprobe ip_vs; {SWITCH_ON}; "
+                f"systemctl kill --signal=CONT {SERVICE}"
             )
 
 
