@@ -1,13 +1,16 @@
 """Messages to systemd: readiness, status, watchdog."""
 
 import os
-from typing import Any, Mapping, Optional
+from collections import deque
+from typing import Any, Deque, Mapping, Optional
 
 from ipvsd.core.model import Exit, GuardError
 from ipvsd.core.text import printable_line
 
 # For each part of a start: a look for namespaces, or some visits, until they are given up.
 _PART_LIMIT_USEC = 60_000_000
+# Messages that are kept for a manager that does not read just now: the newest.
+_KEPT_MAX = 16
 
 
 class Notifier:
@@ -21,6 +24,7 @@ class Notifier:
         """
         self._notifier: Any = None
         self._text = ""
+        self._kept: Deque[str] = deque(maxlen=_KEPT_MAX)
         if not environ.get("NOTIFY_SOCKET"):
             return
         try:
@@ -50,7 +54,7 @@ class Notifier:
 
     def watchdog(self) -> None:
         """Tell that the loop has just proved to work."""
-        self._send("WATCHDOG=1")
+        self._send("WATCHDOG=1", keep=False)
 
     def reloading(self, now_ns: int) -> None:
         """Tell that the configuration is being read again (monotonic nanoseconds)."""
@@ -58,7 +62,7 @@ class Notifier:
 
     def going_on(self) -> None:
         """Ask for more time for the start: a part of it is done (systemd 236 and newer)."""
-        self._send(f"EXTEND_TIMEOUT_USEC={_PART_LIMIT_USEC}")
+        self._send(f"EXTEND_TIMEOUT_USEC={_PART_LIMIT_USEC}", keep=False)
 
     def stopping(self) -> None:
         """Tell that the daemon ends."""
@@ -70,15 +74,20 @@ class Notifier:
             self._notifier.socket.close()
             self._notifier = None
 
-    def _send(self, *lines: str) -> None:
+    def _send(self, *lines: str, keep: bool = True) -> None:
+        """Send a message; one to `keep` goes before the next one if it cannot be sent now."""
         if self._notifier is None:
             return
         text = "\n".join(map(printable_line, lines))
+        # The library encodes as latin-1 and would fail on anything else.
+        self._kept.append(text.encode("ascii", "backslashreplace").decode("ascii"))
         try:
-            # The library encodes as latin-1 and would fail on anything else.
-            self._notifier.notify(text.encode("ascii", "backslashreplace").decode("ascii"))
-        except BlockingIOError:
-            pass  # systemd is not reading just now; the next pass tells again
+            while self._kept:
+                self._notifier.notify(self._kept[0])
+                self._kept.popleft()
+        except BlockingIOError:  # the manager is not reading just now
+            if not keep:
+                self._kept.pop()
 
 
 def watchdog_ns(environ: Mapping[str, str]) -> Optional[int]:

@@ -34,9 +34,12 @@ class Guard:
         return self
 
     def wait_for(self, word):
-        """Receive notifications until one holds `word`."""
-        self._socket.settimeout(TIMEOUT_S)
+        """Receive notifications until one holds `word`, and no longer than TIMEOUT_S in all."""
+        deadline = time.monotonic() + TIMEOUT_S
         while True:
+            left = deadline - time.monotonic()
+            assert left > 0, f"{word} was not told, but {self.messages}"
+            self._socket.settimeout(left)
             self.messages.append(self._socket.recv(4096).decode())
             if word in self.messages[-1]:
                 return self.messages[-1]

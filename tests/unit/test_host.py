@@ -207,6 +207,29 @@ def test_a_manager_that_does_not_read_never_blocks(notifier):
         made.watchdog()
 
 
+def test_what_a_manager_did_not_read_is_told_again_in_its_order(notifier):
+    made, server = notifier
+    server.setblocking(False)
+    for _ in range(1000):
+        made.watchdog()
+    made.reloading(5_000)
+    made.ready("done")
+    for _ in range(1000):
+        made.watchdog()
+    assert set(all_messages(server)) == {b"WATCHDOG=1"}
+    made.watchdog()
+    kept = [b"RELOADING=1\nMONOTONIC_USEC=5", b"READY=1\nSTATUS=done"]
+    assert all_messages(server) == [*kept, b"WATCHDOG=1"]
+
+
+def all_messages(server):
+    received = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            received.append(server.recv(4096))
+    return received
+
+
 def test_without_a_manager_nothing_is_sent():
     notify.Notifier({}).ready("nobody listens")
 

@@ -12,7 +12,7 @@ import tempfile
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ipvsd import cli
@@ -255,6 +255,7 @@ file_names = st.binary(min_size=1, max_size=40).map(
 
 
 @few
+@example(".conf", "plain", "\ud800", "ascii")
 @given(file_names, hostile_text, hostile_text, encodings)
 def test_config_and_its_errors(name, key, value, encoding):
     with tempfile.TemporaryDirectory() as folder:
@@ -262,9 +263,8 @@ def test_config_and_its_errors(name, key, value, encoding):
         path = made.join("etc/ipvs-estoff-guard/conf.d/" + name)
         text = f"[{value}]\n[guard]\n{key}={value}\n[namespaces]\nexclude = name:a*{key}\n"
         with open(path, "wb") as file:
-            file.write(
-                text.encode("utf-8", "surrogateescape" if encoding == "ascii" else "replace")
-            )
+            # A surrogate, passed, is three bytes that are not UTF-8.
+            file.write(text.encode("utf-8", "surrogatepass" if encoding == "ascii" else "replace"))
         for verb in ("config", "apply", "status"):
             check_command(made.path, [verb], encoding)
 
