@@ -29,15 +29,15 @@ demo: setup ## see it work: boots a VM, installs the RPM with dnf, reloads ip_vs
 examples: setup ## print the examples that the man pages quote, from a VM
 	$(PYTHON) -m tests.vm.examples
 
-bench: setup ## the guard beside its alternatives, in VMs; writes docs/benchmarks.* and the plots
-	$(PYTHON) -m tests.vm.bench
+bench: setup ## the guard beside its alternatives, in VMs; writes docs/benchmarks.* (PART=stall: that)
+	$(PYTHON) -m tests.vm.bench $(PART:%=--only %)
 
 bench-quick: setup ## the same with fewer samples
 	$(PYTHON) -m tests.vm.bench --quick
 
 DURATION ?= 2h
 SCALE ?= 10
-soak: setup ## faults, and hosts' lives of DURATION=2h, in VMs; writes docs/reliability.md
+soak: setup ## faults, and hosts' lives of DURATION=2h, in VMs; writes docs/reliability.* (PART=)
 	$(PYTHON) -m tests.vm.soak $(DURATION) --scale $(SCALE) $(PART:%=--part %)
 
 test: check test-vm ## everything, in about an hour

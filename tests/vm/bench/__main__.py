@@ -62,21 +62,31 @@ def main() -> int:
     """Measure, and write page, samples and plots; the exit status does not depend on the goals."""
     parser = argparse.ArgumentParser(prog="bench", description=main.__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer samples of everything")
-    parser.add_argument("--only", choices=PARTS, help="print one part's samples, write nothing")
+    parser.add_argument(
+        "--only", choices=PARTS, help="measure one part anew; with --quick, print its samples"
+    )
     arguments = parser.parse_args()
     plans = QUICK if arguments.quick else FULL
     began = time.monotonic()
     results = measured(plans, [arguments.only] if arguments.only else PARTS)
-    if arguments.only:
+    if arguments.only and arguments.quick:
         print(json.dumps(results))
         return 0
-    results["about"] |= {
-        "command": "make bench-quick" if arguments.quick else "make bench",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "minutes": (time.monotonic() - began) / 60,
-        "presence_seconds": plans.presence.seconds,
-        "stall_seconds": plans.stall.seconds,
-    }
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    if arguments.only:
+        part = arguments.only
+        before = json.loads((DOCS / "benchmarks.json").read_text())
+        again = before["about"].get("again", {})
+        again[part] = {"command": f"make bench PART={part}", "date": date}
+        results = before | {part: results[part], "about": before["about"] | {"again": again}}
+    else:
+        results["about"] |= {
+            "command": "make bench-quick" if arguments.quick else "make bench",
+            "date": date,
+            "minutes": (time.monotonic() - began) / 60,
+            "presence_seconds": plans.presence.seconds,
+            "stall_seconds": plans.stall.seconds,
+        }
     write(results)
     for goal in goals(results):
         print(f"{'met   ' if goal.met else 'MISSED'}  {goal.text}: {goal.figure}")

@@ -25,7 +25,7 @@ Written by `{command}` on {date}, in {minutes:.0f} minutes, on virtual machines 
 kernel {kernel}, 2 CPUs and no hardware virtualization. So everything is many times slower than on
 real hardware, user space more so than the kernel: what counts are the ratios between contenders,
 which were measured in one run, in random order. All samples are in
-[benchmarks.json](benchmarks.json). `-` stands for what was not measured.
+[benchmarks.json](benchmarks.json). `-` stands for what was not measured.{again}
 
 ## Goals
 
@@ -89,7 +89,8 @@ A line through zero fitted to the kernel with a timer: a pass takes **{each:.0f}
 estimator and possible CPU, emulated. By the same formula the published 268 ms for 50,000 services
 on 104 CPUs are {published:.0f} ns.
 
-Round trips to the machine itself:
+Round trips to a neighbour whose answers are received by the CPU that has the passes, as by that of
+a network card's queue. On a host with many CPUs it is those that this one has to handle:
 
 """
 PLOT = """\
@@ -100,8 +101,9 @@ The plot is the run with the most estimators on the kernel with a timer.
 SUMMARY = (
     "On an emulated machine with 2 CPUs, {possible_cpus} possible ones, {estimators:,} estimators "
     "held a CPU for {median} in the median and {longest} at most, every 2 seconds; passes that did "
-    "any work with estimation off: {off}. From a load of `ip_vs` until estimation was off it took, "
-    "in the median: {loads} (`{command}`, {date}, kernel {kernel}; "
+    "any work with estimation off: {off}. The slowest hundredth of round trips through that CPU "
+    "took {late_on} and longer, {late_off} with estimation off. From a load of `ip_vs` until "
+    "estimation was off it took, in the median: {loads} (`{command}`, {date}, kernel {kernel}; "
     "[docs/benchmarks.md](docs/benchmarks.md))."
 )
 
@@ -109,7 +111,7 @@ SUMMARY = (
 def page(results: Results) -> str:
     """The document, from all samples."""
     parts = [
-        HEAD.format(**results["about"]),
+        HEAD.format(**{**results["about"], "again": _again(results["about"].get("again", {}))}),
         table(("goal", "figure", ""), map(_goal_row, goals(results))),
         LOADS.format(storm=results["loads"]["storm_per_second"]),
         _loads(results["loads"]),
@@ -137,7 +139,7 @@ def page(results: Results) -> str:
 def summary(results: Results) -> str:
     """What the README says of a run."""
     run = max(timers(results), key=stall.estimators)
-    on, *off = (phase["passes"] for phase in run["phases"])
+    on, off = stall.passes_on(run), [phase["passes"] for phase in run["phases"][1:]]
     loads = results["loads"]
     off_after = [
         f"{one.name} {time(median(off_usec(loads, 'idle', one.name)))}" for one in REACTING
@@ -148,6 +150,8 @@ def summary(results: Results) -> str:
         median=time(on["median_usec"]),
         longest=time(on["max_usec"]),
         off=sum(phase["count"] for phase in off),
+        late_on=time(run["phases"][0]["pings"]["p99_usec"]),
+        late_off=time(run["phases"][1]["pings"]["p99_usec"]),
         loads=", ".join(off_after),
         **results["about"],
     )
@@ -274,6 +278,14 @@ def _cpu_percent(row: dict[str, float]) -> float:
     return row["cpu_usec"] / row["seconds"] / 1e4
 
 
+def _again(parts: dict[str, Any]) -> str:
+    """Which parts are of a later run."""
+    return "".join(
+        f"\n\nThe part `{part}` was measured again by `{run['command']}` on {run['date']}."
+        for part, run in parts.items()
+    )
+
+
 def _goal_row(goal: Goal) -> tuple[str, str, str]:
     return goal.text, goal.figure, "met" if goal.met else "**missed**"
 
@@ -390,7 +402,7 @@ def _storm(storm: Results) -> str:
 def _passes(runs: list[dict[str, Any]]) -> str:
     rows = []
     for run in runs:
-        on, *off = (phase["passes"] for phase in run["phases"])
+        on, off = stall.passes_on(run), [phase["passes"] for phase in run["phases"][1:]]
         count = stall.estimators(run)
         rows.append(
             (
