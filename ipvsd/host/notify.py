@@ -81,13 +81,15 @@ class Notifier:
         text = "\n".join(map(printable_line, lines))
         # The library encodes as latin-1 and would fail on anything else.
         self._kept.append(text.encode("ascii", "backslashreplace").decode("ascii"))
-        try:
-            while self._kept:
-                self._notifier.notify(self._kept[0])
-                self._kept.popleft()
-        except BlockingIOError:  # the manager is not reading just now
-            if not keep:
-                self._kept.pop()
+        while self._kept:
+            message = self._kept.popleft()  # whatever else is wrong with it, it is not in the way
+            try:
+                self._notifier.notify(message)
+            except BlockingIOError:  # the manager is not reading just now
+                self._kept.appendleft(message)
+                break
+        if self._kept and not keep:
+            self._kept.pop()
 
 
 def watchdog_ns(environ: Mapping[str, str]) -> Optional[int]:
