@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.vm.command import PATIENCE_S
+from tests.vm.command import COMMAND_TIMEOUT_S, PATIENCE_S
 from tests.vm.machine import Machine
 from tests.vm.repository import GUEST_FOLDER
 from tests.vm.spaces import Spaces
@@ -86,18 +86,18 @@ class Guarded:
             input=text.encode(),
         )
 
-    def override_unit(self, text: str) -> None:
+    def override_unit(self, text: str, timeout: float = COMMAND_TIMEOUT_S) -> None:
         """Give the unit a drop-in, and restart it."""
         self.drop_in_unit(text)
-        self.succeed(f"systemctl restart {SERVICE}")
+        self.succeed(f"systemctl restart {SERVICE}", timeout=timeout)
 
-    def load(self) -> None:
+    def load(self, timeout: float = COMMAND_TIMEOUT_S) -> None:
         """Load ip_vs."""
-        self.succeed("modprobe ip_vs")
+        self.succeed("modprobe ip_vs", timeout=timeout)
 
-    def unload(self) -> None:
+    def unload(self, timeout: float = COMMAND_TIMEOUT_S) -> None:
         """Remove ip_vs."""
-        self.succeed("modprobe -r ip_vs")
+        self.succeed("modprobe -r ip_vs", timeout=timeout)
 
     def value(self, key: str = "run_estimation") -> str:
         """Read a value from the kernel."""

@@ -170,9 +170,9 @@ def test_too_few_descriptors_for_the_namespaces(host: Guarded, faults: Faults, s
     spaces.burst(count)
     patience_s = PATIENCE_S + count / 20  # emulated, and two other machines beside it
     with faults.injected(f"limit of 32 descriptors, {count:,} namespaces", patience_s=patience_s):
-        host.override_unit("[Service]\nLimitNOFILE=32\n")
-        host.unload()
-        host.load()
+        host.override_unit("[Service]\nLimitNOFILE=32\n", patience_s)
+        host.unload(patience_s)
+        host.load(patience_s)
 
 
 @TRIXIE
