@@ -3,6 +3,7 @@
 Prints one line of JSON when the time is up; soak.py runs it.
 """
 
+import bisect
 import collections
 import json
 import random
@@ -74,7 +75,7 @@ def sample():
 
 def live(seconds, per_hour):
     """Have so many events an hour, at random times."""
-    names, done, samples = [], collections.Counter(), []
+    names, done, samples, moments = [], collections.Counter(), [], []
     began = time.monotonic()
     sampled = began
     probe_guest.start_passes()
@@ -83,15 +84,22 @@ def live(seconds, per_hour):
             samples.append(sample())
             sampled = now
         (event,) = random.choices(list(EVENTS), EVENTS.values())
+        moments.append((time.monotonic(), event.__name__))
         event(names)
         done[event.__name__] += 1
         time.sleep(random.expovariate(per_hour / 3600))
-    passes = len([line for line in open(probe_guest.INSTANCE / "trace") if line[0] != "#"])
+    passes = [context(at, moments) for at in probe_guest.moments()]
     probe_guest.stop()
     wrong = settle(names)
     for name in names:
         run("ip", "netns", "delete", name)
     return {"events": done, "samples": samples, "passes": passes, "wrong": wrong}
+
+
+def context(at, moments):
+    """What a pass came after: the events of the ten seconds before it."""
+    since, until = (bisect.bisect(moments, (moment,)) for moment in (at - 10, at))
+    return [f"{name} {at - moment:.1f} s before" for moment, name in moments[since:until]]
 
 
 def settle(names):
