@@ -75,7 +75,6 @@ def test_estimators_and_passes_are_those_that_the_kernel_has(loaded: Guarded):
         assert calls.count() == ESTIMATORS
     loaded.succeed("ipvsd estimation on --runtime --quiet", timeout=LONG_S)
     with Passes(loaded.machine):
-        loaded.succeed(f"echo mono > {HARNESS}/trace_clock")
         document = measure(loaded, "--ping", ADDRESS)
         (phase,) = document["phases"]
         independent = counted(loaded, phase)
