@@ -51,9 +51,9 @@ FULL = Plans(
     ),
 )
 QUICK = Plans(
-    loads.Plan(loads=10, busy_loads=10, block=10, reaction_s=5),
-    spaces.Plan(counts=(10, 100), singles=20, bursts=1, burst_size=200),
-    presence.Plan(starts={0: 1, 100: 1}, seconds=10),
+    loads.Plan(loads=6, busy_loads=6, block=6, reaction_s=3),
+    spaces.Plan(counts=(10, 100), singles=10, bursts=1, burst_size=100),
+    presence.Plan(starts={0: 1, 100: 1}, seconds=5),
     stall.Plan((stall.Host("bookworm", 16, (5_000,)),), seconds=10),
 )
 

@@ -27,7 +27,7 @@ VALUE = "/proc/sys/net/ipv4/vs/run_estimation"
 NAMES, NAMED_MAX = Path("/run/netns"), 100
 # A process that has used no CPU time for so long has come to rest; one that never does is measured
 # all the same.
-SETTLED_S, SETTLE_MAX_S = 3, 60
+SETTLED_S = 3
 CROWD, CROWD_RECORD = "bench-crowd", Path("/run/bench/crowd")
 CROWD_UNIT = (
     *("systemd-run", "--quiet", "--collect", f"--unit={CROWD}", "--service-type=notify"),
@@ -323,7 +323,7 @@ def presence(unit, seconds, where):
     """What a service costs in a stretch of time, idle or in a storm: memory, CPU time, wake-ups."""
     pid = int(_show(unit, "MainPID"))
     if where == "idle":
-        _settle(pid)
+        _settle(pid, 2 * float(seconds))
     before, began = _spent(pid), time.monotonic()
     time.sleep(float(seconds))
     after, took = _spent(pid), time.monotonic() - began
@@ -340,9 +340,9 @@ def presence(unit, seconds, where):
     }
 
 
-def _settle(pid):
-    """Wait until a process has come to rest after its start."""
-    deadline, quiet = time.monotonic() + SETTLE_MAX_S, 0
+def _settle(pid, seconds):
+    """Wait until a process has come to rest after its start, or for so long."""
+    deadline, quiet = time.monotonic() + seconds, 0
     spent = _spent(pid)
     while quiet < SETTLED_S and time.monotonic() < deadline:
         time.sleep(1)
