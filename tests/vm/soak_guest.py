@@ -75,7 +75,7 @@ def sample():
 
 def live(seconds, per_hour):
     """Have so many events an hour, at random times."""
-    names, done, samples, moments = [], collections.Counter(), [], []
+    names, done, samples, moments, down = [], collections.Counter(), [], [], []
     began = time.monotonic()
     sampled = began
     probe_guest.start_passes()
@@ -86,14 +86,27 @@ def live(seconds, per_hour):
         (event,) = random.choices(list(EVENTS), EVENTS.values())
         moments.append((time.monotonic(), event.__name__))
         event(names)
+        if event is restart:  # which ends when the guard says that it is ready
+            down.append((moments[-1][0], time.monotonic()))
         done[event.__name__] += 1
         time.sleep(random.expovariate(per_hour / 3600))
-    passes = [context(at, moments) for at in probe_guest.moments()]
+    passes, passes_down = [], 0
+    for at in probe_guest.moments():
+        if any(since <= at <= until for since, until in down):
+            passes_down += 1
+        else:
+            passes.append(context(at, moments))
     probe_guest.stop()
     wrong = settle(names)
     for name in names:
         run("ip", "netns", "delete", name)
-    return {"events": done, "samples": samples, "passes": passes, "wrong": wrong}
+    return {
+        "events": done,
+        "samples": samples,
+        "passes": passes,
+        "passes_down": passes_down,
+        "wrong": wrong,
+    }
 
 
 def context(at, moments):
