@@ -58,8 +58,9 @@ the guard was there, and those between the stop and the readiness of a restart.
 
 """
 TAIL = """\
-Memory, descriptors and threads are medians of each third of the time. After a start memory grows
-with the events until the heap has filled; at the lower rate these are only the beginning.
+Memory, descriptors and threads are medians of each third of the time; all samples are in
+[reliability.json](reliability.json). Memory grows with the events after a start, until the heap
+has filled.
 """
 
 
