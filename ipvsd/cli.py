@@ -10,8 +10,8 @@ from typing import List, Optional, Sequence
 
 from ipvsd import __version__
 from ipvsd.commands.output import Output, plain
-from ipvsd.core.model import Exit, GuardError
-from ipvsd.host import conffiles
+from ipvsd.config import files as config_files
+from ipvsd.model import Exit, GuardError
 
 # Each is a module of ipvsd.commands, imported only when it is given: the daemon starts without what
 # is needed for measuring, and no command waits for the others to be compiled.
@@ -52,7 +52,7 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     top.add_argument(
         "--config-dir",
         metavar="DIR",
-        help=f"read guard.conf and conf.d/*.conf from here (default: /{conffiles.FOLDER})",
+        help=f"read guard.conf and conf.d/*.conf from here (default: /{config_files.FOLDER})",
     )
     top.add_argument(
         "--root", metavar="DIR", default="/", help="use /etc, /proc, /sys and /run below DIR"
@@ -74,7 +74,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command and return its exit code; argparse exits with 2 on wrong usage."""
     words = sys.argv[1:] if arguments is None else arguments
     options = parser(words).parse_args(words)
-    options.places = conffiles.places(options.root, options.config_dir)
+    options.places = config_files.places(options.root, options.config_dir)
     try:
         code = int(options.command(options, Output(getattr(options, "quiet", False))))
         sys.stdout.flush()

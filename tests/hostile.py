@@ -14,46 +14,45 @@ import struct
 import types
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
+from ipvsd import text
 from ipvsd.commands.output import Output
-from ipvsd.core import (
-    config,
-    counters,
+from ipvsd.config import estimation_dropin, parser, policy, sysctl_values
+from ipvsd.config.parser import Source
+from ipvsd.daemon.daemon import Daemon
+from ipvsd.doctor import (
+    check_environment,
+    check_ipvs_usage,
+    check_kernel,
+    check_modprobe,
+    check_other_writers,
+    check_service,
+    check_sysctl_files,
+    check_values,
     diagnosis,
-    estimation,
-    events,
-    history,
-    measured,
-    measuretext,
-    owners,
-    policy,
-    report,
-    saved,
-    text,
-    values,
+    module_file,
 )
-from ipvsd.core.checks import (
-    environment,
-    guarded,
-    modprobe_files,
-    other_writers,
-    service,
-    sysctl_files,
-    usage,
+from ipvsd.doctor.file_syntax import File
+from ipvsd.enforce.memory import Memory
+from ipvsd.journal import entries, events, sender
+from ipvsd.journal.entries import Totals
+from ipvsd.journal.events import Kind
+from ipvsd.kernel import (
+    btf,
+    estimation_runs,
+    ipvs,
+    ipvs_counters,
+    mounts,
+    netns_births,
+    netns_owner,
 )
-from ipvsd.core.checks import kernel as kernel_check
-from ipvsd.core.config import Source
-from ipvsd.core.events import Kind
-from ipvsd.core.history import Totals
-from ipvsd.core.ledger import Memory
-from ipvsd.core.measured import Host
-from ipvsd.core.measurement import Census, Phase, Pings, Probe, Sample
-from ipvsd.core.model import GuardError, Namespace, Owner
-from ipvsd.core.sysfiles import File
-from ipvsd.daemon import Daemon
-from ipvsd.host import journal, ping
-from ipvsd.kernel import births, btf, cpus, ipvs, modulefile, mounts, passes
 from ipvsd.kernel.uevents import Monitor
-from tests.words import HOST, WEB
+from ipvsd.measure import measurement, ping, text_report
+from ipvsd.measure.measurement import Host
+from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
+from ipvsd.model import EstimationRun, GuardError, Namespace, Owner
+from ipvsd.status import documents
+from ipvsd.system import json_shape
+from tests.builders import HOST, WEB
 
 KERNEL_KEY = "net.ipv4.vs.sync_threshold"
 
@@ -70,16 +69,19 @@ def decoded(data):
     return os.fsdecode(data)
 
 
-def journal_lines(news):
+def journal_lines(new_events):
     """What events are in the journal, by way of its library and of stderr."""
     stderr = io.StringIO()
-    send = journal.connect({}, stderr)
-    for event in news:
+    send = sender.connect({}, stderr)
+    for event in new_events:
         send(event)
-        for field in journal.fields(event):
+        for field in sender.fields(event):
             field.encode("utf-8")  # as the journal's library does
-    assert stderr.getvalue().count("\n") == len(news), "a line an event, and none forged"
-    return [*stderr.getvalue().split("\n"), *(f for event in news for f in journal.fields(event))]
+    assert stderr.getvalue().count("\n") == len(new_events), "a line an event, and none forged"
+    return [
+        *stderr.getvalue().split("\n"),
+        *(f for event in new_events for f in sender.fields(event)),
+    ]
 
 
 def printed(*texts):
@@ -99,9 +101,9 @@ class _Running:
 
     def __init__(self, load):
         self._parts = types.SimpleNamespace(load_config=load)
-        self._config = config.parse([])
+        self._config = parser.parse([])
         self._memory = Memory()
-        self._news = []
+        self._new_events = []
 
 
 def _sources(data):
@@ -111,33 +113,33 @@ def _sources(data):
 
 def configuration(data):
     """A set of files is taken as a whole, or leaves what is in force as it is."""
-    running = _Running(lambda: config.parse(_sources(data)))
+    running = _Running(lambda: parser.parse(_sources(data)))
     before = running._config
     Daemon._reload(running)
-    if any(event.kind is Kind.RELOAD_REFUSED for event in running._news):
+    if any(event.kind is Kind.RELOAD_REFUSED for event in running._new_events):
         assert running._config is before
-        return journal_lines(running._news)
+        return journal_lines(running._new_events)
     for namespace in (HOST, WEB):
-        policy.verdict(running._config.policy, namespace)
+        policy.rules_for(running._config.policy, namespace)
     for setting in running._config.policy.settings:
-        values.same(setting.key, setting.wanted, setting.wanted)
-    return journal_lines(running._news)
+        sysctl_values.same(setting.key, setting.wanted, setting.wanted)
+    return journal_lines(running._new_events)
 
 
 def drop_in(data):
     """What `ipvsd estimation` reads of the file that it has written before."""
     try:
-        choice = estimation.parse(_sources(data))
+        choice = estimation_dropin.parse(_sources(data))
     except GuardError as error:
         return printed(str(error))
-    again = estimation.parse([Source("again", estimation.render(choice))])
+    again = estimation_dropin.parse([Source("again", estimation_dropin.render(choice))])
     assert again == choice, "what is written is what is read"
-    return printed(estimation.render(choice).replace("\n", " "))
+    return printed(estimation_dropin.render(choice).replace("\n", " "))
 
 
 def selector(data):
     try:
-        found = config.selector(decoded(data), "command line")
+        found = parser.selector(decoded(data), "command line")
     except ValueError as error:
         return printed(str(error))
     owner = Owner(("/run/netns/web", "/a" * 500), "/kube/x", "3f2a" * 16, "a.service", 7, "x")
@@ -156,26 +158,28 @@ def duration(data):
 
 
 def mountinfo(data):
-    spaces = []
+    namespaces = []
     for mount in mounts.parse(io.BytesIO(data)):
         owner = Owner(mounts=(mount.path,))
-        spaces.append(Namespace(mount.device, mount.inode, owners.namespace_name(owner, 7), owner))
-    return _about(spaces[:3])
+        namespaces.append(
+            Namespace(mount.device, mount.inode, netns_owner.namespace_name(owner, 7), owner)
+        )
+    return _about(namespaces[:3])
 
 
-def hints(data):
+def sources(data):
     """cgroup and comm of a process."""
     comm, _, cgroup = data.partition(b"\n")
-    owner = Owner((), *owners.owner_from_cgroup(decoded(cgroup)), pid=7, command=decoded(comm))
-    return _about([Namespace(4, 11, owners.namespace_name(owner, 11), owner)])
+    owner = Owner((), *netns_owner.owner_from_cgroup(decoded(cgroup)), pid=7, command=decoded(comm))
+    return _about([Namespace(4, 11, netns_owner.namespace_name(owner, 11), owner)])
 
 
-def _about(spaces):
-    told = [events.contest_over(KERNEL_KEY, one) for one in spaces]
-    for one in spaces:
+def _about(namespaces):
+    told = [events.contest_over(KERNEL_KEY, one) for one in namespaces]
+    for one in namespaces:
         assert one.name != HOST.name, "nobody may call himself the host"
     return journal_lines(told) + printed(
-        *map(str, spaces), *(owners.describe(s.owner) for s in spaces)
+        *map(str, namespaces), *(netns_owner.describe(s.owner) for s in namespaces)
     )
 
 
@@ -204,10 +208,10 @@ def uevents(data):
 
 
 def statistics(data):
-    found = counters.parse(data.decode("ascii", "replace"))
+    found = ipvs_counters.parse(data.decode("ascii", "replace"))
     if found is None:
         return []
-    rates = counters.rates(found.estimated, found.live.plus(found.live), 1)
+    rates = ipvs_counters.rates(found.estimated, found.live.plus(found.live), 1)
     return printed(*map(text.format_count, [*found.live, *found.estimated, *rates]))
 
 
@@ -219,15 +223,15 @@ def table(data):
 
 def trace(data):
     lines = data.split(b"\n")
-    told = births.parse(lines)
-    marks = [passes.parse(line) for line in lines]
+    told = netns_births.parse(lines)
+    marks = [estimation_runs.parse(line) for line in lines]
     return printed(told.writer, *(str(mark) for mark in marks if mark is not None))
 
 
 def probe_statistics(data):
     found = data.decode("ascii", "replace")
-    missed = passes.missed(found, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7"))
-    return printed(str(missed), str(passes.overwritten(found)))
+    missed = estimation_runs.missed(found, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7"))
+    return printed(str(missed), str(estimation_runs.overwritten(found)))
 
 
 def types_of_the_kernel(data):
@@ -242,15 +246,15 @@ def types_of_the_kernel(data):
 
 def cpu_list(data):
     try:
-        return printed(str(cpus.parse(data.decode("ascii"))))
+        return printed(str(ipvs.parse_cpu_list(data.decode("ascii"))))
     except ValueError as error:
         return printed(str(error))
 
 
 def sysctl_value(data):
     found = data.decode("ascii", "replace")
-    for key in (KERNEL_KEY, values.TREE + "est_cpulist", values.TREE + "drop_entry"):
-        values.same(key, found, "1")
+    for key in (KERNEL_KEY, sysctl_values.TREE + "est_cpulist", sysctl_values.TREE + "drop_entry"):
+        sysctl_values.same(key, found, "1")
     return []
 
 
@@ -258,12 +262,12 @@ def sysctl_value(data):
 
 
 def module_list(data):
-    return printed(str(modulefile.parse(decoded(data))))
+    return printed(str(module_file.parse(decoded(data))))
 
 
-def module_file(suffix):
+def packed_module(suffix):
     def feed(data):
-        found = modulefile.look_into(f"/lib/modules/ip_vs.ko{suffix}", io.BytesIO(data))
+        found = module_file.look_into(f"/lib/modules/ip_vs.ko{suffix}", io.BytesIO(data))
         return printed(str(found))
 
     return feed
@@ -275,33 +279,33 @@ def module_file(suffix):
 def daemon_files(data):
     """status.json, as `ipvsd status`, the doctor and the metrics take it."""
     try:
-        document = saved.load(decoded(data), report.STATUS)
+        document = json_shape.load(decoded(data), documents.STATUS)
     except ValueError as error:
         return printed(str(error))
     for share in (0.5, 0.95):
-        report.within(document["counters"]["reactions"], share)
-    found = service.check(service.Service(None, document, "1"))
+        documents.within(document["counters"]["reactions"], share)
+    found = check_service.check(check_service.Service(None, document, "1"))
     return [line for one in found for line in diagnosis.lines(one)] + json.dumps(document).split(
         "\n"
     )
 
 
-def measurement(data):
+def saved_measurement(data):
     try:
-        document = measured.parse(decoded(data))
+        document = measurement.parse(decoded(data))
     except ValueError as error:
         return printed(str(error))
-    return printed(*measuretext.lines(document, plain=False)) + json.dumps(document).split("\n")
+    return printed(*text_report.lines(document, plain=False)) + json.dumps(document).split("\n")
 
 
-def entries(data):
+def journal_entry(data):
     """A line of `journalctl --output=json`."""
-    entry = history.parse(data.decode("utf-8", "replace"))
+    entry = entries.parse(data.decode("utf-8", "replace"))
     if entry is None:
         return []
     totals = Totals().plus(entry).plus(entry)
-    documents = [history.document(entry), history.totals_document(totals)]
-    return printed(*history.row(entry), str(totals)) + [json.dumps(one) for one in documents]
+    shown = [entries.document(entry), entries.totals_document(totals)]
+    return printed(*entries.row(entry), str(totals)) + [json.dumps(one) for one in shown]
 
 
 def pings(data):
@@ -311,42 +315,49 @@ def pings(data):
 
 # --- what the doctor reads
 
-WANTED = {values.RUN_ESTIMATION: "0"}
+WANTED = {sysctl_values.RUN_ESTIMATION: "0"}
 
 
 def doctor(data):
     """Any text in the place of every file and every answer that the doctor looks at."""
     found = decoded(data)
     file = File("/etc/\x1b[2J\n", found)
-    tuned = other_writers.Tuned(tuple(found.split()[:3]), {"a": file})
-    release = kernel_check.Kernel(
-        found, kernel_check.Module.ABSENT, values_reading(), False, kernel_check.ModuleFile(found)
+    tuned = check_other_writers.Tuned(tuple(found.split()[:3]), {"a": file})
+    release = check_kernel.Kernel(
+        found, check_kernel.Module.ABSENT, values_reading(), False, check_kernel.ModuleFile(found)
     )
-    seen = environment.Environment(
-        0, found, found, found, found, [found], found.split("\n"), environment.parse_status(found)
+    seen = check_environment.Environment(
+        0,
+        found,
+        found,
+        found,
+        found,
+        [found],
+        found.split("\n"),
+        check_environment.parse_status(found),
     )
     findings = [
-        *guarded.check_configuration([found], [found]),
-        *kernel_check.check(release),
-        *sysctl_files.check(sysctl_files.Sources([file], [file]), WANTED),
-        *modprobe_files.check([file], [file.path]),
-        *other_writers.check_udev([file]),
-        *other_writers.check_tuned(tuned, WANTED),
-        *other_writers.check_scripts([file]),
-        *other_writers.check_kubelet([file]),
-        *other_writers.check_containers([file], WANTED),
-        *usage.check_readers([usage.Program(7, found, True)], [file]),
-        *environment.check(seen),
-        *service.check(service.Service(service.parse_show(found), None, "1")),
+        *check_values.check_configuration([found], [found]),
+        *check_kernel.check(release),
+        *check_sysctl_files.check(check_sysctl_files.Sources([file], [file]), WANTED),
+        *check_modprobe.check([file], [file.path]),
+        *check_other_writers.check_udev([file]),
+        *check_other_writers.check_tuned(tuned, WANTED),
+        *check_other_writers.check_scripts([file]),
+        *check_other_writers.check_kubelet([file]),
+        *check_other_writers.check_containers([file], WANTED),
+        *check_ipvs_usage.check_readers([check_ipvs_usage.Program(7, found, True)], [file]),
+        *check_environment.check(seen),
+        *check_service.check(check_service.Service(check_service.parse_show(found), None, "1")),
     ]
-    modprobe_files.comment_out(file)
-    whole = diagnosis.Diagnosis(tuple(findings), None)
+    check_modprobe.comment_out(file)
+    scan_complete = diagnosis.Diagnosis(tuple(findings), None)
     lines = [line for finding in findings for line in diagnosis.lines(finding)]
-    return printed(*lines) + json.dumps(diagnosis.document(whole), indent=2).split("\n")
+    return printed(*lines) + json.dumps(diagnosis.document(scan_complete), indent=2).split("\n")
 
 
 def values_reading():
-    return kernel_check.Reading(kernel_check.Found.NO_TREE)
+    return check_kernel.Reading(check_kernel.Found.NO_TREE)
 
 
 # --- texts that are taken, of each kind
@@ -381,12 +392,15 @@ _STATUS = {
     "states": {"off": 1},
     "sources": {"births": "on"},
     "canary": {"time": "x", "fixed_usec": 7, "error": None},
-    "counters": report.counters(Memory(), 0),
+    "counters": documents.counters(Memory(), 0),
 }
-_SAMPLES = (Sample(10, 2000, 0, True, 11, 5), Sample(4000, 900, 1, True, HOST.inode, 5))
-_MEASUREMENT = measured.document(
+_SAMPLES = (
+    EstimationRun(10, 2000, 0, True, 11, 5),
+    EstimationRun(4000, 900, 1, True, HOST.inode, 5),
+)
+_MEASUREMENT = measurement.document(
     Host("node", "6.1", "x", "live", "timer", 2, "h", ("note",)),
-    [Census(HOST, "1", 3, 6), Census(WEB, "0")],
+    [ServiceCount(HOST, "1", 3, 6), ServiceCount(WEB, "0")],
     [Phase("on", 0, 9000, _SAMPLES, 1, {"ipvs-e:0:0": 5}, Pings((Probe(1, 9**7),), 2))],
 )
 _ENTRY = {
@@ -428,7 +442,7 @@ TARGETS: Dict[str, Target] = {
     "mountinfo": Target(
         mountinfo, (rb"42 27 0:4 net:[4026532246] /run/netns/w\040b rw shared:5 - nsfs nsfs rw",)
     ),
-    "hints": Target(hints, (b"pause\n1:name=systemd:/kube/docker-" + b"3f" * 32 + b".scope",)),
+    "hints": Target(sources, (b"pause\n1:name=systemd:/kube/docker-" + b"3f" * 32 + b".scope",)),
     "uevents": Target(uevents, (b"add\nip_vs\nremove\nip_vs",)),
     "statistics": Target(statistics, (_STATISTICS,)),
     "ip_vs table": Target(table, (_TABLE,)),
@@ -446,12 +460,12 @@ TARGETS: Dict[str, Target] = {
     "CPU list": Target(cpu_list, (b"0-3,8\n",)),
     "sysctl value": Target(sysctl_value, (b"3\t50\n", b"0-3,8")),
     "module list": Target(module_list, (b"kernel/net/ip_vs.ko.xz: kernel/a.ko\n",)),
-    "module": Target(module_file(""), (_MODULE,)),
-    "module, gzip": Target(module_file(".gz"), (gzip.compress(_MODULE),)),
-    "module, xz": Target(module_file(".xz"), (lzma.compress(_MODULE),)),
+    "module": Target(packed_module(""), (_MODULE,)),
+    "module, gzip": Target(packed_module(".gz"), (gzip.compress(_MODULE),)),
+    "module, xz": Target(packed_module(".xz"), (lzma.compress(_MODULE),)),
     "status file": Target(daemon_files, (json.dumps(_STATUS).encode(),)),
-    "measurement": Target(measurement, (json.dumps(_MEASUREMENT).encode(),)),
-    "journal": Target(entries, (json.dumps(_ENTRY).encode(),)),
+    "measurement": Target(saved_measurement, (json.dumps(_MEASUREMENT).encode(),)),
+    "journal": Target(journal_entry, (json.dumps(_ENTRY).encode(),)),
     "ping": Target(
         pings,
         (

@@ -4,12 +4,12 @@ import argparse
 from typing import Any, Dict
 
 from ipvsd.commands.output import Output
-from ipvsd.core import plan, report
-from ipvsd.core.model import HOST_NAME, Exit, KeyStatus, Mode, Namespace, Seen, State
-from ipvsd.core.text import printable
-from ipvsd.guard import Guard
-from ipvsd.host import conffiles
-from ipvsd.survey import Survey, survey
+from ipvsd.config import files as config_files
+from ipvsd.enforce.all_namespaces import AllNamespaces, check_all
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.model import HOST_NAME, Exit, KeyStatus, Mode, Namespace, NamespaceResult, State
+from ipvsd.status import documents, severity
+from ipvsd.text import printable
 
 _PROBLEMS = {
     State.DENIED: "could not be set; are you root?",
@@ -31,21 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Make the pass, whatever the mode: who calls `apply` wants it done."""
-    config = conffiles.load(options.places)
+    config = config_files.load(options.places)
     for warning in config.warnings:
         output.problem(f"warning: {warning}")
     policy = config.policy._replace(mode=Mode.ENFORCE)
-    done = survey(Guard(options.root), policy, options.root, dry=options.dry_run)
+    done = check_all(Enforcer(options.root), policy, options.root, dry=options.dry_run)
     if options.json:
         output.json(_document(done))
     else:
         for seen in done.seen:
             _print(seen, options.dry_run, output)
         _print_rest(done, output)
-    return plan.exit_code(done.keys)
+    return severity.exit_code(done.keys)
 
 
-def _print(seen: Seen, dry: bool, output: Output) -> None:
+def _print(seen: NamespaceResult, dry: bool, output: Output) -> None:
     writes = {write.key: write for write in seen.writes}
     for key in seen.keys:
         write = writes.get(key.setting.key)
@@ -61,9 +61,9 @@ def _print(seen: Seen, dry: bool, output: Output) -> None:
             output.line(f"{key.setting.key}: is {printable(key.value)}, as wanted")
 
 
-def _print_rest(done: Survey, output: Output) -> None:
+def _print_rest(done: AllNamespaces, output: Output) -> None:
     others = [seen for seen in done.seen if seen.namespace.name != HOST_NAME]
-    right = [seen for seen in others if not seen.writes and report.is_right(seen.keys)]
+    right = [seen for seen in others if not seen.writes and documents.is_right(seen.keys)]
     if others:
         output.line(f"other namespaces: {len(others)}, as wanted before: {len(right)}")
 
@@ -74,9 +74,9 @@ def _problem(key: KeyStatus, namespace: Namespace) -> str:
     return f"{key.setting.key}{where}: {_PROBLEMS[key.state]}{detail}"
 
 
-def _document(done: Survey) -> Dict[str, Any]:
+def _document(done: AllNamespaces) -> Dict[str, Any]:
     return {
-        "version": report.STATUS_VERSION,
+        "version": documents.STATUS_VERSION,
         "module": done.module.value,
         "writes": [
             {
@@ -89,5 +89,7 @@ def _document(done: Survey) -> Dict[str, Any]:
             for seen in done.seen
             for write in seen.writes
         ],
-        "namespaces": [report.namespace_document(seen) for seen in report.in_order(done.seen)],
+        "namespaces": [
+            documents.namespace_document(seen) for seen in documents.in_order(done.seen)
+        ],
     }

@@ -2,8 +2,8 @@
 
 import argparse
 
-from ipvsd.core.model import NS_PER_S
-from ipvsd.core.text import parse_duration
+from ipvsd.model import NS_PER_S
+from ipvsd.text import parse_duration
 
 
 def duration(text: str) -> int:

@@ -4,9 +4,9 @@ import argparse
 from typing import Any, Dict, Optional
 
 from ipvsd.commands.output import Output
-from ipvsd.core.config import Config, ConfigError
-from ipvsd.core.model import Exit
-from ipvsd.host import conffiles
+from ipvsd.config import files as config_files
+from ipvsd.config.parser import Config, ConfigError
+from ipvsd.model import Exit
 
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Print what is in effect; every problem has a line of its own on stderr."""
     try:
-        config = conffiles.load(options.places)
+        config = config_files.load(options.places)
     except ConfigError as error:
         for problem in error.problems:
             output.problem(problem)

@@ -5,11 +5,11 @@ import os
 from typing import List
 
 from ipvsd.commands.output import Output
-from ipvsd.core import diagnosis
-from ipvsd.core.diagnosis import Severity
-from ipvsd.core.model import Exit, GuardError
-from ipvsd.core.text import printable
-from ipvsd.examine import Examination, Fixed, fix
+from ipvsd.doctor import diagnosis
+from ipvsd.doctor.diagnosis import Severity
+from ipvsd.doctor.examine import Examination, Fixed, fix
+from ipvsd.model import Exit, GuardError
+from ipvsd.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,29 +2,24 @@
 
 import argparse
 import os
-import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from ipvsd.commands.output import Output
-from ipvsd.core import estimation, plan, report
-from ipvsd.core.model import NS_PER_S, Exit, GuardError, Mode, Policy, Seen, Selector
-from ipvsd.core.plan import HOLD_MAX_NS
-from ipvsd.core.policy import about, matches
-from ipvsd.core.text import printable
-from ipvsd.core.values import RUN_ESTIMATION
-from ipvsd.guard import Guard
-from ipvsd.host import conffiles, control, state
-from ipvsd.host.conffiles import Places
-from ipvsd.survey import Survey, survey
+from ipvsd.config import estimation_dropin
+from ipvsd.config import files as config_files
+from ipvsd.config.files import Places
+from ipvsd.config.policy import matches
+from ipvsd.enforce.all_namespaces import AllNamespaces
+from ipvsd.model import Exit, GuardError, NamespaceResult, Policy, Selector
+from ipvsd.status import documents, severity
+from ipvsd.status.reload import apply_configuration
+from ipvsd.text import printable
 
 DROP_IN = "90-estimation.conf"
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
 _VALUES = {"on": "1", "off": "0"}
 
-# The daemon sets what it is told at once, or, on kernels with kthreads, after a hold.
-_LIMIT_NS = HOLD_MAX_NS + 10 * NS_PER_S
-_LOOK_AGAIN_S = 0.1
 
 _STATISTICS = {
     "1": "statistics: they count again from now on; the first rates show the whole pause as if it "
@@ -60,11 +55,11 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     """Write the drop-in, have it applied, and wait until the kernel shows it."""
     value = _VALUES[options.switch]
     try:
-        selectors = [estimation.selector(word) for word in options.namespace]
+        selectors = [estimation_dropin.selector(word) for word in options.namespace]
     except ValueError as error:
         raise GuardError(str(error), Exit.USAGE) from error
     changed = write(options.places, selectors, value, options.runtime)
-    done = put_into_force(options.root, options.places)
+    done = apply_configuration(options.root, options.places)
     meant = [seen for seen in done.seen if _means(selectors, seen)]
     if options.json:
         output.json(_document(value, changed, done, meant))
@@ -73,7 +68,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         for one in selectors:
             if not any(matches(one, seen.namespace) for seen in meant):
                 output.line(f"{printable(str(one))}: no namespace is called so now")
-    return plan.exit_code(key for seen in meant for key in seen.keys)
+    return severity.exit_code(key for seen in meant for key in seen.keys)
 
 
 def files(places: Places) -> Files:
@@ -95,82 +90,62 @@ def write(
     if runtime and own.runtime is None:
         raise GuardError("--runtime does not go together with --config-dir", Exit.USAGE)
     target = own.runtime if runtime and own.runtime is not None else own.lasting
-    rest = conffiles.load(places, without=[target, own.runtime or target]).policy
+    rest = config_files.load(places, without=[target, own.runtime or target]).policy
     texts = {target: _text(target, selectors, value, rest)}
     if not runtime and own.runtime is not None:
         texts[own.runtime] = _text(own.runtime, selectors, None, rest)
     changed = [path for path, text in texts.items() if text != _read(path)]
     for path in changed:
-        conffiles.replace(path, texts[path])
+        config_files.replace(path, texts[path])
     return changed
 
 
-def put_into_force(root: str, places: Places) -> Survey:
-    """Have the configuration's run_estimation set everywhere, by the daemon if one does that.
-
-    Returns how the namespaces stand then, or when waiting any longer makes no sense.
-    """
-    policy = about(conffiles.load(places).policy, RUN_ESTIMATION)
-    guard = Guard(root)
-    daemon = state.RuntimeFolder(root).daemon()
-    if daemon is None or daemon["mode"] != Mode.ENFORCE.value or not control.reload(daemon):
-        return survey(guard, policy._replace(mode=Mode.ENFORCE), root, dry=False)
-    return _await(guard, policy, root)
-
-
-def _await(guard: Guard, policy: Policy, root: str) -> Survey:
-    limit_s = time.monotonic() + _LIMIT_NS / NS_PER_S
-    while True:
-        now = survey(guard, policy, root, dry=True)
-        if plan.exit_code(now.keys) is not Exit.NOT_AS_WANTED or time.monotonic() > limit_s:
-            return now
-        time.sleep(_LOOK_AGAIN_S)
-
-
 def _text(path: str, selectors: Sequence[Selector], value: Optional[str], rest: Policy) -> str:
-    before = estimation.parse(conffiles.read(path))
-    after = estimation.choose(before, selectors, value)
-    return estimation.render(estimation.needed(after, rest))
+    before = estimation_dropin.parse(config_files.read(path))
+    after = estimation_dropin.choose(before, selectors, value)
+    return estimation_dropin.render(estimation_dropin.needed(after, rest))
 
 
 def _read(path: str) -> str:
-    return "".join(source.text for source in conffiles.read(path))
+    return "".join(source.text for source in config_files.read(path))
 
 
-def _means(selectors: Sequence[Selector], seen: Seen) -> bool:
+def _means(selectors: Sequence[Selector], seen: NamespaceResult) -> bool:
     return not selectors or any(matches(one, seen.namespace) for one in selectors)
 
 
-def _print(value: str, changed: Sequence[str], meant: Sequence[Seen], output: Output) -> None:
+def _print(
+    value: str, changed: Sequence[str], meant: Sequence[NamespaceResult], output: Output
+) -> None:
     for path in changed:
         output.line(f"{path}: {'written' if os.path.exists(path) else 'removed'}")
     if not changed:
         output.line("configuration: says so already")
-    for seen in report.in_order(meant):
+    for seen in documents.in_order(meant):
         text = _exception(value, seen)
         if text:
             output.line(f"{printable(str(seen.namespace))}: {printable(text)}")
-    counts = report.count_states(seen.keys for seen in meant)
+    counts = documents.count_states(seen.keys for seen in meant)
     states = ", ".join(f"{count} {word}" for word, count in counts.items())
     output.line(f"namespaces: {len(meant)}: {states or 'none'}")
     output.line(_STATISTICS[value])
 
 
-def _exception(value: str, seen: Seen) -> str:
+def _exception(value: str, seen: NamespaceResult) -> str:
     """Return why a namespace is not as chosen; empty where it is, or ip_vs is not there."""
-    if not report.is_right(seen.keys) and not report.is_absent(seen.keys):
-        return report.state_word(seen.keys)
+    if not documents.is_right(seen.keys) and not documents.is_absent(seen.keys):
+        return documents.state_word(seen.keys)
     wanted = {key.setting.wanted for key in seen.keys}
     return "" if wanted == {value} else f"stays as another rule says: {seen.rule or 'not guarded'}"
 
 
 def _document(
-    value: str, changed: Sequence[str], done: Survey, meant: Sequence[Seen]
+    value: str, changed: Sequence[str], done: AllNamespaces, meant: Sequence[NamespaceResult]
 ) -> Dict[str, Any]:
     return {
         "version": _VERSION,
         "wanted": value,
         "changed": list(changed),
         "module": done.module.value,
-        "namespaces": [report.namespace_document(seen) for seen in report.in_order(meant)],
+        "namespaces": [documents.namespace_document(seen) for seen in documents.in_order(meant)],
     }

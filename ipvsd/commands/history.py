@@ -6,11 +6,10 @@ import os
 from typing import Deque
 
 from ipvsd.commands.output import Output
-from ipvsd.core import history
-from ipvsd.core.history import Entry, Totals
-from ipvsd.core.model import Exit
-from ipvsd.core.text import printable
-from ipvsd.host import journalctl
+from ipvsd.journal import entries, reader
+from ipvsd.journal.entries import Entry, Totals
+from ipvsd.model import Exit
+from ipvsd.text import printable
 
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="from then on, as journalctl(1) has it: today, '2 hours ago', ...",
     )
     parser.add_argument(
-        "--kind", action="append", choices=history.KINDS, metavar="EVENT", help="only this event"
+        "--kind", action="append", choices=entries.KINDS, metavar="EVENT", help="only this event"
     )
     parser.add_argument("--all", action="store_true", help="list every entry")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -37,8 +36,8 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     """Read the journal once; the newest entries stand last, as journalctl shows them."""
     totals = Totals()
     shown: Deque[Entry] = collections.deque(maxlen=None if options.all else _ROWS)
-    for line in journalctl.lines(options.since):
-        entry = history.parse(line)
+    for line in reader.lines(options.since):
+        entry = entries.parse(line)
         if entry is not None and (not options.kind or entry.kind in options.kind):
             totals = totals.plus(entry)
             shown.append(entry)
@@ -46,8 +45,8 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         output.json(
             {
                 "version": _VERSION,
-                "totals": history.totals_document(totals),
-                "entries": [history.document(entry) for entry in shown],
+                "totals": entries.totals_document(totals),
+                "entries": [entries.document(entry) for entry in shown],
             }
         )
     else:
@@ -58,7 +57,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
 def _print(totals: Totals, shown: Deque[Entry], output: Output) -> None:
     if shown:
         rows = [["TIME", "EVENT", "NAMESPACE", "WHAT", "REACTION"]]
-        output.table(rows + [list(map(printable, history.row(entry))) for entry in shown])
+        output.table(rows + [list(map(printable, entries.row(entry))) for entry in shown])
     left = totals.entries - len(shown)
     if left:
         output.line(f"... and {left} earlier ones; `ipvsd history --all` lists them.")

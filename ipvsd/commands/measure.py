@@ -7,32 +7,23 @@ import os
 import sys
 from typing import Any, Dict, Optional, Tuple
 
-from ipvsd import comparison, measuring
 from ipvsd.commands.arguments import duration
-from ipvsd.commands.estimation import put_into_force
 from ipvsd.commands.output import Output
-from ipvsd.core import estimation, measured, measuretext
-from ipvsd.core.chart import can_blocks
-from ipvsd.core.model import (
-    NS_PER_MS,
-    NS_PER_S,
-    Exit,
-    GuardError,
-    Identity,
-    Policy,
-    Scope,
-    Selector,
-)
-from ipvsd.core.plan import HOLD_NS
-from ipvsd.core.policy import about
-from ipvsd.core.text import format_duration
-from ipvsd.core.values import RUN_ESTIMATION
-from ipvsd.guard import Guard
-from ipvsd.host import conffiles, measurefile, plot
-from ipvsd.host.progress import Progress
-from ipvsd.measuring import Result, Setup
-from ipvsd.meter import Task
-from ipvsd.survey import survey
+from ipvsd.config import estimation_dropin
+from ipvsd.config import files as config_files
+from ipvsd.config.policy import about
+from ipvsd.config.sysctl_values import RUN_ESTIMATION
+from ipvsd.enforce.all_namespaces import check_all
+from ipvsd.enforce.decide import HOLD_NS
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.measure import compare, measurement, plot, saved_file, session, text_report
+from ipvsd.measure.sampler import Task
+from ipvsd.measure.session import Result, Setup
+from ipvsd.measure.text_chart import can_blocks
+from ipvsd.model import NS_PER_MS, NS_PER_S, Exit, GuardError, Identity, Policy, Scope, Selector
+from ipvsd.status.reload import apply_configuration
+from ipvsd.system.terminal import Progress
+from ipvsd.text import format_duration
 
 # Ten passes of a timer.
 _DURATION_NS = 20 * NS_PER_S
@@ -78,15 +69,15 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     """Measure, or take what was saved; print, save and draw it."""
     _check(options)
     if options.show is not None:
-        document, code = measurefile.load(options.show), Exit.AS_WANTED
+        document, code = saved_file.load(options.show), Exit.AS_WANTED
     else:
         document, code = _measure(options, output)
     if options.save is not None:
-        measurefile.save(options.save, json.dumps(document, indent=2) + "\n")
+        saved_file.save(options.save, json.dumps(document, indent=2) + "\n")
     if options.json:
         output.json(document)
     else:
-        for line in measuretext.lines(document, not can_blocks(sys.stdout.encoding or "ascii")):
+        for line in text_report.lines(document, not can_blocks(sys.stdout.encoding or "ascii")):
             output.line(line)
     if options.plot is not None:
         plot.draw(document, options.plot)
@@ -107,17 +98,17 @@ def _check(options: argparse.Namespace) -> None:
     if options.plot is not None:
         plot.check(options.plot)
     if options.save is not None:
-        measurefile.check(options.save)
+        saved_file.check(options.save)
 
 
 def _measure(options: argparse.Namespace, output: Output) -> Tuple[Dict[str, Any], Exit]:
     selector = _selector(options.namespace)
     selectors = () if selector is None else (selector,)
-    policy = conffiles.load(options.places).policy
+    policy = config_files.load(options.places).policy
     is_root = os.geteuid() == 0
     if not is_root:
         policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
-    there = measuring.setup(options.root, policy, selectors)
+    there = session.setup(options.root, policy, selectors)
     task = Task(options.duration, options.ping, options.interval)
     progress = Progress(not options.quiet)
     if not is_root:
@@ -127,14 +118,14 @@ def _measure(options: argparse.Namespace, output: Output) -> Tuple[Dict[str, Any
     elif options.compare:
         result = _compare(options, there, task, progress, selectors)
     else:
-        result = measuring.measure(there, task, progress)
-    host = measuring.host(there, options.ping, result.notes)
-    return measured.document(host, there.census, result.phases), result.code
+        result = session.measure(there, task, progress)
+    host = session.host(there, options.ping, result.notes)
+    return measurement.document(host, there.counts, result.phases), result.code
 
 
 def _selector(word: Optional[str]) -> Optional[Selector]:
     try:
-        return None if word is None else estimation.selector(word)
+        return None if word is None else estimation_dropin.selector(word)
     except ValueError as error:
         raise GuardError(str(error), Exit.USAGE) from error
 
@@ -147,15 +138,15 @@ def _compare(
     selectors: Tuple[Selector, ...],
 ) -> Result:
     folder = options.places.runtime
-    force = functools.partial(put_into_force, options.root, options.places)
-    lock = comparison.begin(folder, force)
+    force = functools.partial(apply_configuration, options.root, options.places)
+    lock = compare.begin(folder, force)
     try:
-        policy = about(conffiles.load(options.places).policy, RUN_ESTIMATION)
-        now = survey(Guard(options.root), policy, options.root, dry=True)
-        chosen = comparison.switch(folder, now, selectors, force)
-        _confirm(options, len(chosen.spaces), task.duration_ns)
+        policy = about(config_files.load(options.places).policy, RUN_ESTIMATION)
+        now = check_all(Enforcer(options.root), policy, options.root, dry=True)
+        chosen = compare.switch(folder, now, selectors, force)
+        _confirm(options, len(chosen.namespaces), task.duration_ns)
         estimators = functools.partial(_estimators, options.root, policy, selectors)
-        return measuring.measure(there, task, progress, chosen, estimators)
+        return session.measure(there, task, progress, chosen, estimators)
     finally:
         os.close(lock)
 
@@ -163,8 +154,8 @@ def _compare(
 def _estimators(
     root: str, policy: Policy, selectors: Tuple[Selector, ...]
 ) -> Dict[Identity, Optional[int]]:
-    census = measuring.count(root, policy, selectors)
-    return {one.namespace.identity: one.estimators for one in census}
+    counts = session.count(root, policy, selectors)
+    return {one.namespace.identity: one.estimators for one in counts}
 
 
 def _confirm(options: argparse.Namespace, count: int, duration_ns: int) -> None:

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any, Callable, Dict, Sequence, TextIO
 
-from ipvsd.core.text import printable_line
+from ipvsd.text import printable_line
 
 
 class Output:

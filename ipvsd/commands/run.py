@@ -4,11 +4,14 @@ import argparse
 import os
 
 from ipvsd.commands.output import Output
-from ipvsd.core.model import Exit
-from ipvsd.daemon import Daemon, Parts
-from ipvsd.guard import Guard
-from ipvsd.host import conffiles, journal, notify, state
+from ipvsd.config import files as config_files
+from ipvsd.daemon.daemon import Daemon, Parts
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.journal import sender
 from ipvsd.kernel.uevents import Monitor
+from ipvsd.model import Exit
+from ipvsd.status import runtime_dir
+from ipvsd.system import sd_notify
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, _output: Output) -> Exit:
     """Build the parts and run; returns when a stop signal has come."""
     parts = Parts(
-        guard=Guard(options.root),
-        load_config=lambda: conffiles.load(options.places),
-        folder=state.RuntimeFolder(options.root),
-        send=journal.connect(os.environ),
-        notifier=notify.Notifier(os.environ),
-        watchdog_ns=notify.watchdog_ns(os.environ),
+        guard=Enforcer(options.root),
+        load_config=lambda: config_files.load(options.places),
+        folder=runtime_dir.RuntimeFolder(options.root),
+        send=sender.connect(os.environ),
+        notifier=sd_notify.Notifier(os.environ),
+        watchdog_ns=sd_notify.watchdog_ns(os.environ),
         new_monitor=Monitor,
         root=options.root,
     )

@@ -6,15 +6,14 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
-from ipvsd.core import counters
-from ipvsd.core.counters import Counters, Rates, Readout
-from ipvsd.core.model import HOST_NAME, NS_PER_S, NS_PER_US, Exit, Identity, Module, Namespace
-from ipvsd.core.text import format_count, printable
-from ipvsd.host import conffiles
-from ipvsd.host.screen import Screen
-from ipvsd.kernel import ipvs, module
-from ipvsd.loop import monotonic_ns
-from ipvsd.tour import Tour
+from ipvsd.config import files as config_files
+from ipvsd.enforce.all_namespaces import NamespaceReader
+from ipvsd.kernel import ipvs, ipvs_counters, module
+from ipvsd.kernel.ipvs_counters import Counters, Rates, Readout
+from ipvsd.model import HOST_NAME, NS_PER_S, NS_PER_US, Exit, Identity, Module, Namespace
+from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.system.terminal import Screen
+from ipvsd.text import format_count, printable
 
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
@@ -46,13 +45,13 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     if not state.loaded and not options.json:
         output.line("ip_vs is not loaded: nothing is counted.")
         return Exit.AS_WANTED
-    tour = Tour(conffiles.load(options.places).policy, options.root)
+    reader = NamespaceReader(config_files.load(options.places).policy, options.root)
     screen = Screen()
     try:
-        before, before_ns = _readouts(tour, options.root), monotonic_ns()
+        before, before_ns = _readouts(reader, options.root), monotonic_ns()
         while True:
             time.sleep(options.interval / NS_PER_S)
-            now, now_ns = _readouts(tour, options.root), monotonic_ns()
+            now, now_ns = _readouts(reader, options.root), monotonic_ns()
             rows = _rows(before, now, now_ns - before_ns)
             if options.json:
                 show = output.json_line if options.watch else output.json
@@ -65,15 +64,15 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
                 return Exit.AS_WANTED
             before, before_ns = now, now_ns
     finally:
-        tour.close()
+        reader.close()
 
 
 # By identity: the owner that is found first may be another process the next time.
 Readouts = Dict[Identity, Tuple[Namespace, Readout]]
 
 
-def _readouts(tour: Tour, root: str) -> Readouts:
-    found = tour.read(lambda: ipvs.counters(root))
+def _readouts(reader: NamespaceReader, root: str) -> Readouts:
+    found = reader.read(lambda: ipvs.counters(root))
     return {one.identity: (one, readout) for one, readout in found if readout is not None}
 
 
@@ -82,7 +81,7 @@ def _rows(before: Readouts, now: Readouts, elapsed_ns: int) -> List[Row]:
     rows = []
     for identity, (namespace, readout) in now.items():
         _, earlier = before.get(identity, (namespace, readout))
-        rates = counters.rates(earlier.live, readout.live, elapsed_ns)
+        rates = ipvs_counters.rates(earlier.live, readout.live, elapsed_ns)
         rows.append(Row(namespace, readout, rates))
     return sorted(
         rows,

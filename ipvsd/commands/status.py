@@ -7,24 +7,24 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
-from ipvsd.core import plan, report
-from ipvsd.core.model import (
+from ipvsd.config import files as config_files
+from ipvsd.enforce.all_namespaces import AllNamespaces, check_all
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.kernel.netns_owner import describe
+from ipvsd.model import (
     HOST_NAME,
     NS_PER_S,
     Exit,
     Identity,
     KeyStatus,
     Namespace,
+    NamespaceResult,
     Scope,
-    Seen,
     State,
 )
-from ipvsd.core.owners import describe
-from ipvsd.core.text import format_duration, printable
-from ipvsd.guard import Guard
-from ipvsd.host import conffiles, state
-from ipvsd.host.screen import Screen
-from ipvsd.survey import Survey, survey
+from ipvsd.status import documents, runtime_dir, severity
+from ipvsd.system.terminal import Screen
+from ipvsd.text import format_duration, printable
 
 # Why a value is left as it is.
 _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
@@ -60,34 +60,34 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
 
 
 def _show(options: argparse.Namespace, output: Output) -> Exit:
-    policy = conffiles.load(options.places).policy
+    policy = config_files.load(options.places).policy
     is_root = os.geteuid() == 0
     if not is_root:
         policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
-    now = survey(Guard(options.root), policy, options.root, dry=True)
-    folder = state.RuntimeFolder(options.root)
+    now = check_all(Enforcer(options.root), policy, options.root, dry=True)
+    folder = runtime_dir.RuntimeFolder(options.root)
     daemon = _daemon(folder)
-    remembered = _remembered(folder.daemon(state.NAMESPACES))
-    now = now._replace(seen=tuple(report.in_order(_explained(now.seen, remembered))))
+    remembered = _remembered(folder.daemon(runtime_dir.NAMESPACES))
+    now = now._replace(seen=tuple(documents.in_order(_explained(now.seen, remembered))))
     if options.json:
         show = output.json_line if options.watch else output.json
         show(_document(now, daemon, remembered))
-        return plan.exit_code(now.keys)
+        return severity.exit_code(now.keys)
     _print_head(now, daemon, output)
     if not is_root:
         output.line("Only the host's namespace is shown: to look into the others, be root.")
     if options.watch:
         _print_recent(daemon, output)
     _print_namespaces(now.seen, output, None if options.all else _ROWS)
-    return plan.exit_code(now.keys)
+    return severity.exit_code(now.keys)
 
 
-def _daemon(folder: state.RuntimeFolder) -> Optional[Dict[str, Any]]:
+def _daemon(folder: runtime_dir.RuntimeFolder) -> Optional[Dict[str, Any]]:
     """Return what the daemon tells, None if it does not run; the last events only to root."""
     daemon = folder.daemon()
     if daemon is None:
         return None
-    last = folder.daemon(state.EVENTS) or {"recent": [], "last_write": None}
+    last = folder.daemon(runtime_dir.EVENTS) or {"recent": [], "last_write": None}
     counters = dict(daemon["counters"], last_write=last["last_write"])
     return dict(daemon, counters=counters, recent=last["recent"])
 
@@ -98,7 +98,7 @@ def _remembered(document: Optional[Dict[str, Any]]) -> Remembered:
     return {(one["device"], one["inode"]): one for one in namespaces}
 
 
-def _explained(seen: Sequence[Seen], remembered: Remembered) -> List[Seen]:
+def _explained(seen: Sequence[NamespaceResult], remembered: Remembered) -> List[NamespaceResult]:
     """Return the namespaces with the states of which only the daemon knows."""
     explained = []
     for one in seen:
@@ -114,14 +114,14 @@ def _explained(seen: Sequence[Seen], remembered: Remembered) -> List[Seen]:
     return explained
 
 
-def _print_head(now: Survey, daemon: Optional[Dict[str, Any]], output: Output) -> None:
+def _print_head(now: AllNamespaces, daemon: Optional[Dict[str, Any]], output: Output) -> None:
     if daemon is None:
         output.line("guard:       NOT RUNNING (systemctl enable --now ipvs-estoff-guard)")
     else:
         text = f"{daemon['guard']}, mode {daemon['mode']}, since {daemon['started']}"
         output.line(f"guard:       running, pid {daemon['pid']}, version {printable(text)}")
     output.line(f"ip_vs:       {now.module.value}, kernel {os.uname().release}")
-    counts = report.count_states(seen.keys for seen in now.seen)
+    counts = documents.count_states(seen.keys for seen in now.seen)
     states = ", ".join(f"{count} {word}" for word, count in counts.items())
     output.line(f"namespaces:  {len(now.seen)}: {states}")
     if daemon is None:
@@ -160,7 +160,7 @@ def _print_counters(counters: Dict[str, Any], output: Output) -> None:
 def _reactions(reactions: Dict[str, Any]) -> str:
     if not reactions["count"]:
         return "none"
-    half, most = (report.within(reactions, share) for share in (0.5, 0.95))
+    half, most = (documents.within(reactions, share) for share in (0.5, 0.95))
     slowest = _duration(reactions["slowest_usec"])
     return f"{reactions['count']}, half within {half}, 95 % within {most}, slowest {slowest}"
 
@@ -175,7 +175,9 @@ def _duration(usec: Optional[int]) -> str:
     return "-" if usec is None else format_duration(usec * _NS_PER_USEC)
 
 
-def _print_namespaces(seen: Sequence[Seen], output: Output, limit: Optional[int]) -> None:
+def _print_namespaces(
+    seen: Sequence[NamespaceResult], output: Output, limit: Optional[int]
+) -> None:
     rows = [["NAMESPACE", "STATE", "SYSCTL", "VALUE", "WANTED", "OWNER"]]
     shown = seen if limit is None else seen[:limit]
     for one in shown:
@@ -184,43 +186,45 @@ def _print_namespaces(seen: Sequence[Seen], output: Output, limit: Optional[int]
     output.table(rows)
     left = seen[len(shown) :]
     if left:
-        counts = report.count_states(one.keys for one in left)
+        counts = documents.count_states(one.keys for one in left)
         text = ", ".join(f"{count} {word}" for word, count in counts.items())
         output.line(f"... and {len(left)} more: {text}; `ipvsd status --all` lists them.")
 
 
-def _rows(one: Seen) -> List[List[str]]:
+def _rows(one: NamespaceResult) -> List[List[str]]:
     """One row for each key that is not as wanted, or else for the first; all for the host."""
     keys = list(one.keys)
     if one.namespace.name != HOST_NAME:
-        wrong = [key for key in keys if not report.is_right([key])]
+        wrong = [key for key in keys if not documents.is_right([key])]
         keys = wrong or keys[:1]
     name, owner = printable(str(one.namespace)), printable(_owner(one.namespace, one.rule))
     if not keys:
-        return [[name, report.state_word(()), "-", "-", "-", owner]]
+        return [[name, documents.state_word(()), "-", "-", "-", owner]]
     return [[name, *_key(key), owner] for key in keys]
 
 
 def _key(key: KeyStatus) -> List[str]:
-    word = report.state_word([key])
+    word = documents.state_word([key])
     shown = word + (f" ({printable(key.detail)})" if key.detail else "")
     return [shown, key.setting.key, printable(key.value) or "-", key.setting.wanted]
 
 
 def _owner(namespace: Namespace, rule: str) -> str:
-    hints = [describe(namespace.owner), f"[{rule}]" if rule else ""]
-    return ", ".join(filter(None, hints))
+    sources = [describe(namespace.owner), f"[{rule}]" if rule else ""]
+    return ", ".join(filter(None, sources))
 
 
 def _document(
-    now: Survey, daemon: Optional[Dict[str, Any]], remembered: Remembered
+    now: AllNamespaces, daemon: Optional[Dict[str, Any]], remembered: Remembered
 ) -> Dict[str, Any]:
     exposures = {identity: one["exposure"] for identity, one in remembered.items()}
     return {
-        "version": report.STATUS_VERSION,
+        "version": documents.STATUS_VERSION,
         "module": now.module.value,
         "namespaces": [
-            dict(report.namespace_document(seen), exposure=exposures.get(seen.namespace.identity))
+            dict(
+                documents.namespace_document(seen), exposure=exposures.get(seen.namespace.identity)
+            )
             for seen in now.seen
         ],
         "daemon": daemon,

@@ -6,7 +6,8 @@ import socket
 import struct
 from typing import Iterable, NamedTuple, Optional
 
-from ipvsd.core.counters import Readout, parse
+from ipvsd.kernel import ipvs_counters
+from ipvsd.kernel.ipvs_counters import Readout
 from ipvsd.kernel.sysctl import Sysctls
 
 # Three lines of heading, then one for each service and real server (ip_vs_info_seq_show,
@@ -70,7 +71,7 @@ def counters(root: str = "/") -> Optional[Readout]:
     """Return the counters of the calling thread's namespace, None where ip_vs shows none there."""
     try:
         with open(os.path.join(root, _STATS), encoding="ascii", errors="replace") as file:
-            return parse(file.read())
+            return ipvs_counters.parse(file.read())
     except OSError:
         return None
 
@@ -109,3 +110,24 @@ def _cookie() -> Optional[int]:
     except OSError:
         return None
     return int(_COOKIE.unpack(data)[0])
+
+
+_POSSIBLE = "sys/devices/system/cpu/possible"
+
+
+def possible_cpus(root: str = "/") -> Optional[int]:
+    """Return how many CPUs are possible, None where the kernel does not tell."""
+    try:
+        with open(os.path.join(root, _POSSIBLE), encoding="ascii") as file:
+            return parse_cpu_list(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def parse_cpu_list(text: str) -> int:
+    """Return how many numbers a list such as `0-3,8` has. Raises ValueError."""
+    count = 0
+    for part in text.strip().split(","):
+        first, dash, last = part.partition("-")
+        count += int(last) - int(first) + 1 if dash else len([int(first)])
+    return count

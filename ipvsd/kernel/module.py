@@ -3,7 +3,7 @@
 import os
 from typing import Optional
 
-from ipvsd.core.model import Module
+from ipvsd.model import Module
 
 NAME = "ip_vs"
 

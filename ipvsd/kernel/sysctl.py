@@ -5,7 +5,7 @@ import os
 import time
 from typing import Any, Callable
 
-from ipvsd.core.model import Found, Outcome, Reading, Write
+from ipvsd.model import Found, Outcome, Reading, Write
 
 # The longest value below net/ipv4/vs is a CPU list; a page is what the kernel gives at most.
 _MAX_BYTES = 4096

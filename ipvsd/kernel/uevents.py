@@ -5,9 +5,9 @@ import os
 import socket
 from typing import Any, Iterator, List, NamedTuple, Optional
 
-from ipvsd.core.model import Exit, GuardError
-from ipvsd.kernel import socketfilter
+from ipvsd.kernel import uevent_filter
 from ipvsd.kernel.module import NAME
+from ipvsd.model import Exit, GuardError
 
 # Room for some 20,000 queued uevents of 400 bytes (each also costs the kernel's bookkeeping):
 # a storm while the loop waits for a CPU is not lost. Taken from kernel memory only when used.
@@ -52,7 +52,7 @@ class Monitor:
             self._monitor.start()
             if name is not None:
                 with self._socket() as receiver:
-                    socketfilter.attach(receiver, socketfilter.only_about(f"/{subsystem}/{name}"))
+                    uevent_filter.attach(receiver, uevent_filter.only_about(f"/{subsystem}/{name}"))
         except _RECEIVE_ERRORS as error:
             message = f"cannot listen to kernel uevents: {error}"
             raise GuardError(message, Exit.CANNOT_TELL) from error

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ipvsd.kernel.netns import Visitor
+from ipvsd.kernel.netns_worker import NamespaceWorker
 from tests.namespaces.holders import Holders
 
 
@@ -22,7 +22,7 @@ def holders(tmp_path):
 
 
 @pytest.fixture
-def visitor():
-    made = Visitor()
+def worker():
+    made = NamespaceWorker()
     yield made
     made.close()

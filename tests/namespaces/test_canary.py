@@ -4,12 +4,12 @@ import errno
 
 import pytest
 
-from ipvsd.canary import LIMIT_NS, RETRY_NS, Canary
-from ipvsd.core.events import Kind
-from ipvsd.core.model import Found, KeyStatus, Namespace, Reading, Reason, Seen, State
+from ipvsd.daemon.canary import LIMIT_NS, RETRY_NS, Canary
+from ipvsd.journal.events import Kind
 from ipvsd.kernel import libc
-from ipvsd.loop import Loop, monotonic_ns
-from tests.words import RUN
+from ipvsd.model import Found, KeyStatus, Namespace, NamespaceResult, Reading, Reason, State
+from ipvsd.system.event_loop import Loop, monotonic_ns
+from tests.builders import RUN
 
 PERIOD_NS = 3600 * 10**9
 
@@ -24,8 +24,8 @@ class Stage:
 
     def proceed(self):
         """Go on; return the kinds of the news."""
-        news = self.canary.proceed(PERIOD_NS, monotonic_ns() + self.ahead_ns)
-        return [event.kind for event in news]
+        new_events = self.canary.proceed(PERIOD_NS, monotonic_ns() + self.ahead_ns)
+        return [event.kind for event in new_events]
 
     def make(self):
         """Make one, and wait until it is born."""
@@ -37,7 +37,9 @@ class Stage:
         """Tell the canary what a visit to it, or to another namespace, has come to."""
         device, own_inode = self.canary._born.identity
         namespace = Namespace(device, inode or own_inode, "canary")
-        self.canary.see(Seen(namespace, Reason.BIRTH, keys=(KeyStatus(RUN, state, "0"),)))
+        self.canary.see(
+            NamespaceResult(namespace, Reason.BIRTH, keys=(KeyStatus(RUN, state, "0"),))
+        )
         return self.proceed()
 
     def close(self):

@@ -8,13 +8,13 @@ import threading
 
 import pytest
 
-from ipvsd import sweep
-from ipvsd.core.model import NS_PER_MS, NS_PER_S, Reason
-from ipvsd.kernel.namespaces import Finder
+from ipvsd.daemon import scanner
+from ipvsd.kernel.netns_discovery import NamespaceFinder
+from ipvsd.model import NS_PER_MS, NS_PER_S, Reason
 from tests.fakeroot import FakeRoot
 from tests.namespaces.holders import HOME, TIMEOUT_S, identity
-from tests.namespaces.test_sweeper import Drive, value_in
-from tests.process.test_daemon import Guard
+from tests.namespaces.test_scanner import Drive, value_in
+from tests.process.test_daemon import DaemonProcess
 
 
 @pytest.fixture
@@ -35,27 +35,27 @@ def hanging(holders):
 def drive(holders, hanging):
     made = Drive(holders)
     yield made
-    made.sweeper.close()
+    made.scanner.close()
 
 
 def test_all_other_namespaces_are_set_and_what_hangs_is_named(holders, hanging, drive, monkeypatch):
-    monkeypatch.setattr(sweep, "LOOK_LIMIT_NS", 300 * NS_PER_MS)
-    monkeypatch.setattr(sweep, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
+    monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 300 * NS_PER_MS)
+    monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
     paths = [holders.process()[1], holders.mount("other"), holders.thread()[1]]
     drive.sweep()
     looking, entering = drive.hung
     assert looking == "looking for namespaces"
     assert entering.startswith("entering ") and "covered/web" in entering
     assert [value_in(path) for path in paths] == ["63"] * 3
-    assert hanging not in drive.memory.spaces
+    assert hanging not in drive.memory.namespaces
 
 
 def test_from_then_on_no_look_and_no_visit_hangs(holders, hanging, drive, monkeypatch):
-    monkeypatch.setattr(sweep, "LOOK_LIMIT_NS", 300 * NS_PER_MS)
-    monkeypatch.setattr(sweep, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
+    monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 300 * NS_PER_MS)
+    monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
     drive.sweep()
-    monkeypatch.setattr(sweep, "LOOK_LIMIT_NS", 60 * NS_PER_S)
-    monkeypatch.setattr(sweep, "VISITS_LIMIT_NS", 60 * NS_PER_S)
+    monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 60 * NS_PER_S)
+    monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 60 * NS_PER_S)
     count = len(drive.hung)
     path = holders.mount("new")
     drive.sweep(Reason.RESYNC)
@@ -64,26 +64,26 @@ def test_from_then_on_no_look_and_no_visit_hangs(holders, hanging, drive, monkey
 
 def test_a_wary_look_remembers_what_hangs_in_another_mount_namespace(holders):
     child, path, meant = holders.mount_elsewhere()
-    finder = Finder(holders.root, wary=True)
-    assert meant in finder.look(deep=True).holders
+    finder = NamespaceFinder(holders.root, wary=True)
+    assert meant in finder.scan(deep=True).holders
     holders._inside = ("nsenter", "-t", str(child.pid), "-m")
     device, found = holders.hang(""), []  # over all that is there
     # In a thread: what waits for FUSE to begin is woken by no signal.
-    thread = threading.Thread(target=lambda: found.extend(map(finder.look, [False, True])))
+    thread = threading.Thread(target=lambda: found.extend(map(finder.scan, [False, True])))
     thread.start()
     thread.join(5)
-    looked = len(found)
+    scan_ended = len(found)
     os.close(device)
     thread.join(TIMEOUT_S)
-    assert looked == 2, "it hangs"
-    assert all(meant in look.holders for look in found)
+    assert scan_ended == 2, "it hangs"
+    assert all(meant in scan.holders for scan in found)
 
 
 _COMMAND = """
 import sys
 from ipvsd import cli
-from ipvsd.kernel import netns
-netns.CALL_LIMIT_S = 0.3
+from ipvsd.kernel import netns_worker
+netns_worker.CALL_LIMIT_S = 0.3
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -112,7 +112,7 @@ def test_a_start_that_gets_on_is_given_more_time(holders, tmp_path):
     holders.mount()
     root = fake_root(holders)
     root.configure("[guard]\ncanary = off\n")
-    guard = Guard(root, tmp_path)
+    guard = DaemonProcess(root, tmp_path)
     try:
         guard.start().wait_for("EXTEND_TIMEOUT_USEC=60000000")
         guard.wait_for("READY=1")
@@ -126,7 +126,7 @@ def test_the_daemon_goes_on_feeds_the_watchdog_and_hears_signals(holders, hangin
     root.configure("[guard]\nresync = 1s\ncanary = off\n")
     folder = tmp_path / "daemon"
     folder.mkdir()
-    guard = Guard(root, folder, watchdog_usec=400_000)
+    guard = DaemonProcess(root, folder, watchdog_usec=400_000)
     try:
         guard.start().wait_for("WATCHDOG=1")
         os.symlink(f"/proc/{guard.process.pid}", f"{root.path}/proc/{guard.process.pid}")

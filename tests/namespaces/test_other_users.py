@@ -11,14 +11,13 @@ import tempfile
 import pytest
 
 from ipvsd import cli
-from ipvsd.core import report
-from ipvsd.core.ledger import LastWrite, Memory
-from ipvsd.core.model import Outcome, Owner, Reason, State, Write
-from ipvsd.core.spaces import Space
-from ipvsd.host import state
+from ipvsd.enforce.memory import LastWrite, Memory
+from ipvsd.enforce.namespace_state import NamespaceState
+from ipvsd.model import Outcome, Owner, Reason, State, Write
+from ipvsd.status import documents, runtime_dir
+from tests.builders import POLICY, RUN, WEB, value
+from tests.builders import WALL_NS as NOW_NS
 from tests.fakeroot import FakeRoot
-from tests.words import POLICY, RUN, WEB, value
-from tests.words import WALL_NS as NOW_NS
 
 NOBODY = 65534
 SECRETS = ("secret-name", "secret-mount", "secret-cgroup", "secret-unit", "secret-comm")
@@ -42,21 +41,21 @@ def root(folder):
     owner = Owner((mount,), cgroup, "3f2a", unit, 7, comm)
     namespace = WEB._replace(name=name, owner=owner)
     write = Write(namespace, RUN.key, "1", "0", Reason.BIRTH)
-    space = Space(namespace, 1, NOW_NS, 1)
+    ns_state = NamespaceState(namespace, 1, NOW_NS, 1)
     last = LastWrite(Outcome(write, value("0"), 5), 7, NOW_NS)
-    memory = Memory(spaces={namespace.identity: space}, last_write=last)
-    runtime = state.RuntimeFolder(made.path)
+    memory = Memory(namespaces={namespace.identity: ns_state}, last_write=last)
+    runtime = runtime_dir.RuntimeFolder(made.path)
     os.makedirs(made.join("run/ipvs-estoff-guard"))
-    counters = report.counters(memory, 5)
+    counters = documents.counters(memory, 5)
     document = {"guard": "1", "started": "x", "mode": POLICY.mode.value, "scope": "all"}
     document.update(states={State.HELD.value: 1}, sources={}, canary=None, counters=counters)
     events = [{"time": "x", "event": "changed", "message": f"{name} {mount} {comm}"}]
-    told = {"recent": events, "last_write": report.last_write(memory)}
-    spaces = {"namespaces": [report.space_document(space, 5)]}
+    told = {"recent": events, "last_write": documents.last_write(memory)}
+    namespaces = {"namespaces": [documents.ns_state_document(ns_state, 5)]}
     for file, content in (
-        (state.STATUS, document),
-        (state.EVENTS, told),
-        (state.NAMESPACES, spaces),
+        (runtime_dir.STATUS, document),
+        (runtime_dir.EVENTS, told),
+        (runtime_dir.NAMESPACES, namespaces),
     ):
         assert runtime.publish(file, content) is None
     return made

@@ -4,11 +4,11 @@ import os
 import re
 import subprocess
 
-from ipvsd.core import metrics
-from ipvsd.core.counters import Counters
-from ipvsd.core.metrics import Running
+from ipvsd.kernel.ipvs_counters import Counters
+from ipvsd.status import metrics
+from ipvsd.status.metrics import Running
 from tests.packaging.conftest import ROOT, run
-from tests.unit.test_metrics import STATUS
+from tests.unit.status.test_metrics import STATUS
 
 RULES = ROOT / "packaging" / "prometheus" / "ipvs-estoff-guard.rules.yml"
 

@@ -14,7 +14,7 @@ HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TIMEOUT_S = 20
 
 
-class Guard:
+class DaemonProcess:
     """`ipvsd run`, with the service manager's end of its notification socket."""
 
     def __init__(self, root, folder, watchdog_usec=None):
@@ -72,7 +72,7 @@ class Guard:
 
 @pytest.fixture
 def guard(root, tmp_path):
-    made = Guard(root, tmp_path)
+    made = DaemonProcess(root, tmp_path)
     yield made
     made.close()
 
@@ -179,7 +179,7 @@ def test_a_second_daemon_says_so_and_ends(root, guard, tmp_path):
     guard.start().wait_for("READY=1")
     folder = tmp_path / "second"
     folder.mkdir()
-    second = Guard(root, folder).start()
+    second = DaemonProcess(root, folder).start()
     assert second.process.wait(TIMEOUT_S) == 5
     assert second.log().count("\n") == 1 and "another ipvsd is running" in second.log()
     second.close()
@@ -201,7 +201,7 @@ def test_a_host_whose_sysctls_cannot_be_read_is_never_called_ready(root, guard):
 
 def test_the_watchdog_is_fed_by_whole_passes(root, tmp_path):
     root.load_ip_vs()
-    guard = Guard(root, tmp_path, watchdog_usec=200_000)
+    guard = DaemonProcess(root, tmp_path, watchdog_usec=200_000)
     try:
         guard.start().wait_for("WATCHDOG=1")
         guard.wait_for("WATCHDOG=1")

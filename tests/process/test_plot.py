@@ -8,21 +8,25 @@ import sys
 
 import pytest
 
-from ipvsd.core import measured
-from ipvsd.core.measurement import Census, Phase, Pings, Probe, Sample
-from ipvsd.core.model import NS_PER_MS, NS_PER_S, Namespace
+from ipvsd.measure import measurement
+from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
+from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun, Namespace
 
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-HOST = measured.Host("$no$de", "6.1", "now", "live", "timer", 2, None, ())
+HOST = measurement.Host("$no$de", "6.1", "now", "live", "timer", 2, None, ())
 
 
-def phase(name, passes=()):
+def phase(name, working_runs=()):
     pings = Pings((Probe(0, NS_PER_MS), Probe(NS_PER_S, 7 * NS_PER_MS)), 3)
-    return Phase(name, 0, 2 * NS_PER_S, passes, pings=pings)
+    return Phase(name, 0, 2 * NS_PER_S, working_runs, pings=pings)
 
 
 PHASES = {
-    "three": [phase("on", (Sample(NS_PER_S, 4 * NS_PER_MS, 0),)), phase("off"), phase("off again")],
+    "three": [
+        phase("on", (EstimationRun(NS_PER_S, 4 * NS_PER_MS, 0),)),
+        phase("off"),
+        phase("off again"),
+    ],
     "one": [phase("as found")],
     "none": [],
 }
@@ -32,8 +36,8 @@ PHASES = {
 @pytest.mark.parametrize("suffix, begin", [("svg", b"<?xml"), ("png", b"\x89PNG")])
 def test_a_plot_or_why_not(tmp_path, phases, suffix, begin):
     saved, drawn = tmp_path / "saved.json", tmp_path / f"plot.{suffix}"
-    census = [Census(Namespace(4, 7, "host"), "1", 1, 1)]
-    saved.write_text(json.dumps(measured.document(HOST, census, PHASES[phases])))
+    counts = [ServiceCount(Namespace(4, 7, "host"), "1", 1, 1)]
+    saved.write_text(json.dumps(measurement.document(HOST, counts, PHASES[phases])))
     command = [sys.executable, "-m", "ipvsd", "measure", "--show", str(saved)]
     done = subprocess.run(
         [*command, "--plot", str(drawn), "--quiet"],

@@ -10,7 +10,7 @@ import pytest
 
 import ipvsd
 from ipvsd import cli
-from ipvsd.core.model import Exit
+from ipvsd.model import Exit
 
 RUN = "net.ipv4.vs.run_estimation"
 
@@ -189,7 +189,7 @@ def test_an_unexpected_error_is_one_line_without_debug(run, monkeypatch, debug):
     def broken(_folder):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr("ipvsd.host.conffiles.load", broken)
+    monkeypatch.setattr("ipvsd.config.files.load", broken)
     code, _, err = run(*(["--debug"] if debug else []), "status")
     assert code == Exit.CANNOT_TELL
     assert "unexpected RuntimeError: broken" in err

@@ -14,12 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvsd.core import config, history, policy, saved, text
-from ipvsd.core.checks import sysctl_files, usage
-from ipvsd.core.config import Source
-from ipvsd.core.saved import Maybe
-from ipvsd.core.sysfiles import File
-from ipvsd.kernel import births, modulefile, mounts, passes
+from ipvsd import text
+from ipvsd.config import parser, policy
+from ipvsd.config.parser import Source
+from ipvsd.doctor import check_ipvs_usage, check_sysctl_files, module_file
+from ipvsd.doctor.file_syntax import File
+from ipvsd.journal import entries
+from ipvsd.kernel import estimation_runs, mounts, netns_births
+from ipvsd.system import json_shape
+from ipvsd.system.json_shape import Maybe
 from tests import hostile
 
 # What has once been trouble somewhere: for terminals, regular expressions, numbers, encodings.
@@ -89,22 +92,22 @@ MEGABYTE = 1024 * 1024
 LONG = [
     ("a duration of digits", lambda: refused(text.parse_duration, "1" * 50 + "x")),
     ("a duration of blanks", lambda: refused(text.parse_duration, "1 " * 50 + "x")),
-    ("a selector of stars", lambda: refused(config.selector, "name:" + "*a" * MEGABYTE, "x")),
+    ("a selector of stars", lambda: refused(parser.selector, "name:" + "*a" * MEGABYTE, "x")),
     ("as long a one as there may be", lambda: policy.glob("*a" * 2000 + "b")("a" * 4096)),
     (
         "a configuration of unknown keys",
-        lambda: config.parse([Source("x", "[guard]\n" + "x=\n" * (MEGABYTE // 3))]),
+        lambda: parser.parse([Source("x", "[guard]\n" + "x=\n" * (MEGABYTE // 3))]),
     ),
     (
         "a crontab of one line",
-        lambda: usage.check_readers([], [File("x", "ipvsadm " * (MEGABYTE // 8))]),
+        lambda: check_ipvs_usage.check_readers([], [File("x", "ipvsadm " * (MEGABYTE // 8))]),
     ),
     (
         "a sysctl file with a pattern of stars",
-        lambda: sysctl_files.parse(File("x", "net.ipv4.vs." + "*" * 20 + "# = 1")),
+        lambda: check_sysctl_files.parse(File("x", "net.ipv4.vs." + "*" * 20 + "# = 1")),
     ),
-    ("a journal entry of brackets", lambda: history.parse("[" * MEGABYTE)),
-    ("a document of brackets", lambda: refused(saved.parse, "[" * MEGABYTE)),
+    ("a journal entry of brackets", lambda: entries.parse("[" * MEGABYTE)),
+    ("a document of brackets", lambda: refused(json_shape.parse, "[" * MEGABYTE)),
 ]
 
 
@@ -147,7 +150,7 @@ class Module:
         if data is not None:
             with open(self.path, "wb") as file:
                 file.write(data)
-        return modulefile.inspect(self.root.path, "6")
+        return module_file.inspect(self.root.path, "6")
 
 
 def packed_zeros(pack, megabytes):
@@ -203,7 +206,7 @@ def test_a_module_file_that_is_cut_short_is_told(root, suffix, pack):
 
 @pytest.mark.parametrize("at", range(-20, 3))
 def test_a_name_across_two_pieces_is_seen(root, at):
-    piece = modulefile._PIECE_BYTES
+    piece = module_file._PIECE_BYTES
     data = bytes(piece + at) + b"run_estimation\0" + bytes(piece)
     assert Module(root, "").inspect(data).has_setting is True
 
@@ -276,19 +279,19 @@ def test_a_document_has_its_shape_or_is_refused_with_the_place(why, change, plac
     document = dict({"a": 1, "b": ["x"], "c": {"x": [1, 0.5]}}, **change)
     document = {name: value for name, value in document.items() if value is not ...}
     if place is None:
-        assert saved.load(json.dumps(document), _SHAPE) == document, why
+        assert json_shape.load(json.dumps(document), _SHAPE) == document, why
     else:
         with pytest.raises(ValueError) as raised:
-            saved.load(json.dumps(document), _SHAPE)
+            json_shape.load(json.dumps(document), _SHAPE)
         assert str(raised.value) == f"is damaged at {place}", why
 
 
 def test_the_texts_that_hostile_ones_are_made_of_are_taken():
     """Else the properties would say nothing: what is no such text at all is refused at once."""
     (head, marks) = hostile.TARGETS["trace"].seeds
-    told = births.parse(head.split(b"\n"))
+    told = netns_births.parse(head.split(b"\n"))
     assert told.births == 1 and told.first_ns is not None and told.writer
-    assert all(map(passes.parse, marks.split(b"\n")))
+    assert all(map(estimation_runs.parse, marks.split(b"\n")))
     for name in ("status file", "measurement", "drop-in", "selector", "duration", "BTF"):
         for seed in hostile.TARGETS[name].seeds:
             said = " ".join(hostile.TARGETS[name].feed(seed)[:1])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvsd.core import text
-from ipvsd.core.model import NS_PER_MS, NS_PER_S
+from ipvsd import text
+from ipvsd.model import NS_PER_MS, NS_PER_S
 
 
 @pytest.mark.parametrize(

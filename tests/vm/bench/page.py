@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from ipvsd.core.agenda import SWEEP_SHARE
+from ipvsd.daemon.scan_schedule import FULL_SHARE
 
 from . import stall
 from .contenders import CONTENDERS, NOTHING, REACTING
@@ -16,7 +16,7 @@ HOUR_S = 3600
 PERIOD_USEC = 2_000_000
 # Of a host that was seen to stall; see ipvsd(8).
 PUBLISHED_NS = 268_000_000 / 50_000 / 104
-SWEEPS_PERCENT = 100 / SWEEP_SHARE
+SWEEPS_PERCENT = 100 / FULL_SHARE
 
 HEAD = """\
 # Benchmarks

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from ipvsd.core.events import Kind
-from ipvsd.core.values import KNOWN_KEYS, TREE
+from ipvsd.config.sysctl_values import KNOWN_KEYS, TREE
+from ipvsd.journal.events import Kind
 from tests.vm.guarded import FILE, KEY, SERVICE, Guarded
 
 pytestmark = pytest.mark.vm

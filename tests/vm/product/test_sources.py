@@ -102,11 +102,11 @@ def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
 _PLACES = """
 import subprocess, sys
 sys.path.insert(0, "/usr/share/ipvs-estoff-guard")
-from ipvsd.kernel import births
-for place in births._PLACES:
-    births._PLACES = (place,)
+from ipvsd.kernel import netns_births
+for place in netns_births._PLACES:
+    netns_births._PLACES = (place,)
     try:
-        probe = births.Births()
+        probe = netns_births.BirthProbe()
     except OSError:
         print(place[1].split()[0], -1, -1)
         continue

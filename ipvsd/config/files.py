@@ -1,0 +1,105 @@
+"""The configuration files: read, and for one of them written."""
+
+import contextlib
+import os
+import stat
+from typing import List, NamedTuple, Optional, Sequence
+
+from ipvsd.config.parser import Config, Source, parse
+from ipvsd.model import Exit, GuardError
+from ipvsd.system import files
+
+FOLDER = "etc/ipvs-estoff-guard"
+# Not below the service's own RuntimeDirectory=, which goes when the service stops.
+RUNTIME_FOLDER = "run/ipvs-estoff-guard.conf.d"
+MAIN_FILE = "guard.conf"
+DROP_IN_FOLDER = "conf.d"
+# A thousand times the shipped file. What is larger is no configuration.
+_MAX_BYTES = 1024 * 1024
+_DEV_NULL = os.makedev(1, 3)
+
+
+class Places(NamedTuple):
+    """Where the configuration lies: the administrator's, and what holds until the next boot."""
+
+    folder: str
+    runtime: Optional[str] = None
+
+    @property
+    def drop_ins(self) -> str:
+        """The folder of the administrator's drop-ins."""
+        return os.path.join(self.folder, DROP_IN_FOLDER)
+
+
+def places(root: str = "/", folder: Optional[str] = None) -> Places:
+    """Return the places below a root, or only the one `folder` that the user has named."""
+    if folder is not None:
+        return Places(folder)
+    return Places(os.path.join(root, FOLDER), os.path.join(root, RUNTIME_FOLDER))
+
+
+def load(where: Places, without: Sequence[str] = ()) -> Config:
+    """Read guard.conf, conf.d/*.conf by name, and the run-time drop-ins; later lines win.
+
+    What is not there counts as empty, and so does a path `without` which it is to be read. Raises
+    ConfigError for a bad value and GuardError for a file that cannot be read.
+    """
+    paths = [os.path.join(where.folder, MAIN_FILE), *_drop_ins(where.drop_ins)]
+    if where.runtime is not None:
+        paths += _drop_ins(where.runtime)
+    return parse([source for path in paths if path not in without for source in read(path)])
+
+
+def _drop_ins(folder: str) -> List[str]:
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    drop_ins = [name for name in names if name.endswith(".conf") and not name.startswith(".")]
+    return [os.path.join(folder, name) for name in drop_ins]
+
+
+def replace(path: str, text: str) -> None:
+    """Write a configuration file at one stroke, or remove it where the text is empty.
+
+    Raises GuardError; then nothing has changed.
+    """
+    try:
+        if not text:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        files.replace(path, text, last=True)
+    except OSError as error:
+        code = Exit.NOT_PERMITTED if isinstance(error, PermissionError) else Exit.CANNOT_TELL
+        raise GuardError(f"{path}: {error.strerror}; nothing was changed", code) from error
+
+
+def read(path: str) -> List[Source]:
+    """Return a file's text, nothing where there is no file. Raises GuardError."""
+    try:
+        with open(path, "rb", opener=files.open_at_once) as file:
+            status = os.fstat(file.fileno())
+            # A link to /dev/null is how a drop-in is switched off.
+            if not stat.S_ISREG(status.st_mode) and status.st_rdev != _DEV_NULL:
+                raise GuardError(f"{path}: is not a regular file", Exit.USAGE)
+            data = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if len(data) > _MAX_BYTES:
+        raise GuardError(f"{path}: is larger than {_MAX_BYTES} bytes", Exit.USAGE)
+    try:
+        return [Source(path, data.decode("utf-8"))]
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise GuardError(f"{path}:{line}: is not UTF-8 text", Exit.USAGE) from error
+
+
+def _unreadable(path: str, error: OSError) -> GuardError:
+    code = Exit.NOT_PERMITTED if isinstance(error, PermissionError) else Exit.USAGE
+    return GuardError(f"{path}: {error.strerror}", code)

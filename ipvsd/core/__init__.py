@@ -1,1 +1,0 @@
-"""Decisions: pure functions and plain data, no effects."""

@@ -1,1 +1,0 @@
-"""What `ipvsd doctor` looks for: pure functions from what was seen to findings."""

@@ -1,0 +1,120 @@
+"""Where IPVS is used on this host, and who reads the statistics that stand still at 0."""
+
+import re
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from ipvsd.doctor.diagnosis import Finding, Line, Severity
+from ipvsd.doctor.file_syntax import File, plain_lines
+
+USE = "use of IPVS"
+READERS = "readers of statistics"
+
+# Who makes IPVS services, by the name of the process.
+USERS = {
+    "kube-proxy": "kube-proxy",
+    "kube-router": "kube-router",
+    "keepalived": "keepalived",
+    "dockerd": "Docker (with Swarm, in namespaces of its own)",
+}
+# Who is known to read IPVS statistics, or does when told to. The kernel keeps 15 characters.
+READING = {
+    "node_exporter": "its collector ipvs, on by default, reads /proc/net/ip_vs_stats",
+    "prometheus-node": "its collector ipvs, on by default, reads /proc/net/ip_vs_stats",
+    "netdata": "reads /proc/net/ip_vs_stats",
+    "telegraf": "its input ipvs, where configured, reads them by netlink",
+    "collectd": "its plugin ipvs, where configured, reads them",
+    "kube-router": "its metrics of services are IPVS statistics",
+    "zabbix_agentd": "its user parameters may call ipvsadm",
+    "zabbix_agent2": "its user parameters may call ipvsadm",
+}
+KEEPALIVED_FILES = ("etc/keepalived/*.conf", "etc/sysconfig/keepalived", "etc/default/keepalived")
+SWARM = re.compile(r"/run/docker/netns/(?:ingress_sbox|lb_\w+)")
+_READS_STATISTICS = re.compile(r"ipvsadm\b.*\s--?(?:\w*-)?(?:stats|rate)\b|\bip_vs_stats\b")
+_SNMP_KEYWORD = re.compile(r"^enable_snmp_checker\b")
+_SNMP_OPTION = re.compile(
+    r"""^(?:KEEPALIVED_OPTIONS|DAEMON_ARGS)=.*(?:\s|["'])(?:--snmp\b|-\w*x\w*)"""
+)
+# So many lines are enough to see who it is.
+_EVIDENCE_MAX = 5
+
+
+class Program(NamedTuple):
+    """A process: its name as the kernel has it, and whether it is in the host's namespace."""
+
+    pid: int
+    name: str
+    on_host: Optional[bool] = None  # None: not to be told without root
+
+    @property
+    def line(self) -> Line:
+        """The process as evidence."""
+        where = " in the host's namespace" if self.on_host else " in another namespace"
+        return Line(f"pid {self.pid}", 0, self.name + ("" if self.on_host is None else where))
+
+
+class Usage(NamedTuple):
+    """What was seen; the numbers are of services and real servers together."""
+
+    loaded: bool
+    host: Optional[int]
+    others: Sequence[Tuple[str, Optional[int]]]  # the other namespaces; None: cannot be told
+    root: bool  # whether the caller may look into other namespaces
+    host_only: bool  # scope = host is configured
+    programs: Sequence[Program]
+
+
+def check_use(usage: Usage) -> List[Finding]:
+    """Return where services are, who makes them, and whether container namespaces matter."""
+    users = [program.line for program in usage.programs if program.name in USERS]
+    swarm = [Line(name) for name, _ in usage.others if SWARM.search(name)]
+    evidence = tuple(users[:_EVIDENCE_MAX] + swarm[:_EVIDENCE_MAX])
+    if not usage.loaded:
+        return [Finding(USE, Severity.OK, "not used now: ip_vs is not loaded", evidence)]
+    number = "cannot be told" if usage.host is None else str(usage.host)
+    text = f"services and real servers in the host's namespace: {number}"
+    findings = [Finding(USE, Severity.OK, text, evidence)]
+    if not usage.root:
+        text = "other namespaces cannot be looked into without root"
+        return [*findings, Finding(USE, Severity.HINT, text, (), "run it as root to know more")]
+    return [*findings, _others(usage)]
+
+
+def _others(usage: Usage) -> Finding:
+    using = [(name, count) for name, count in usage.others if count]
+    if not using:
+        text = f"container namespaces do not matter now: none of {len(usage.others)} has services"
+        return Finding(USE, Severity.OK, text)
+    using.sort(key=lambda one: -(one[1] or 0))
+    evidence = tuple(Line(name, 0, f"{count}") for name, count in using[:_EVIDENCE_MAX])
+    text = f"container namespaces matter: {len(using)} of {len(usage.others)} have services"
+    if usage.host_only:
+        advice = "set scope = all under [namespaces]: now only the host's namespace is guarded"
+        return Finding(USE, Severity.WARNING, text, evidence, advice)
+    return Finding(USE, Severity.OK, text, evidence)
+
+
+def check_readers(programs: Iterable[Program], files: Sequence[File]) -> List[Finding]:
+    """Return who reads what will stand still; `files` are cron tables, units and keepalived's."""
+    findings = []
+    for name, how in sorted(READING.items()):
+        evidence = tuple(program.line for program in programs if program.name == name)
+        if evidence:
+            text = f"{name} is running: {how}"
+            shown = evidence[:_EVIDENCE_MAX]
+            findings.append(Finding(READERS, Severity.HINT, text, shown, _FREEZE))
+    for file in files:
+        for logical in plain_lines(file, "#;!"):
+            if _READS_STATISTICS.search(logical.text):
+                text = "a cron line, script or unit reads statistics of IPVS"
+                findings.append(_certain(text, logical.line))
+            elif _SNMP_KEYWORD.search(logical.text) or _SNMP_OPTION.search(logical.text):
+                findings.append(_certain("keepalived gives them to SNMP", logical.line))
+    text = "nobody found (programs, cron, units, keepalived)"
+    return findings or [Finding(READERS, Severity.OK, text)]
+
+
+_FREEZE = "while the value is 0 it shows the last figures for ever: tell those who look at them"
+
+
+def _certain(text: str, line: Line) -> Finding:
+    return Finding(READERS, Severity.WARNING, text, (line,), _FREEZE)

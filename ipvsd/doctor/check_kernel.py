@@ -1,0 +1,124 @@
+"""Whether this kernel has the setting, how it estimates, and what that means."""
+
+import re
+from typing import List, NamedTuple, Optional, Tuple
+
+from ipvsd.doctor.diagnosis import Finding, Line, Severity
+from ipvsd.model import Found, Module, Reading
+
+TOPIC = "kernel"
+
+# The first releases with the setting, as their makers document it; Linux since 2232642ec3fb.
+_DOCUMENTED = ((".al7", (4, 19, 91, 22)), (".al8", (5, 10, 134, 14)))
+_MAINLINE = (5, 16)
+_MINIMUM = "Linux 5.16, Alibaba Cloud Linux 2 4.19.91-22, Alibaba Cloud Linux 3 5.10.134-14"
+_RELEASE = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:-(\d{1,9}))?", re.ASCII)
+
+
+class ModuleFile(NamedTuple):
+    """What the module on disk says of itself before it is ever loaded."""
+
+    path: str = ""  # empty where there is none
+    built_in: bool = False  # said by modules.builtin
+    has_setting: Optional[bool] = None  # None: cannot be told
+    has_kthreads: Optional[bool] = None
+    error: str = ""  # why it cannot be told
+
+
+class Kernel(NamedTuple):
+    """What was seen of the running kernel."""
+
+    release: str
+    module: Module
+    reading: Reading  # of run_estimation
+    kthreads: bool  # of the loaded module
+    file: ModuleFile
+
+
+def supported(kernel: Kernel) -> Optional[bool]:
+    """Whether the kernel has the setting; None where neither it nor the module file tells."""
+    if kernel.module.loaded and kernel.reading.found is Found.NO_KEY:
+        return False
+    if kernel.module.loaded and kernel.reading.found is not Found.NO_TREE:
+        return True
+    return kernel.file.has_setting
+
+
+def check(kernel: Kernel) -> List[Finding]:
+    """Return whether the setting is there, and by which kind of estimator."""
+    found = _setting(kernel)
+    if supported(kernel):
+        found += _estimator(kernel)
+    return found
+
+
+def _setting(kernel: Kernel) -> List[Finding]:
+    if kernel.module.loaded and kernel.reading.found is Found.NO_TREE:
+        text = "ip_vs is loaded, but shows no settings here: this is not the host's namespace"
+        advice = "run ipvsd on the host, not in a container"
+        return [Finding(TOPIC, Severity.WARNING, text, (), advice)]
+    if kernel.module.loaded:
+        return [_loaded(kernel)]
+    return [_on_disk(kernel)]
+
+
+def _loaded(kernel: Kernel) -> Finding:
+    if kernel.reading.found is Found.NO_KEY:
+        text = f"the loaded ip_vs of kernel {kernel.release} has no run_estimation"
+        advice = f"a newer kernel is needed: {_MINIMUM}"
+        evidence: Tuple[Line, ...] = ()
+        if kernel.file.has_setting:
+            evidence = (Line(kernel.file.path, 0, "has it"),)
+            advice = "the module file is newer than what is loaded: reboot"
+        return Finding(TOPIC, Severity.PROBLEM, text, evidence, advice)
+    return Finding(TOPIC, Severity.OK, f"{kernel.release}: the loaded ip_vs has run_estimation")
+
+
+def _on_disk(kernel: Kernel) -> Finding:
+    file = kernel.file
+    where = (Line(file.path),) if file.path else ()
+    if not file.path and not file.error:
+        text = f"there is no ip_vs for kernel {kernel.release}: nothing to guard"
+        advice = "if IPVS is to be used, install the package with the kernel's network modules"
+        return Finding(TOPIC, Severity.HINT, text, (), advice)
+    if file.has_setting is None:
+        text = f"whether ip_vs has run_estimation cannot be told yet: {file.error}"
+        hint = documented(kernel.release)
+        likely = "unknown" if hint is None else ("likely" if hint else "unlikely")
+        advice = f"by its version: {likely} ({_MINIMUM} and newer have it)"
+        return Finding(TOPIC, Severity.HINT, text, where, advice)
+    if not file.has_setting:
+        text = f"ip_vs of kernel {kernel.release}, not loaded yet, has no run_estimation"
+        advice = f"a newer kernel is needed: {_MINIMUM}"
+        return Finding(TOPIC, Severity.PROBLEM, text, where, advice)
+    text = f"{kernel.release}: ip_vs, not loaded yet, has run_estimation"
+    return Finding(TOPIC, Severity.OK, text, where)
+
+
+def documented(release: str) -> Optional[bool]:
+    """Whether a release should have the setting by its number alone; None where nobody says so."""
+    match = _RELEASE.match(release)
+    if match is None:
+        return None
+    number = tuple(int(part or 0) for part in match.groups())
+    for mark, first in _DOCUMENTED:
+        if mark in release:
+            return number >= first
+    return True if number[:2] >= _MAINLINE else None
+
+
+def _estimator(kernel: Kernel) -> List[Finding]:
+    kthreads = kernel.kthreads if kernel.module.loaded else kernel.file.has_kthreads
+    if kthreads is None:
+        return []
+    if kthreads:
+        text = (
+            "estimation runs in kernel threads (ipvs-e:*) from the first service on; "
+            "the guard waits some seconds where the first services are just being added"
+        )
+    else:
+        text = (
+            "estimation runs in a timer, every 2 s, over all services at one go: "
+            "this stalls a CPU, and is what the guard ends"
+        )
+    return [Finding("estimator", Severity.OK, text)]

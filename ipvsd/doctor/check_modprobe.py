@@ -1,0 +1,116 @@
+"""modprobe.d: hooks on ip_vs, the hazard that they are, and how they are commented out."""
+
+from typing import List, NamedTuple, Sequence
+
+from ipvsd.doctor.diagnosis import Finding, Line, Severity
+from ipvsd.doctor.file_syntax import File, LogicalLine, continued_lines, matches
+
+TOPIC = "modprobe files"
+# modprobe.d(5); the first ranks first.
+FOLDERS = (
+    "etc/modprobe.d",
+    "run/modprobe.d",
+    "usr/local/lib/modprobe.d",
+    "usr/lib/modprobe.d",
+    "lib/modprobe.d",
+)
+MODULE = "ip_vs"
+NOTE = "# Commented out by `ipvsd doctor --fix`: ipvs-estoff-guard does it now."
+_SETS_SYSCTLS = ("sysctl", "run_estimation", "net/ipv4/vs")
+_DOES_NOTHING = ("false", "true")
+
+_HAZARD = (
+    "the install hook of ip_vs makes loading fail when any line of the sysctl file fails, "
+    "loses options given to modprobe, is skipped by insmod and may be denied by SELinux"
+)
+
+
+class Directive(NamedTuple):
+    """A line of modprobe.d: its first words, the rest, and its place."""
+
+    verb: str
+    module: str
+    rest: str
+    place: LogicalLine
+
+
+def parse(file: File) -> List[Directive]:
+    """Return the lines that are about a module."""
+    found = []
+    for logical in continued_lines(file):
+        words = logical.text.split(None, 2)
+        if len(words) > 1:
+            # kmod takes - and _ for the same, everywhere in a module's name.
+            rest = words[2] if words[2:] else ""
+            found.append(Directive(words[0], words[1].replace("-", "_"), rest, logical))
+    return found
+
+
+def is_hook(directive: Directive) -> bool:
+    """Whether it is the old way to set the sysctl: run when ip_vs, or a part of it, is loaded."""
+    sets = any(word in directive.rest for word in _SETS_SYSCTLS)
+    return sets and directive.verb == "install" and _is_about_ip_vs(directive)
+
+
+def _is_about_ip_vs(directive: Directive) -> bool:
+    named = directive.module == MODULE or directive.module.startswith(MODULE + "_")
+    return named or matches(directive.module, MODULE)
+
+
+def hooks(file: File) -> List[Directive]:
+    """Return the hooks in a file."""
+    return [directive for directive in parse(file) if is_hook(directive)]
+
+
+def check(files: Sequence[File], fixable: Sequence[str]) -> List[Finding]:
+    """Return what the files do when ip_vs is loaded; `fixable` are the paths that --fix changes."""
+    findings = []
+    for file in files:
+        for directive in parse(file):
+            if is_hook(directive):
+                findings.append(_hook(directive, file.path in fixable))
+            elif directive.verb in ("install", "blacklist") and directive.module == MODULE:
+                findings.append(_other(directive))
+    if not findings:
+        text = f"none of {len(files)} files has a hook on {MODULE}"
+        findings.append(Finding(TOPIC, Severity.OK, text))
+    return findings
+
+
+def _hook(directive: Directive, fixable: bool) -> Finding:
+    line = directive.place.line
+    if fixable:
+        advice = "remove it: `ipvsd doctor --fix` comments it out and keeps a copy of the file"
+    else:
+        name = line.path.rpartition("/")[2]
+        advice = f"hide the file: ln -s /dev/null /etc/modprobe.d/{name}; or remove what brought it"
+    return Finding(TOPIC, Severity.PROBLEM, _HAZARD, (line,), advice)
+
+
+def _other(directive: Directive) -> Finding:
+    line = directive.place.line
+    if directive.verb == "blacklist":
+        text = f"{MODULE} is not loaded by its aliases, only by its name"
+        return Finding(TOPIC, Severity.HINT, text, (line,))
+    command = directive.rest.split(None, 1)[:1]
+    if command and command[0].rpartition("/")[2] in _DOES_NOTHING:
+        text = f"{MODULE} cannot be loaded by modprobe, on purpose as it seems"
+        return Finding(TOPIC, Severity.HINT, text, (line,), "nothing is left to guard here, then")
+    text = f"{MODULE} is loaded by a command of its own"
+    advice = "look at what it does: where it fails, ip_vs is not loaded"
+    return Finding(TOPIC, Severity.WARNING, text, (line,), advice)
+
+
+def comment_out(file: File) -> str:
+    """Return the text with its hooks, and the lines that continue them, as comments."""
+    lines = file.text.split("\n")
+    for directive in reversed(hooks(file)):
+        first = directive.place.line.number - 1
+        last = first + directive.place.length
+        lines[first:last] = [NOTE, *("# " + line for line in lines[first:last])]
+    return "\n".join(lines)
+
+
+def fixed(file: File) -> List[Line]:
+    """Return the lines that comment_out() changes, for a report."""
+    return [directive.place.line for directive in hooks(file)]

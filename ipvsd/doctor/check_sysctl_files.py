@@ -1,0 +1,135 @@
+"""sysctl.conf and sysctl.d: what they say about IPVS, which line wins, and who undoes whom."""
+
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence
+
+from ipvsd.config import sysctl_values
+from ipvsd.doctor.diagnosis import Finding, Line, Severity
+from ipvsd.doctor.file_syntax import File, matches, plain_lines
+
+TOPIC = "sysctl files"
+# sysctl.d(5); the first ranks first. procps reads the same folders.
+FOLDERS = ("etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d")
+# Read by `sysctl --system`, last of all; by systemd only where a link in a folder leads to it.
+LAST_FILE = "etc/sysctl.conf"
+_GLOB = set("*?[")
+
+
+class Assignment(NamedTuple):
+    """A line: a key, which may be a glob, and its value, None for "not by globs"."""
+
+    line: Line
+    key: str
+    value: Optional[str]
+
+    @property
+    def is_glob(self) -> bool:
+        """Whether it is for all keys that match."""
+        return bool(_GLOB & set(self.key))
+
+    def covers(self, key: str) -> bool:
+        """Whether it is about a key; a `*` does not go beyond a dot, as in glob(7) with paths."""
+        parts, wanted = self.key.split("."), key.split(".")
+        return len(parts) == len(wanted) and all(map(matches, parts, wanted))
+
+
+class Sources(NamedTuple):
+    """The files in the order in which they are read, on the two occasions."""
+
+    boot: Sequence[File]
+    by_hand: Sequence[File]
+
+
+def parse(file: File) -> List[Assignment]:
+    """Return the lines about keys below net.ipv4.vs, in the syntax of sysctl.d(5)."""
+    return [one for one in _assignments(file) if any(map(one.covers, _keys([one])))]
+
+
+def _assignments(file: File) -> Iterator[Assignment]:
+    for logical in plain_lines(file, "#;"):
+        key, equals, value = logical.text.partition("=")
+        forgiving = key.startswith("-")
+        dotted = _dotted(key.lstrip("-").strip())
+        if equals:
+            yield Assignment(logical.line, dotted, " ".join(value.split()))
+        elif forgiving:
+            yield Assignment(logical.line, dotted, None)
+
+
+def _dotted(key: str) -> str:
+    """A key with dots between its parts: the first separator says which way it is written."""
+    separators = [character for character in key if character in "./"]
+    if separators[:1] == ["/"]:
+        return key.replace(".", "\0").replace("/", ".").replace("\0", "/")
+    return key
+
+
+def winner(assignments: Sequence[Assignment], key: str) -> Optional[Assignment]:
+    """Return the line whose value a key gets: the last that names it, or else the last glob."""
+    about = [one for one in assignments if one.covers(key)]
+    named = [one for one in about if not one.is_glob]
+    if named:
+        return named[-1] if named[-1].value is not None else None
+    if any(one.value is None for one in about):
+        return None
+    return about[-1] if about else None
+
+
+def check(sources: Sources, wanted: Mapping[str, str]) -> List[Finding]:
+    """Return what the files do to the keys that are guarded, at these values, and to others."""
+    boot = [one for file in sources.boot for one in parse(file)]
+    by_hand = [one for file in sources.by_hand for one in parse(file)]
+    findings = []
+    for key in _keys(boot + by_hand):
+        winners = {winner(boot, key): "at boot"}
+        winners.setdefault(winner(by_hand, key), "by `sysctl --system`")
+        for one, when in winners.items():
+            if one is not None and one.value is not None:
+                findings.append(_judge(key, one, one.value, when, wanted.get(key)))
+        for one in sorted(set(boot + by_hand)):
+            if one.covers(key) and one.value is not None and one not in winners:
+                findings += _overridden(key, one, list(winners), wanted.get(key))
+    if not findings:
+        read = len({file.path for file in [*sources.boot, *sources.by_hand]})
+        findings.append(Finding(TOPIC, Severity.OK, f"none of {read} files sets a value of IPVS"))
+    return findings
+
+
+def _keys(assignments: Sequence[Assignment]) -> List[str]:
+    named = {
+        one.key for one in assignments if not one.is_glob and one.key.startswith(sysctl_values.TREE)
+    }
+    globs = [one for one in assignments if one.is_glob]
+    known = {key for key in sysctl_values.KNOWN_KEYS if any(one.covers(key) for one in globs)}
+    return sorted(named | known)
+
+
+def _judge(key: str, one: Assignment, value: str, when: str, wanted: Optional[str]) -> Finding:
+    if wanted is None and key not in sysctl_values.KNOWN_KEYS:
+        summary = f"{key} is no setting that this version knows of"
+        advice = "is it misspelt? Otherwise put it under [sysctl] in guard.conf"
+        return Finding(TOPIC, Severity.WARNING, summary, (one.line,), advice)
+    if wanted is None:
+        summary = f"{key} is set to {value} {when}, but every load of ip_vs resets it"
+        advice = f"put `{key} = {value}` under [sysctl] in guard.conf, and remove this line"
+        return Finding(TOPIC, Severity.WARNING, summary, (one.line,), advice)
+    if sysctl_values.same(key, value, wanted):
+        summary = f"{key} is set to {value} {when}, as the guard does: it is not needed any more"
+        advice = "remove the line; it has only worked while ip_vs was loaded already"
+        return Finding(TOPIC, Severity.HINT, summary, (one.line,), advice)
+    summary = f"{key} is set to {value} {when}, which the guard sets back to {wanted}"
+    advice = "remove the line; or, if it is what you want, set the value in guard.conf"
+    return Finding(TOPIC, Severity.PROBLEM, summary, (one.line,), advice)
+
+
+def _overridden(
+    key: str, one: Assignment, winners: Sequence[Optional[Assignment]], wanted: Optional[str]
+) -> List[Finding]:
+    """A line that loses is worth a hint where it says another thing than the guard."""
+    if wanted is None or one.value is None or sysctl_values.same(key, one.value, wanted):
+        return []
+    stronger = tuple(other.line for other in winners if other is not None)
+    if not stronger:  # the key is excluded from globs: on purpose
+        return []
+    summary = f"{key} = {one.value} has no effect: another line wins"
+    advice = "remove the first line, before the other one goes"
+    return [Finding(TOPIC, Severity.HINT, summary, (one.line, *stronger), advice)]

@@ -1,0 +1,38 @@
+"""The guard's own configuration, and the host's values against it."""
+
+from typing import Iterable, List, Optional, Sequence
+
+from ipvsd.doctor.diagnosis import Finding, Severity
+from ipvsd.model import KeyStatus, State
+
+CONFIGURATION = "configuration"
+VALUES = "values"
+
+# Of these the other topics tell: no ip_vs, no such setting.
+_TOLD_ELSEWHERE = (State.ABSENT, State.UNSUPPORTED)
+
+
+def check_configuration(problems: Sequence[str], warnings: Sequence[str]) -> List[Finding]:
+    """Return what is wrong in guard.conf and its drop-ins; each text names file and line."""
+    advice = "ipvsd config --check, when it is corrected"
+    findings = [Finding(CONFIGURATION, Severity.PROBLEM, text, (), advice) for text in problems]
+    findings += [Finding(CONFIGURATION, Severity.WARNING, text, (), advice) for text in warnings]
+    return findings or [Finding(CONFIGURATION, Severity.OK, "valid")]
+
+
+def check_values(keys: Iterable[KeyStatus], daemon_mode: Optional[str]) -> List[Finding]:
+    """Return which values in the host's namespace are not as wanted."""
+    findings = []
+    for key in keys:
+        if key.state in _TOLD_ELSEWHERE:
+            continue
+        name, value = key.setting.key, key.value or "unreadable"
+        if key.state is State.AS_WANTED:
+            findings.append(Finding(VALUES, Severity.OK, f"{name} is {value}, as wanted"))
+            continue
+        text = f"{name} is {value} ({key.state.value}), wanted is {key.setting.wanted}"
+        advice = "ipvsd apply sets it once; the service keeps it"
+        if daemon_mode == "observe":
+            advice = "mode = observe: set mode = enforce under [guard]"
+        findings.append(Finding(VALUES, Severity.PROBLEM, text, (), advice))
+    return findings

@@ -1,0 +1,90 @@
+"""Reads other programs' configuration files: bounded, never waiting, nothing taken for granted."""
+
+import glob
+import os
+import stat
+from typing import Dict, List, Sequence, Tuple
+
+from ipvsd.doctor.diagnosis import Line
+from ipvsd.doctor.file_syntax import File, in_effect
+from ipvsd.system import files
+
+# What is longer is no configuration that anybody has written.
+_MAX_BYTES = 1024 * 1024
+# So many containers and units at most: an answer is expected in a minute.
+_MAX_FILES = 5000
+
+
+class Reader:
+    """Reads files below a root, and remembers which could not be read."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._unreadable: Dict[str, Line] = {}
+
+    @property
+    def unreadable(self) -> Tuple[Line, ...]:
+        """The files and folders that could not be read, and why."""
+        return tuple(self._unreadable.values())
+
+    def text(self, name: str) -> str:
+        """Return a small file's text, empty if there is none."""
+        return "".join(file.text for file in self.file(name))
+
+    def tail(self, name: str) -> str:
+        """Return the end of a file that may be large, empty if there is none."""
+        path = os.path.join(self._root, name)
+        try:
+            with open(path, "rb", opener=files.open_at_once) as file:
+                file.seek(-min(_MAX_BYTES, os.fstat(file.fileno()).st_size), os.SEEK_END)
+                return os.fsdecode(file.read(_MAX_BYTES))
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except OSError as error:
+            self._note(path, error)
+            return ""
+
+    def file(self, name: str) -> List[File]:
+        """Return a file, or nothing where there is none."""
+        return self._read(os.path.join(self._root, name))
+
+    def folders(self, folders: Sequence[str], suffix: str) -> List[File]:
+        """Return the files that count of folders of drop-ins, the first folder ranking first."""
+        listings = []
+        for folder in folders:
+            path = os.path.join(self._root, folder)
+            names = [name for name in self._names(path) if name.endswith(suffix)]
+            listings.append((path, names))
+        return [file for path in in_effect(listings)[:_MAX_FILES] for file in self._read(path)]
+
+    def matching(self, *patterns: str) -> List[File]:
+        """Return the files whose paths match any of these globs."""
+        found: List[str] = []
+        for pattern in patterns:
+            found += sorted(glob.glob(os.path.join(glob.escape(self._root), pattern)))
+        return [file for path in found[:_MAX_FILES] for file in self._read(path)]
+
+    def _names(self, folder: str) -> List[str]:
+        try:
+            return os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            self._note(folder, error)
+            return []
+
+    def _read(self, path: str) -> List[File]:
+        try:
+            with open(path, "rb", opener=files.open_at_once) as file:
+                # A link to /dev/null, with which a file is hidden, is an empty one.
+                regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+                data = file.read(_MAX_BYTES) if regular else b""
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return []
+        except OSError as error:
+            self._note(path, error)
+            return []
+        return [File(path, os.fsdecode(data))]
+
+    def _note(self, path: str, error: OSError) -> None:
+        self._unreadable[path] = Line(path, 0, error.strerror or str(error))

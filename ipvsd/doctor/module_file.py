@@ -1,0 +1,165 @@
+"""The file of ip_vs on disk: what it has, told without loading it."""
+
+import gzip
+import importlib
+import lzma
+import os
+import re
+import stat
+import subprocess
+import zlib
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Sequence
+
+from ipvsd.doctor.check_kernel import ModuleFile
+
+_FOLDERS = ("lib/modules", "usr/lib/modules")
+_NAME = re.compile(r"(?:.*/)?ip_vs\.ko(\.gz|\.xz|\.zst)?")
+# procnames of the sysctls in vs_vars[] (net/netfilter/ipvs/ip_vs_ctl.c): strings in the module,
+# whether or not it is stripped. The second came with the kthreads (Linux 6.2, f0be83d54217).
+_SETTING = b"run_estimation\0"
+_KTHREADS = b"est_nice\0"
+# Ten times a module with all its debugging information: what is larger is no ip_vs.
+_MAX_BYTES = 128 * 1024 * 1024
+# Never more of it in memory than such a piece: it may be a bomb.
+_PIECE_BYTES = 256 * 1024
+# Of the unpacker itself: what `xz -9` needs, which is 30 times what modules are packed with.
+_MAX_XZ_MEMORY = 128 * 1024 * 1024
+# modules.dep of a distribution has some 500 kB.
+_MAX_LIST_BYTES = 4 * 1024 * 1024
+# Python has it from 3.14 on.
+_ZSTD_MODULE = "compression.zstd"
+_ZSTD_COMMANDS = (("zstd", "-dcq"), ("zstdcat",))
+
+Pieces = Iterator[bytes]
+
+
+def inspect(root: str, release: str) -> ModuleFile:
+    """Return what the module of a kernel release has; never raises for what may be on a disk."""
+    for folder in _FOLDERS:
+        base = os.path.join(root, folder, release)
+        name = _listed(os.path.join(base, "modules.dep"))
+        if name is not None:
+            return _inspect_file(os.path.join(base, name))
+        if _listed(os.path.join(base, "modules.builtin")) is not None:
+            return ModuleFile(built_in=True, error="it is built into the kernel")
+    if not any(os.path.isdir(os.path.join(root, folder, release)) for folder in _FOLDERS):
+        return ModuleFile(error=f"there is no folder /lib/modules/{release}")
+    return ModuleFile()
+
+
+def parse(text: str) -> Optional[str]:
+    """Return the path of ip_vs in modules.dep or modules.builtin, None if it is not in it."""
+    for line in text.split("\n"):
+        name = line.partition(":")[0].strip()
+        if _NAME.fullmatch(name):
+            return name
+    return None
+
+
+def look_into(path: str, file: BinaryIO) -> ModuleFile:
+    """Return what an open module file has; its path tells how it is packed."""
+    match = _NAME.fullmatch(path)
+    unpack = _UNPACKERS[match.group(1) if match is not None else None]
+    try:
+        return _search(path, unpack(file))
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return ModuleFile(path, error=reason or type(error).__name__)
+
+
+def _listed(path: str) -> Optional[str]:
+    try:
+        with _open(path) as file:
+            return parse(file.read(_MAX_LIST_BYTES).decode("utf-8", "replace"))
+    except OSError:
+        return None
+
+
+def _inspect_file(path: str) -> ModuleFile:
+    try:
+        with _open(path) as file:
+            return look_into(path, file)
+    except OSError as error:
+        return ModuleFile(path, error=error.strerror or str(error))
+
+
+def _open(path: str) -> BinaryIO:
+    """Open a regular file, and wait for no other: the root may be a foreign image."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(0, "is not a regular file")
+    return file
+
+
+def _search(path: str, pieces: Pieces) -> ModuleFile:
+    setting = kthreads = False
+    read, end = 0, b""
+    for piece in pieces:
+        window = end + piece  # a name may lie across two pieces
+        setting = setting or _SETTING in window
+        kthreads = kthreads or _KTHREADS in window
+        read += len(piece)
+        if read > _MAX_BYTES:
+            return ModuleFile(path, error=f"it is larger than {_MAX_BYTES} bytes")
+        end = window[1 - len(_SETTING) :]
+    return ModuleFile(path, False, setting, kthreads)
+
+
+def _plain(file: Any) -> Pieces:
+    return iter(lambda: file.read(_PIECE_BYTES), b"")
+
+
+def _gzip(file: BinaryIO) -> Pieces:
+    with gzip.GzipFile(fileobj=file) as unpacked:
+        yield from _plain(unpacked)
+
+
+def _xz(file: BinaryIO) -> Pieces:
+    # Not lzma.open(), which knows no limit of memory: a few bytes can ask for 4 GB.
+    decompressor = lzma.LZMADecompressor(memlimit=_MAX_XZ_MEMORY)
+    while not decompressor.eof:
+        data = file.read(_PIECE_BYTES) if decompressor.needs_input else b""
+        if decompressor.needs_input and not data:
+            raise EOFError("it is cut short")
+        yield decompressor.decompress(data, _PIECE_BYTES)
+
+
+def _zstd(file: BinaryIO) -> Pieces:
+    """By the standard library where it can, otherwise by a child process: nothing else serves."""
+    try:
+        module: Any = importlib.import_module(_ZSTD_MODULE)
+    except ImportError:
+        yield from _zstd_by_command(file)
+        return
+    try:
+        with module.open(file) as unpacked:
+            yield from _plain(unpacked)
+    except module.ZstdError as error:
+        raise OSError(0, str(error)) from error
+
+
+def _zstd_by_command(file: BinaryIO) -> Pieces:
+    for command in _ZSTD_COMMANDS:
+        try:
+            child = _started(command, file)
+        except FileNotFoundError:
+            continue
+        with child:
+            yield from _plain(child.stdout)
+        if child.returncode != 0:
+            raise OSError(0, f"{command[0]} cannot unpack it")
+        return
+    raise OSError(0, "the command zstd is needed to unpack it")
+
+
+def _started(command: Sequence[str], file: BinaryIO) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+_UNPACKERS: Dict[Optional[str], Callable[[BinaryIO], Pieces]] = {
+    None: _plain,
+    ".gz": _gzip,
+    ".xz": _xz,
+    ".zst": _zstd,
+}

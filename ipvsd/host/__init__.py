@@ -1,1 +1,0 @@
-"""The system around the guard: journal, systemd, files."""

@@ -1,0 +1,212 @@
+"""Finds network namespaces by all that can hold one: processes, threads, mounts, descriptors."""
+
+import contextlib
+import itertools
+import os
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
+
+from ipvsd.kernel import mounts, netns_owner
+from ipvsd.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
+
+# Ways in that are kept for each namespace: enough that one is left when members come and go.
+_PATHS_MAX = 4
+# Holders that are remembered for each namespace: as long as they are the same ones, it is the same
+# namespace, whatever else holds it. Somebody may mount or open one a million times.
+_HOLDERS_MAX = 64
+# Enough for the cgroup file of version 1, whose last lines matter most.
+_HINT_BYTES = 64 * 1024
+
+
+class Holder(NamedTuple):
+    """Something that keeps a namespace alive: the way in through it, and what it is."""
+
+    path: str
+    pid: int = 0
+    mount: str = ""
+    # What another holder, in the same place, of another namespace with a reused inode would show
+    # otherwise: a mount pins the nsfs inode, whose time of birth is its ctime (fs/nsfs.c).
+    birth_ns: int = 0
+
+
+class ScanResult(NamedTuple):
+    """What a look came to: holders by namespace, and those that may be new."""
+
+    holders: Dict[Identity, List[Holder]]
+    # Namespaces with a holder that the look before did not see there. One that is not among them
+    # has been held by the same process or mount all the time, so it is still the same.
+    fresh: Set[Identity]
+    deep: bool
+
+
+def own(root: str = "/") -> Namespace:
+    """Return the namespace of the calling process, which is the one whose sysctls it sees."""
+    try:
+        status = os.stat(os.path.join(root, "proc/self/ns/net"))
+    except OSError:  # a kernel without CONFIG_NET_NS: there is only one
+        return Namespace(0, 0, HOST_NAME)
+    return Namespace(status.st_dev, status.st_ino, HOST_NAME)
+
+
+class NamespaceFinder:
+    """Looks for namespaces; remembers who held which, to tell those that may be new."""
+
+    def __init__(self, root: str = "/", wary: bool = False) -> None:
+        """Look below a root; a `wary` one, after a look that hung, asks no foreign file system."""
+        self._proc = os.path.join(root, "proc")
+        self._wary = wary
+        self._own_pid = os.getpid()
+        self._home = own(root).identity
+        self._before: Dict[Holder, Identity] = {}
+        self._hidden: Dict[Holder, Identity] = {}  # what the last deep look has added
+
+    def scan(self, deep: bool) -> ScanResult:
+        """Return the namespaces other than the own one.
+
+        Held by processes, the threads of the guard itself, and mounts in the table of pid 1. A
+        `deep` look, which costs many times more, adds other threads, the mounts in every other
+        mount namespace, and open descriptors.
+        """
+        pids = self._pids()
+        holders: Dict[Identity, List[Holder]] = {}
+        plain = (self._processes(pids), self._mounts(1), self._threads(self._own_pid))
+        self._add(holders, itertools.chain(*plain))
+        if deep:
+            hidden: Dict[Identity, List[Holder]] = {}
+            found = self._hidden_holders(pids)
+            self._add(hidden, (one for one in found if one[1] not in holders))
+            self._hidden = _by_holder(hidden)
+            holders.update(hidden)
+        else:
+            still = (one for one in self._hidden.items() if self._is_there(*one))
+            self._add(holders, still)
+        before, self._before = self._before, _by_holder(holders)
+        fresh = {
+            ns_state for holder, ns_state in self._before.items() if before.get(holder) != ns_state
+        }
+        return ScanResult(holders, fresh, deep)
+
+    def _add(
+        self,
+        holders: Dict[Identity, List[Holder]],
+        found: Iterable[Tuple[Holder, Identity]],
+    ) -> None:
+        """Add what holds another namespace than the own one, up to the limit for each."""
+        for holder, identity in found:
+            if identity == self._home:
+                continue
+            known = holders.setdefault(identity, [])
+            if len(known) < _HOLDERS_MAX:
+                known.append(holder)
+
+    def describe(self, identity: Identity, holders: List[Holder]) -> Namespace:
+        """Return a namespace with the hints that its holders give."""
+        paths = tuple(sorted({holder.mount for holder in holders if holder.mount}))
+        pids = [holder.pid for holder in holders if holder.pid]
+        if pids and set(pids) == {self._own_pid}:
+            return Namespace(*identity, CANARY_NAME, Owner(pid=self._own_pid))
+        owner = Owner(mounts=paths)
+        if pids:
+            pid = min(pids)
+            cgroup, container, unit = netns_owner.owner_from_cgroup(self._hint(pid, "cgroup"))
+            command = self._hint(pid, "comm").rstrip("\n")
+            owner = Owner(paths, cgroup, container, unit, pid, command)
+        return Namespace(*identity, netns_owner.namespace_name(owner, identity[1]), owner)
+
+    def _is_there(self, holder: Holder, identity: Identity) -> bool:
+        """Whether a holder is still there; a visit finds out by itself if it is not."""
+        return (self._wary and _is_mount(holder)) or _identity(holder.path) == identity
+
+    def _pids(self) -> List[int]:
+        return [int(name) for name in os.listdir(self._proc) if name.isdigit()]
+
+    def _processes(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
+        for pid in pids:
+            path = f"{self._proc}/{pid}/ns/net"
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue  # it has ended, or is a zombie: then it holds nothing
+            yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def _threads(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
+        for name in _listed(f"{self._proc}/{pid}/task"):
+            path = f"{self._proc}/{pid}/task/{name}/ns/net"
+            with contextlib.suppress(OSError):
+                status = os.stat(path)
+                yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def _mounts(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
+        try:
+            table = mounts.read(f"{self._proc}/{pid}/mountinfo", _PATHS_MAX)
+        except OSError:
+            return  # it has ended
+        for mount in table:
+            path = f"{self._proc}/{pid}/root{mount.path}"
+            birth_ns = 0
+            if not self._wary:  # the way there may lead through any file system
+                with contextlib.suppress(OSError):
+                    birth_ns = os.stat(path).st_ctime_ns
+            yield Holder(path, 0, mount.path, birth_ns), (mount.device, mount.inode)
+
+    def _hidden_holders(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
+        seen = {_identity(f"{self._proc}/1/ns/mnt")}
+        for pid in pids:
+            mount_namespace = _identity(f"{self._proc}/{pid}/ns/mnt")
+            if mount_namespace not in seen and pid != self._own_pid:
+                seen.add(mount_namespace)
+                yield from self._mounts(pid)
+            if pid != self._own_pid:
+                yield from self._threads(pid)
+                yield from self._descriptors(pid)
+
+    def _descriptors(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
+        folder = f"{self._proc}/{pid}/fd"
+        for name in _listed(folder):
+            path = f"{folder}/{name}"
+            with contextlib.suppress(OSError):
+                # The text first: it costs nothing, whatever the descriptor leads to. One that was
+                # opened through a mount that has gone shows the root of that mount.
+                text = os.readlink(path)
+                if text.startswith("net:[") or (text == "/" and not self._wary):
+                    status = os.stat(path)
+                    if status.st_dev == self._home[0]:
+                        yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def _hint(self, pid: int, name: str) -> str:
+        """A little file of a process, empty when it has ended. Never cmdline: it can block."""
+        try:
+            with open(f"{self._proc}/{pid}/{name}", "rb") as file:
+                return os.fsdecode(file.read(_HINT_BYTES))
+        except OSError:
+            return ""
+
+
+def ways_in(holders: List[Holder]) -> Tuple[str, ...]:
+    """Return some paths that lead into a namespace; processes first, they are the quickest."""
+    return tuple(holder.path for holder in sorted(holders, key=_is_mount)[:_PATHS_MAX])
+
+
+def _is_mount(holder: Holder) -> bool:
+    return bool(holder.mount)
+
+
+def _by_holder(holders: Dict[Identity, List[Holder]]) -> Dict[Holder, Identity]:
+    return {holder: identity for identity, found in holders.items() for holder in found}
+
+
+def _identity(path: str) -> Identity:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
+
+
+def _listed(folder: str) -> Iterator[str]:
+    """Yield the names in a folder: a process may have a million descriptors."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name
+    except OSError:
+        return  # it has ended

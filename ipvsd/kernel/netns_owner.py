@@ -1,0 +1,95 @@
+"""Whose namespace it is: hints read off a cgroup, and a name for people.
+
+All of it is chosen by whoever makes the namespace, and raw: escape it before it is printed.
+"""
+
+import re
+from typing import Dict, Tuple
+
+from ipvsd.model import HOST_NAME, Owner
+
+# PATH_MAX, NAME_MAX: the kernel writes no longer paths and file names.
+_MAX_PATH = 4096
+_MAX_NAME = 255
+
+# Where ip(8) and CNI keep namespaces by name.
+_NETNS_FOLDERS = ("/run/netns", "/var/run/netns")
+# 3f2a..., docker-3f2a....scope, cri-containerd-3f2a....scope, libpod-payload-3f2a...,
+# kubepods-pod1.slice:cri-containerd:3f2a...
+_CONTAINER = re.compile(r"(?:.*[-:])?([0-9a-f]{64})(?:\.scope)?", re.DOTALL)
+# libpod-conmon-3f2a....scope, crio-conmon-3f2a....scope: the monitor outside the container.
+_MONITOR = "conmon-"
+
+
+def owner_from_cgroup(text: str) -> Tuple[str, str, str]:
+    """Return cgroup, container id and systemd unit of a process, empty where there is none.
+
+    `text` is what /proc/PID/cgroup holds. The container is the innermost one. The unit is what
+    `systemctl status PID` shows, the outermost service or scope: those further in belong to a
+    user's manager or to one in a container. A container's own scope is no unit.
+    """
+    cgroup = _cgroup(text)
+    parts = [part for part in cgroup.split("/") if part]
+    ids = [container for container in map(_container, reversed(parts)) if container]
+    unit = next((part for part in parts if not part.endswith(".slice")), "")
+    if not unit.endswith((".service", ".scope")) or _container(unit):
+        unit = ""
+    return cgroup, ids[0] if ids else "", unit
+
+
+def _cgroup(text: str) -> str:
+    """The path in systemd's own hierarchy, or else the first that is not the root.
+
+    Where version 1 is mounted too, version 2's line `0::` tells of the container's shim.
+    """
+    paths: Dict[str, str] = {}
+    for line in text.split("\n"):
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if path.startswith("/"):
+            path = path[:-10] if path.endswith(" (deleted)") else path
+            paths.setdefault(controllers, path[:_MAX_PATH])
+    systemd = paths.get("name=systemd", "/")
+    others = (path for path in paths.values() if path != "/")
+    return systemd if systemd != "/" else next(others, "/" if paths else "")
+
+
+def _container(part: str) -> str:
+    match = _CONTAINER.fullmatch(part)
+    return match.group(1) if match and _MONITOR not in part else ""
+
+
+def describe(owner: Owner) -> str:
+    """Return in a line whose namespace it is, as far as its name does not tell."""
+    sources = list(owner.mounts[:1])
+    if owner.unit:
+        sources.append(owner.unit)
+    if owner.container:
+        sources.append(f"container {owner.container[:12]}")
+    if owner.pid:
+        sources.append(f"pid {owner.pid} ({owner.command})")
+    return ", ".join(sources)
+
+
+def namespace_name(owner: Owner, inode: int) -> str:
+    """Return the best name there is for a namespace other than the host's; never HOST_NAME.
+
+    A name given with ip(8) comes first, then any other mount's path, container, unit, process.
+    """
+    return _name(owner, inode)[:_MAX_NAME]
+
+
+def _name(owner: Owner, inode: int) -> str:
+    for mount in owner.mounts:
+        folder, _, name = mount.rpartition("/")
+        if folder in _NETNS_FOLDERS and name not in ("", HOST_NAME):
+            return name
+    if owner.mounts:
+        return owner.mounts[0]
+    if owner.container:
+        return f"container {owner.container[:12]}"
+    if owner.unit:
+        return owner.unit
+    if owner.pid:
+        return f"pid {owner.pid} ({owner.command})"
+    return f"net:[{inode}]"

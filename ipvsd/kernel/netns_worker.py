@@ -1,0 +1,216 @@
+"""Entering network namespaces: the only thread that calls setns.
+
+The main thread never leaves its namespace, no child process is made, and nothing is held open
+longer than a visit lasts: the visitor closes each namespace at once, and goes home after each job.
+"""
+
+import contextlib
+import fcntl
+import os
+import queue
+import select
+import threading
+import time
+from typing import Any, Callable, Iterable, NamedTuple, Optional, TypeVar
+
+from ipvsd.kernel import libc
+from ipvsd.model import Exit, GuardError, Identity
+
+_NS_GET_USERNS = 0xB701  # linux/nsfs.h
+_OWN = "/proc/self/ns/net"  # of the main thread, whichever thread asks
+_THREADS = "/proc/thread-self/ns/net"
+
+# What a job under way at the end may still take.
+_LAST_JOB_S = 1.0
+# What a command waits for takes seconds, with ten thousand namespaces a minute.
+CALL_LIMIT_S = 180.0
+
+Result = TypeVar("Result")
+
+
+class Gone(Exception):
+    """None of the ways into a namespace leads to it any more: the normal end of a namespace."""
+
+
+class Done(NamedTuple):
+    """How a job has ended: its result, or the exception that it raised."""
+
+    result: Any = None
+    error: Optional[Exception] = None
+
+
+def enter(paths: Iterable[str], identity: Identity, visit: Callable[[], Result]) -> Result:
+    """Enter a namespace, by the first path that still leads to it, and return `visit()`.
+
+    Only for jobs of a Visitor: the calling thread stays where it is until its next enter() or the
+    end of the job. Raises Gone, or OSError when a path leads there but it cannot be entered.
+    """
+    descriptor = _open_any(paths, identity)
+    try:
+        libc.setns(descriptor, libc.CLONE_NEWNET)
+    finally:
+        # At once: as long as it is open, a mount that it was opened through is busy.
+        os.close(descriptor)
+    return visit()
+
+
+def owned_elsewhere() -> bool:
+    """Whether the calling thread's network namespace belongs to another user namespace than it.
+
+    See ioctl_ns(2).
+    """
+    try:
+        descriptor = os.open(_THREADS, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            owner = fcntl.ioctl(descriptor, _NS_GET_USERNS)
+        finally:
+            os.close(descriptor)
+    except PermissionError:
+        return True  # it belongs to one that the caller cannot even see
+    except OSError:
+        return False  # a kernel without user namespaces
+    try:
+        return not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
+    finally:
+        os.close(owner)
+
+
+def _open_any(paths: Iterable[str], identity: Identity) -> int:
+    error: Optional[OSError] = None
+    for path in paths:
+        try:
+            descriptor = _open(path, identity)
+        except OSError as caught:
+            if not isinstance(caught, (FileNotFoundError, ProcessLookupError, NotADirectoryError)):
+                error = caught
+            continue
+        if descriptor is not None:
+            return descriptor
+    if error is not None:
+        raise error
+    raise Gone
+
+
+def _open(path: str, identity: Identity) -> Optional[int]:
+    """Return a descriptor of the namespace, None when the path leads to something else.
+
+    What the path leads to may be chosen by somebody hostile: a FIFO, a device, another file. So it
+    is only pointed at first, and opened when it has proved to be the namespace that is meant.
+    """
+    pointer = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = os.fstat(pointer)
+        if (status.st_dev, status.st_ino) != identity:
+            return None
+        return os.open(f"/proc/self/fd/{pointer}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(pointer)
+
+
+class NamespaceWorker:
+    """A thread that does one job at a time, away from home if need be."""
+
+    def __init__(self) -> None:
+        """Start no thread yet. Raises OSError."""
+        self._done_reader, self._done_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._home = -1
+        self._thread: Optional[threading.Thread] = None
+        self._jobs: queue.Queue[Optional[Callable[[], Any]]] = queue.Queue()
+        self._results: queue.Queue[Done] = queue.Queue()
+        self.busy = False
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when a job is done."""
+        return self._done_reader
+
+    def submit(self, job: Callable[[], Any]) -> None:
+        """Begin a job, in the caller's namespace; only when not busy. Raises OSError."""
+        if self._thread is None or not self._thread.is_alive():
+            self._start_thread()
+        self.busy = True
+        self._jobs.put(job)
+
+    def take(self) -> Optional[Done]:
+        """Return how the job has ended, None when it has not."""
+        try:
+            os.read(self._done_reader, 1)
+            done = self._results.get_nowait()
+        except (BlockingIOError, queue.Empty):
+            return None
+        self.busy = False
+        return done
+
+    def call(self, job: Callable[[], Result]) -> Result:
+        """Do a job and wait for its end: for commands, never for the daemon's loop.
+
+        Raises what the job raises, and GuardError when it hangs.
+        """
+        self.submit(job)
+        until_s, done = time.monotonic() + CALL_LIMIT_S, None
+        while done is None:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                message = "namespaces: looking into them hangs, in a file system on the way to one"
+                raise GuardError(message, Exit.CANNOT_TELL)
+            select.select([self._done_reader], [], [], left_s)
+            done = self.take()
+        if done.error is not None:
+            raise done.error
+        result: Result = done.result
+        return result
+
+    def replace(self) -> None:
+        """Give up the job that hangs, and its thread: it ends by itself if the kernel lets it."""
+        self._jobs.put(None)
+        self._thread = None
+        # Others than the old thread has: what it still says is not heard.
+        self._jobs, self._results = queue.Queue(), queue.Queue()
+        self.busy = False
+
+    def close(self) -> None:
+        """End the thread, and give the descriptors back when it has ended."""
+        self._jobs.put(None)
+        if self._thread is not None:
+            self._thread.join(_LAST_JOB_S)
+            if self._thread.is_alive():
+                return  # it needs them still, or hangs; the process is about to end
+        for descriptor in (self._home, self._done_reader, self._done_writer):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def _start_thread(self) -> None:
+        if self._home < 0:
+            self._home = os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+        arguments = (self._jobs, self._results)
+        thread = threading.Thread(target=self._work, args=arguments, daemon=True)
+        thread.start()
+        self._thread = thread
+
+    def _work(
+        self, jobs: "queue.Queue[Optional[Callable[[], Any]]]", results: "queue.Queue[Done]"
+    ) -> None:
+        # The daemon's priority is for its loop. Where a thread cannot give it up, it does no harm.
+        if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, 0, 0)  # of this thread alone, on Linux
+        at_home = True
+        while at_home:
+            job = jobs.get()
+            if job is None:
+                return
+            try:
+                done = Done(job())
+            except Exception as error:
+                done = Done(error=error)
+            try:
+                self._go_home()
+            except OSError as error:
+                at_home, done = False, Done(error=error)  # the thread must end
+            results.put(done)
+            if results is self._results:
+                os.write(self._done_writer, b"x")
+
+    def _go_home(self) -> None:
+        """Leave the namespace that was entered; without privileges none was, and one could not."""
+        if not os.path.samestat(os.stat(_THREADS), os.fstat(self._home)):
+            libc.setns(self._home, libc.CLONE_NEWNET)

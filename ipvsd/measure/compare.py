@@ -1,0 +1,182 @@
+"""Estimation on, off and off again, and the configuration's value whatever happens in between."""
+
+import fcntl
+import os
+import sys
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ipvsd.config import files as config_files
+from ipvsd.config.policy import matches
+from ipvsd.config.sysctl_values import RUN_ESTIMATION
+from ipvsd.enforce.all_namespaces import AllNamespaces
+from ipvsd.enforce.decide import HOLD_NS
+from ipvsd.enforce.exposure import PERIOD_NS
+from ipvsd.measure.cleanup_process import CleanupProcess
+from ipvsd.measure.sampler import Sampler, Task
+from ipvsd.measure.statistics import Phase
+from ipvsd.model import Exit, GuardError, Identity, KeyStatus, NamespaceResult, Selector, State
+from ipvsd.text import printable, printable_line
+
+DROP_IN = "95-measure.conf"  # after that of `ipvsd estimation`: the later one wins
+
+_ON, _OFF = "1", "0"
+# As it stands, or as soon as the guard gets to it.
+_SWITCHABLE = (State.AS_WANTED, State.DIFFERS, State.HELD)
+
+
+class Switch(NamedTuple):
+    """What is switched, and how: by a drop-in that is there while estimation is on."""
+
+    path: str
+    text: str
+    namespaces: Set[Identity]
+    apply_configuration: Callable[[], AllNamespaces]
+
+
+def begin(folder: Optional[str], apply_configuration: Callable[[], AllNamespaces]) -> int:
+    """Take the lock that only one comparison can hold, with its caretaker; return its descriptor.
+
+    `folder` is that of the run-time drop-ins. What a comparison has left that was killed together
+    with its caretaker is taken away. Raises GuardError.
+    """
+    if folder is None:
+        raise GuardError("--compare does not go together with --config-dir", Exit.USAGE)
+    try:
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise GuardError(f"{folder}: {error.strerror}", Exit.CANNOT_TELL) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.exists(os.path.join(folder, DROP_IN)):
+            config_files.replace(os.path.join(folder, DROP_IN), "")
+            apply_configuration()
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise GuardError("--compare: another comparison is running", Exit.CANNOT_TELL) from error
+    except GuardError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def switch(
+    folder: str,
+    now: AllNamespaces,
+    selectors: Sequence[Selector],
+    apply_configuration: Callable[[], AllNamespaces],
+) -> Switch:
+    """Return what a comparison switches: the namespaces that the configuration wants at 0.
+
+    `now` is a look at run_estimation alone. Raises GuardError where there is nothing to switch, or
+    more than the configuration allows.
+    """
+    if not now.module.loaded:
+        raise GuardError("--compare: ip_vs is not loaded", Exit.CANNOT_TELL)
+    if any(key.state is State.UNSUPPORTED for key in now.keys):
+        raise GuardError("--compare: this kernel cannot switch estimation off", Exit.UNSUPPORTED)
+    meant = [seen for seen in now.seen if _means(selectors, seen)]
+    chosen = [seen for seen in meant if _is_switched(seen, bool(selectors))]
+    if not chosen or (selectors and len(chosen) < len(meant)):
+        where = ", ".join(printable(str(one)) for one in selectors) or "any namespace"
+        message = f"--compare: the configuration does not want estimation off in {where}"
+        raise GuardError(message, Exit.NOT_AS_WANTED)
+    sections = [f"sysctl {one}" for one in selectors] or ["sysctl"]
+    text = f"# Of `ipvsd measure --compare`, pid {os.getpid()}, which removes it at its end.\n"
+    text += "".join(f"\n[{section}]\n{RUN_ESTIMATION} = {_ON}\n" for section in sections)
+    namespaces = {seen.namespace.identity for seen in chosen}
+    return Switch(os.path.join(folder, DROP_IN), text, namespaces, apply_configuration)
+
+
+def restore(chosen: Switch) -> bool:
+    """Put the configuration's value into force again; whether it is. Never raises."""
+    try:
+        config_files.replace(chosen.path, "")
+        after = chosen.apply_configuration()
+    except (GuardError, OSError) as error:
+        _complain(str(error))
+        return False
+    left = [seen for seen in _of(chosen, after) if _value(seen) != _OFF]
+    if left:
+        _complain(f"run_estimation is not 0 again in {_names(left)}; see `ipvsd status`")
+    return not left
+
+
+def await_quiet(sampler: Sampler, count: Callable[[], Dict[Identity, Optional[int]]]) -> None:
+    """See that the numbers of services stand still, as the rule for kthreads demands.
+
+    `count` returns the estimators of each namespace that is to be switched; see plan.hold_until().
+    Raises GuardError when one of them changes.
+    """
+    before = count()
+    sampler.wait("waiting to see that no services are being added", HOLD_NS)
+    if count() != before:
+        raise GuardError(
+            "--compare: services are being added or removed, and to switch estimation meanwhile "
+            "could deadlock the kernel; try again when their number stands still",
+            Exit.CANNOT_TELL,
+        )
+
+
+def compare(
+    sampler: Sampler, cleanup: CleanupProcess, chosen: Switch, task: Task
+) -> Tuple[Phase, Phase, Phase]:
+    """Measure on, off, and off again. Raises GuardError when a value cannot be set."""
+    cleanup.arm()
+    try:
+        config_files.replace(chosen.path, chosen.text)
+        wrong = [s for s in _of(chosen, chosen.apply_configuration()) if _value(s) != _ON]
+        if wrong:
+            message = f"--compare: estimation cannot be switched on in {_names(wrong)}"
+            raise GuardError(message, Exit.NOT_AS_WANTED)
+        # The first pass comes within a period, and the threads begin by calibrating themselves.
+        sampler.wait("estimation on, settling", PERIOD_NS)
+        on = sampler.run("on", task)
+    finally:
+        restored = cleanup.restore()
+    if not restored:
+        raise GuardError("--compare: see above; it was not compared", Exit.NOT_AS_WANTED)
+    sampler.wait("estimation off, settling", PERIOD_NS)
+    return on, sampler.run("off", task), sampler.run("off again", task)
+
+
+def _means(selectors: Sequence[Selector], seen: NamespaceResult) -> bool:
+    return not selectors or any(matches(one, seen.namespace) for one in selectors)
+
+
+def _is_switched(seen: NamespaceResult, named: bool) -> bool:
+    """Whether the drop-in would switch a namespace on that the configuration wants off.
+
+    Where a section of its own has a say, only a namespace that was `named` is.
+    """
+    key = _key(seen)
+    if key is None or key.setting.wanted != _OFF or key.state not in _SWITCHABLE:
+        return False
+    return named or not key.setting.rule
+
+
+def _key(seen: NamespaceResult) -> Optional[KeyStatus]:
+    return next((key for key in seen.keys if key.setting.key == RUN_ESTIMATION), None)
+
+
+def _value(seen: NamespaceResult) -> Optional[str]:
+    """The value; as wished where the namespace is gone."""
+    key = _key(seen)
+    return None if key is None else key.value
+
+
+def _of(chosen: Switch, look: AllNamespaces) -> List[NamespaceResult]:
+    """Those of the chosen namespaces that are still there."""
+    found = [seen for seen in look.seen if seen.namespace.identity in chosen.namespaces]
+    return [s for s in found if all(key.state is not State.GONE for key in s.keys)]
+
+
+def _names(seen: Sequence[NamespaceResult]) -> str:
+    return ", ".join(printable(str(one.namespace)) for one in seen)
+
+
+def _complain(message: str) -> None:
+    try:
+        print(f"ipvsd: --compare: {printable_line(message)}", file=sys.stderr, flush=True)
+    except OSError:
+        pass  # the terminal has gone, and with it whoever could have read this

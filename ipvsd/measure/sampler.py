@@ -1,0 +1,118 @@
+"""Measuring: passes of estimation, its threads and round trips, all in the same stretch of time."""
+
+import signal
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from ipvsd.kernel import estimation_kthreads
+from ipvsd.kernel.estimation_runs import RunProbes
+from ipvsd.measure.ping import Ping
+from ipvsd.measure.statistics import Phase, Pings
+from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun
+from ipvsd.system.event_loop import Loop, monotonic_ns
+from ipvsd.system.terminal import Progress
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# How often passes are taken from the buffer and progress is shown. Not whenever there is a pass: to
+# be woken a thousand times a second would disturb what is measured.
+_LOOK_NS = 250 * NS_PER_MS
+
+
+class Task(NamedTuple):
+    """What to measure, and for how long."""
+
+    duration_ns: int
+    ping_host: Optional[str] = None
+    interval_ns: int = 0
+
+
+class Sampler:
+    """Takes measurements, one after another; signals end them with SystemExit."""
+
+    def __init__(self, root: str, working_runs: Optional[RunProbes], progress: Progress) -> None:
+        """Take probes that are set, or None where there are none, and close them at the end."""
+        self._root = root
+        self._runs = working_runs
+        self._progress = progress
+        self._handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+        self._loop = Loop(STOP_SIGNALS)
+
+    def run(self, name: str, task: Task) -> Phase:
+        """Measure one phase."""
+        self._take()  # what has ended before
+        lost = self._lost()
+        before = estimation_kthreads.run_times(self._root)
+        ping = None
+        if task.ping_host is not None:
+            ping = Ping(task.ping_host, task.interval_ns, task.duration_ns)
+        pings: Optional[Pings] = None
+        began_ns = monotonic_ns()
+        try:
+            runs = self._watch(name, began_ns, began_ns + task.duration_ns)
+            ended_ns = monotonic_ns()
+            pings = ping.stop() if ping is not None else None
+        finally:
+            if ping is not None:
+                ping.abandon()
+            self._progress.end()
+        ran = _difference(before, estimation_kthreads.run_times(self._root))
+        within = tuple(sample for sample in runs if sample.start_ns >= began_ns)
+        return Phase(
+            name,
+            began_ns,
+            ended_ns,
+            None if self._runs is None else within,
+            self._lost() - lost,
+            ran or None,
+            pings,
+        )
+
+    def wait(self, what: str, duration_ns: int) -> None:
+        """Let time go by, heeding signals."""
+        now_ns = monotonic_ns()
+        self._watch(what, now_ns, now_ns + duration_ns)
+        self._progress.end()
+
+    def close(self) -> None:
+        """Take the probes away and give everything back."""
+        self._progress.end()
+        if self._runs is not None:
+            self._runs.close()
+        self._loop.close()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _watch(self, what: str, began_ns: int, until_ns: int) -> List[EstimationRun]:
+        runs: List[EstimationRun] = []
+        while True:
+            now_ns = monotonic_ns()
+            if now_ns >= until_ns:
+                return runs + self._take()
+            left = f"{what}, {-(-(until_ns - now_ns) // NS_PER_S)} s left"
+            self._progress.show(left, (now_ns - began_ns) / (until_ns - began_ns))
+            woken = self._loop.wait(min(until_ns, now_ns + _LOOK_NS))
+            if woken.signals:
+                raise SystemExit(128 + min(woken.signals))
+            runs += self._take()
+
+    def _take(self) -> List[EstimationRun]:
+        return self._runs.take() if self._runs is not None else []
+
+    def _lost(self) -> int:
+        return self._runs.lost() if self._runs is not None else 0
+
+
+def open_probes(root: str, kthreads: bool) -> Tuple[Optional[RunProbes], str]:
+    """Set the probes; return them, or None and why they are not to be had."""
+    try:
+        return RunProbes(root, kthreads), ""
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return None, f"{where}{error.strerror or error}"
+
+
+def _difference(before: Dict[str, int], after: Dict[str, int]) -> Dict[str, int]:
+    """How long each thread has run in between; one that has begun anew counts from there."""
+    return {
+        name: ran_ns - before.get(name, 0) if ran_ns >= before.get(name, 0) else ran_ns
+        for name, ran_ns in after.items()
+    }

@@ -1,0 +1,179 @@
+"""A whole measurement: the namespaces counted, the probes set, the phases gone through."""
+
+import functools
+import os
+import time
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ipvsd.config.policy import matches
+from ipvsd.config.sysctl_values import RUN_ESTIMATION
+from ipvsd.enforce.all_namespaces import NamespaceReader
+from ipvsd.enforce.decide import HOLD_NS
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.kernel import estimation_runs, ipvs, module
+from ipvsd.kernel.ipvs import Table
+from ipvsd.measure import compare
+from ipvsd.measure.cleanup_process import CleanupProcess
+from ipvsd.measure.compare import Switch
+from ipvsd.measure.measurement import Host
+from ipvsd.measure.sampler import Sampler, Task, open_probes
+from ipvsd.measure.statistics import Phase, ServiceCount
+from ipvsd.model import Exit, GuardError, Identity, Module, Namespace, Policy, Selector
+from ipvsd.system.terminal import Progress
+from ipvsd.text import iso_time, printable
+
+Counted = Tuple[str, Optional[Table]]
+
+_AS_FOUND = "as found"
+_NO_DETAIL = (
+    "this kernel does not let tell which ticks of the timer do any work (no BTF of ip_vs, or older "
+    "than 4.20), nor of which namespace they are: all count; one without work takes microseconds"
+)
+_NO_SPLIT = "kernel threads do not tell of which namespace a pass is: those of all are measured"
+
+
+class Setup(NamedTuple):
+    """What there is to be measured."""
+
+    root: str
+    module: Module
+    kthreads: bool
+    possible_cpus: Optional[int]
+    counts: Tuple[ServiceCount, ...]
+    selected: bool  # only some namespaces are meant
+
+
+class Result(NamedTuple):
+    """What was measured, what could not be and why, and the exit code that goes with it."""
+
+    phases: Tuple[Phase, ...] = ()
+    notes: Tuple[str, ...] = ()
+    code: Exit = Exit.AS_WANTED
+
+
+def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
+    """Count services and real servers in the namespaces that the policy does not exclude.
+
+    Raises GuardError where the selectors mean none of them.
+    """
+    meant = count(root, policy, selectors)
+    if not meant:
+        where = ", ".join(printable(str(one)) for one in selectors)
+        raise GuardError(f"{where}: no namespace is called so now", Exit.USAGE)
+    return Setup(
+        root,
+        module.state(root),
+        ipvs.has_kthreads(root),
+        ipvs.possible_cpus(root),
+        tuple(meant),
+        bool(selectors),
+    )
+
+
+def count(root: str, policy: Policy, selectors: Sequence[Selector]) -> List[ServiceCount]:
+    """Return what there is to be estimated in each namespace, the host's first."""
+    reader = NamespaceReader(policy, root)
+    try:
+        found = reader.read(functools.partial(_count, Enforcer(root), root))
+    finally:
+        reader.close()
+    counts = [_service_count(namespace, counted) for namespace, counted in found]
+    return [one for one in counts if _is_meant(selectors, one.namespace)]
+
+
+def measure(
+    there: Setup,
+    task: Task,
+    progress: Progress,
+    chosen: Optional[Switch] = None,
+    estimators: Optional[Callable[[], Dict[Identity, Optional[int]]]] = None,
+) -> Result:
+    """Measure once, or, where there is something to switch, three times.
+
+    Whatever ends this process, its probes are taken away and the configuration's value is in
+    force. Raises GuardError; SystemExit when a signal ends it.
+    """
+    if not there.module.loaded:
+        return _without_ip_vs(there, task, progress)
+    cleanup = CleanupProcess(
+        functools.partial(compare.restore, chosen) if chosen is not None else lambda: True,
+        functools.partial(estimation_runs.remove, there.root, os.getpid()),
+        HOLD_NS if there.kthreads else 0,
+    )
+    try:
+        probes, why = open_probes(there.root, there.kthreads)
+        sampler = Sampler(there.root, probes, progress)
+        try:
+            if chosen is None:
+                phases: Tuple[Phase, ...] = (sampler.run(_AS_FOUND, task),)
+            else:
+                if there.kthreads and estimators is not None:
+                    compare.await_quiet(sampler, estimators)
+                phases = compare.compare(sampler, cleanup, chosen, task)
+        finally:
+            sampler.close()
+    finally:
+        cleanup.close()
+    notes = _notes(there, why, detailed=probes is not None and probes.detailed)
+    phases = tuple(_of_census(phase, there) for phase in phases)
+    return Result(phases, notes, Exit.CANNOT_TELL if why else Exit.AS_WANTED)
+
+
+def host(there: Setup, ping_host: Optional[str], notes: Sequence[str]) -> Host:
+    """Return where and when this is."""
+    system = os.uname()
+    estimator = "kthread" if there.kthreads else "timer"
+    return Host(
+        system.nodename,
+        system.release,
+        iso_time(int(time.time() * 1e9)),
+        there.module.value,
+        estimator if there.module.loaded else None,
+        there.possible_cpus,
+        ping_host,
+        tuple(notes),
+    )
+
+
+def _without_ip_vs(there: Setup, task: Task, progress: Progress) -> Result:
+    note = f"ip_vs is {there.module.value}: nothing is estimated"
+    if task.ping_host is None:
+        return Result((), (note,))
+    sampler = Sampler(there.root, None, progress)
+    try:
+        phase = sampler.run(_AS_FOUND, task)
+    finally:
+        sampler.close()
+    return Result((phase._replace(runs=()),), (note,))
+
+
+def _is_meant(selectors: Sequence[Selector], namespace: Namespace) -> bool:
+    return not selectors or any(matches(one, namespace) for one in selectors)
+
+
+def _count(guard: Enforcer, root: str) -> Counted:
+    return guard.read(RUN_ESTIMATION).value, ipvs.table(root)
+
+
+def _service_count(namespace: Namespace, counted: Optional[Counted]) -> ServiceCount:
+    value, table = counted if counted is not None else ("", None)
+    if table is None:
+        return ServiceCount(namespace, value or None)
+    return ServiceCount(namespace, value or None, table.services, table.real_servers)
+
+
+def _notes(there: Setup, why: str, detailed: bool) -> Tuple[str, ...]:
+    if why:
+        return (f"passes cannot be measured: no kprobe is to be had ({why})",)
+    if there.kthreads:
+        return (_NO_SPLIT,) if there.selected else ()
+    return () if detailed else (_NO_DETAIL,)
+
+
+def _of_census(phase: Phase, there: Setup) -> Phase:
+    """Leave out the passes of namespaces that are not meant, where that can be told."""
+    if not there.selected or phase.runs is None:
+        return phase
+    inodes = {one.namespace.inode for one in there.counts}
+    kept = (sample for sample in phase.runs if sample.inode in (None, *inodes))
+    return phase._replace(runs=tuple(kept))

@@ -1,0 +1,144 @@
+"""What was measured, as plain data, and its statistics."""
+
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from ipvsd.model import NS_PER_MS, EstimationRun, Namespace
+
+# A pass reads the counters of every possible CPU for each estimator. What was measured by others:
+# from 35 ns a counter to 52 (268 ms for 50,000 services on 104 CPUs); the commit that made
+# estimation switchable, 2232642ec3fb, tells of "more than 200ms" there.
+NS_PER_COUNTER_LOW = 35
+NS_PER_COUNTER_HIGH = 52
+
+# A round trip is slow when it takes this many times the median, and this long at least: below a
+# millisecond, sleeping CPUs and the scheduler alone make such differences.
+SLOW_FACTOR = 5
+SLOW_MIN_NS = NS_PER_MS
+
+
+class Probe(NamedTuple):
+    """One round trip."""
+
+    sent_ns: int  # monotonic
+    rtt_ns: int
+
+
+class Pings(NamedTuple):
+    """All round trips of a phase."""
+
+    probes: Tuple[Probe, ...]
+    sent: int
+
+    @property
+    def lost(self) -> int:
+        """How many were not answered."""
+        return max(0, self.sent - len(self.probes))
+
+
+class ServiceCount(NamedTuple):
+    """What one namespace has to estimate; None where it cannot be told."""
+
+    namespace: Namespace
+    value: Optional[str] = None  # of run_estimation
+    services: Optional[int] = None
+    real_servers: Optional[int] = None
+
+    @property
+    def estimators(self) -> Optional[int]:
+        """One for each service, for each real server of a service, and for the namespace."""
+        if self.services is None or self.real_servers is None:
+            return None
+        return 1 + self.services + self.real_servers
+
+
+class Phase(NamedTuple):
+    """What was measured in one stretch of time; None for what could not be or was not."""
+
+    name: str
+    began_ns: int  # monotonic
+    ended_ns: int
+    runs: Optional[Tuple[EstimationRun, ...]] = None
+    lost: int = 0  # hits of probes that are missing from the samples
+    threads: Optional[Dict[str, int]] = None  # nanoseconds run, by the thread's name
+    pings: Optional[Pings] = None
+
+    @property
+    def working_runs(self) -> Tuple[EstimationRun, ...]:
+        """The samples that did work, as far as can be told."""
+        return tuple(sample for sample in self.runs or () if sample.working is not False)
+
+
+class Spread(NamedTuple):
+    """How durations are spread: nearest-rank percentiles, in nanoseconds."""
+
+    total: int  # how many there are
+    p50_ns: int
+    p90_ns: int
+    p99_ns: int
+    p999_ns: int
+    max_ns: int
+
+
+def predicted_ns(estimators: int, possible_cpus: int) -> Tuple[int, int]:
+    """Return the least and the most that one pass over all estimators is expected to take."""
+    counters = estimators * possible_cpus
+    return counters * NS_PER_COUNTER_LOW, counters * NS_PER_COUNTER_HIGH
+
+
+def spread(durations_ns: Iterable[int]) -> Optional[Spread]:
+    """Return how durations are spread, None when there are none."""
+    ranked = sorted(durations_ns)
+    if not ranked:
+        return None
+    ranks = [_ranked(ranked, permille) for permille in (500, 900, 990, 999, 1000)]
+    return Spread(len(ranked), *ranks)
+
+
+def _ranked(ranked: Sequence[int], permille: int) -> int:
+    # The smallest value that is not less than this share of all; without fractions, which would
+    # make 999 of 1000 a rank too many.
+    return ranked[max(1, -(-len(ranked) * permille // 1000)) - 1]
+
+
+def slow_ns(pings: Pings) -> int:
+    """Return from how long on a round trip counts as slow."""
+    found = spread(probe.rtt_ns for probe in pings.probes)
+    return SLOW_MIN_NS if found is None else max(SLOW_MIN_NS, SLOW_FACTOR * found.p50_ns)
+
+
+def apart(pings: Pings, working_runs: Sequence[EstimationRun]) -> Tuple[List[Probe], List[Probe]]:
+    """Return the probes that were under way during a pass, and the others."""
+    ordered = sorted(working_runs)
+    during: List[Probe] = []
+    others: List[Probe] = []
+    at = 0
+    for probe in sorted(pings.probes):
+        # A pass that was over when this probe was sent is over for all later ones, too: passes of
+        # several CPUs may overlap, so only the foremost ones are left behind.
+        while at < len(ordered) and _end(ordered[at]) < probe.sent_ns:
+            at += 1
+        (during if _overlaps(probe, ordered, at) else others).append(probe)
+    return during, others
+
+
+def _overlaps(probe: Probe, ordered: Sequence[EstimationRun], at: int) -> bool:
+    back_ns = probe.sent_ns + probe.rtt_ns
+    while at < len(ordered) and ordered[at].start_ns <= back_ns:
+        if _end(ordered[at]) >= probe.sent_ns:
+            return True
+        at += 1
+    return False
+
+
+def _end(sample: EstimationRun) -> int:
+    return sample.start_ns + sample.duration_ns
+
+
+def peaks(points: Iterable[Tuple[int, int]], length_ns: int, count: int) -> List[Tuple[int, int]]:
+    """Return the largest of (time, duration) in each of at most `count` slices of a length."""
+    highest: Dict[int, Tuple[int, int]] = {}
+    for at_ns, duration_ns in points:
+        slot = min(count - 1, max(0, at_ns) * count // max(1, length_ns))
+        if slot not in highest or duration_ns > highest[slot][1]:
+            highest[slot] = (at_ns, duration_ns)
+    return [highest[slot] for slot in sorted(highest)]

@@ -1,0 +1,270 @@
+"""The words that all layers share: plain data without behaviour of its own."""
+
+from enum import Enum, IntEnum
+from typing import NamedTuple, Optional, Tuple
+
+SERVICE = "ipvs-estoff-guard"
+
+NS_PER_US = 1000
+NS_PER_MS = 1000 * NS_PER_US
+NS_PER_S = 1000 * NS_PER_MS
+
+
+class Exit(IntEnum):
+    """Exit codes of every verb, documented in ipvsd(8)."""
+
+    AS_WANTED = 0
+    NOT_AS_WANTED = 1
+    USAGE = 2
+    UNSUPPORTED = 3
+    NOT_PERMITTED = 4
+    CANNOT_TELL = 5
+
+
+class GuardError(Exception):
+    """A failure with a sentence for the user and the exit code that goes with it."""
+
+    def __init__(self, message: str, code: Exit) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Owner(NamedTuple):
+    """Hints for people whose namespace it is. Anybody may choose these names: never trusted."""
+
+    mounts: Tuple[str, ...] = ()  # the paths where it is bind-mounted
+    cgroup: str = ""  # of a member process
+    container: str = ""  # id, from the cgroup
+    unit: str = ""  # of systemd, from the cgroup
+    pid: int = 0  # of a member or holder; 0 where there is none
+    command: str = ""  # of that process
+
+
+HOST_NAME = "host"
+CANARY_NAME = "canary"  # the guard's own throw-away namespace
+
+# st_dev and st_ino of the nsfs file. Inode numbers are used again as soon as they are free
+# (proc_alloc_inum, fs/proc/generic.c), so an identity alone never proves that nothing changed.
+Identity = Tuple[int, int]
+
+
+class Namespace(NamedTuple):
+    """A network namespace: identity of its nsfs file, and a name for people."""
+
+    device: int
+    inode: int
+    name: str
+    owner: Owner = Owner()
+
+    @property
+    def identity(self) -> Identity:
+        """What the kernel tells it from others by, as long as it lives."""
+        return (self.device, self.inode)
+
+    def __str__(self) -> str:
+        inode = f"net:[{self.inode}]"
+        return inode if self.name == inode else f"{self.name} ({inode})"
+
+
+class Module(Enum):
+    """State of ip_vs, in the kernel's words where it has one (/sys/module/*/initstate)."""
+
+    ABSENT = "absent"
+    COMING = "coming"
+    LIVE = "live"
+    GOING = "going"
+    BUILT_IN = "built in"
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its sysctls are there to be read and written."""
+        return self in (Module.LIVE, Module.BUILT_IN)
+
+
+class Found(Enum):
+    """What a look at a sysctl file came to."""
+
+    VALUE = "value"
+    NO_KEY = "no key"  # net/ipv4/vs is populated, this key is not in it
+    NO_TREE = "no tree"  # net/ipv4/vs is not there: ip_vs is not loaded
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+class Reading(NamedTuple):
+    """One look at a sysctl file; `value` goes with VALUE, `error` with DENIED and FAILED."""
+
+    found: Found
+    value: str = ""
+    error: str = ""
+
+
+class Mode(Enum):
+    """Whether the guard writes, or only says what it would write."""
+
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
+
+
+class Scope(Enum):
+    """Which namespaces are guarded."""
+
+    ALL = "all"
+    HOST = "host"
+
+
+class ContestPolicy(Enum):
+    """What to do about a value that something else keeps changing."""
+
+    ENFORCE = "enforce"  # set it again and again, ever more slowly
+    YIELD = "yield"  # leave it alone
+
+
+class Setting(NamedTuple):
+    """One guarded sysctl: its key, the value wanted, and the file and line that say so."""
+
+    key: str
+    wanted: str
+    origin: str
+    rule: str = ""  # the selector of the section it stands in, empty for [sysctl]
+
+
+class Selector(NamedTuple):
+    """A rule's left side: namespaces by a kind of hint and a glob, such as `name:lb_*`."""
+
+    kind: str
+    pattern: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.pattern}"
+
+
+class Override(NamedTuple):
+    """A section [sysctl KIND:GLOB]: one key's value in some namespaces, None for not guarded."""
+
+    selector: Selector
+    key: str
+    wanted: Optional[str]
+    origin: str
+
+
+class Policy(NamedTuple):
+    """The whole configuration, as values the daemon works with."""
+
+    mode: Mode
+    resync_ns: int
+    settings: Tuple[Setting, ...]
+    scope: Scope = Scope.ALL
+    exclusions: Tuple[Selector, ...] = ()
+    overrides: Tuple[Override, ...] = ()
+    contest_policy: ContestPolicy = ContestPolicy.ENFORCE
+    canary_ns: Optional[int] = None  # between two canaries; None for none
+    textfile: str = ""  # path of the metrics; empty for none
+
+
+class Reason(Enum):
+    """Why a pass is made, and so why a value was found different."""
+
+    START = "start"
+    LOAD = "load"
+    BIRTH = "birth"
+    DRIFT = "drift"
+    RELOAD = "reload"
+    RESYNC = "resync"
+    APPLY = "apply"
+
+
+class Write(NamedTuple):
+    """An action: the object that is performed, printed by --dry-run, logged and tested."""
+
+    namespace: Namespace
+    key: str
+    found: str
+    wanted: str
+    reason: Reason
+
+    def __str__(self) -> str:
+        return f"{self.key} in {self.namespace}: {self.found} -> {self.wanted}"
+
+
+class Outcome(NamedTuple):
+    """What became of a Write: the value read back, or the error that prevented it."""
+
+    write: Write
+    after: Reading
+    written_ns: Optional[int] = None  # monotonic; None when nothing was written
+    error: str = ""
+    denied: bool = False
+
+
+class State(Enum):
+    """State of one guarded sysctl."""
+
+    AS_WANTED = "as wanted"
+    DIFFERS = "to be changed"
+    HELD = "held"  # on purpose, for a few seconds: see plan.hold
+    CONTESTED = "contested"  # something else keeps changing it
+    EXCLUDED = "excluded"  # by a rule; never entered
+    ABSENT = "absent"
+    LOADING = "loading"
+    UNSUPPORTED = "unsupported"
+    HIDDEN = "hidden"  # owned by another user namespace, the kernel shows no sysctls
+    READ_ONLY = "read-only"  # owned by another user namespace, nobody may write
+    GONE = "gone"  # vanished while it was looked at
+    DENIED = "not permitted"
+    REFUSED = "refused"
+    UNREADABLE = "unreadable"
+
+
+class KeyStatus(NamedTuple):
+    """A guarded sysctl as it stands at the end of a pass."""
+
+    setting: Setting
+    state: State
+    value: str = ""  # as read, empty when it could not be read
+    detail: str = ""  # the error, where there was one
+
+
+class NamespaceResult(NamedTuple):
+    """One namespace, as a look found it and left it."""
+
+    namespace: Namespace
+    reason: Reason
+    rule: str = ""  # of the configuration, where another than [sysctl] applied
+    keys: Tuple[KeyStatus, ...] = ()
+    writes: Tuple[Write, ...] = ()  # of what differed, whether or not they were performed
+    outcomes: Tuple[Outcome, ...] = ()
+    estimators: Optional[int] = None  # of services and real servers, None when not asked for
+    cookie: Optional[int] = None  # tells apart what has the same identity; None when not asked for
+    retry_at_ns: Optional[int] = None  # when to look again at what was left as it is on purpose
+    event_ns: Optional[int] = None  # when the event was told that is the reason, if it was
+    now_ns: int = 0
+
+
+class CheckResults(NamedTuple):
+    """One pass over the guarded keys, as it went: of the host, or of some other namespaces."""
+
+    module: Module
+    seen: Tuple[NamespaceResult, ...]
+    since_ns: Optional[int]  # what was not known before was not there before this moment
+    now_ns: int
+    wall_ns: int  # the same moment, since the epoch
+    writer: str = ""  # who has last written a sysctl, if that is known
+    instance: Optional[int] = None  # of ip_vs, before the pass: another one after each load
+
+    @property
+    def keys(self) -> Tuple[KeyStatus, ...]:
+        """The guarded keys of all namespaces that were seen."""
+        return tuple(key for seen in self.seen for key in seen.keys)
+
+
+class EstimationRun(NamedTuple):
+    """One pass of estimation."""
+
+    start_ns: int  # monotonic
+    duration_ns: int
+    cpu: int
+    working: Optional[bool] = None  # False for a timer's tick without work, None if not to be told
+    inode: Optional[int] = None  # of the namespace, None if not to be told
+    thread: int = 0  # the kernel thread that did it, or what a timer has interrupted

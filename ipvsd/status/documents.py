@@ -1,0 +1,299 @@
+"""Memory and looks as plain data, for JSON and for people."""
+
+import collections
+from typing import Any, Dict, Iterable, List, Optional
+
+from ipvsd.config.sysctl_values import RUN_ESTIMATION
+from ipvsd.enforce import exposure
+from ipvsd.enforce.histogram import BOUNDS_NS, Histogram
+from ipvsd.enforce.memory import Memory
+from ipvsd.enforce.namespace_state import NamespaceState
+from ipvsd.model import (
+    HOST_NAME,
+    NS_PER_US,
+    KeyStatus,
+    Mode,
+    Namespace,
+    NamespaceResult,
+    Policy,
+    State,
+)
+from ipvsd.status.severity import SEVERITY, worst
+from ipvsd.system.json_shape import Maybe
+from ipvsd.text import format_duration, iso_time
+
+# Version of the documents that `status --json` prints and status.json holds: raised when a
+# field changes its meaning or goes, not when one is added.
+STATUS_VERSION = 2
+
+# The forms of the daemon's files, as far as the commands read them.
+_DAEMON = {"pid": int, "start_time": str}
+STATUS = {
+    **_DAEMON,
+    "guard": str,
+    "started": str,
+    "mode": str,
+    "states": {str: int},
+    "sources": {str: str},
+    "canary": Maybe({"time": str, "fixed_usec": Maybe(int), "error": Maybe(str)}),
+    "counters": {
+        "loads": int,
+        "writes": {str: int},
+        "failures": int,
+        "events_lost": int,
+        "exposed_usec": int,
+        "passes_leaked": int,
+        "reactions": {
+            "count": int,
+            "sum_usec": int,
+            "slowest_usec": Maybe(int),
+            "buckets": [(int, int)],
+        },
+    },
+}
+EVENTS = {
+    **_DAEMON,
+    "recent": [{"time": str, "event": str, "message": str}],
+    "last_write": Maybe(
+        {
+            "namespace": str,
+            "key": str,
+            "old": str,
+            "new": str,
+            "reason": str,
+            "time": str,
+            "reaction_usec": Maybe(int),
+        }
+    ),
+}
+NAMESPACES = {
+    **_DAEMON,
+    "namespaces": [
+        {
+            "device": int,
+            "inode": int,
+            "keys": [{"key": str, "state": str}],
+            "exposure": {
+                "since": str,
+                "set_after_usec": Maybe(int),
+                "exposed_usec": int,
+                "passes": int,
+            },
+        }
+    ],
+}
+
+
+def state_word(keys: Iterable[KeyStatus]) -> str:
+    """Return the state of a namespace in a word: the worst of its keys', `off` if all is well."""
+    keys = tuple(keys)
+    key = worst(keys)
+    if key is None:
+        return str(State.EXCLUDED.value)
+    if key.state is not State.AS_WANTED:
+        return str(key.state.value)
+    estimation = next((key for key in keys if key.setting.key == RUN_ESTIMATION), None)
+    if estimation is None:
+        return str(key.state.value)
+    return {"0": "off", "1": "on"}.get(estimation.setting.wanted, "as wanted")
+
+
+def is_right(keys: Iterable[KeyStatus]) -> bool:
+    """Whether all keys are as wanted."""
+    return all(key.state is State.AS_WANTED for key in keys)
+
+
+def is_absent(keys: Iterable[KeyStatus]) -> bool:
+    """Whether there is nothing to set, since ip_vs is not loaded."""
+    return all(key.state is State.ABSENT for key in keys)
+
+
+def severity(keys: Iterable[KeyStatus]) -> int:
+    """Return a number by which namespaces are sorted, the worst first."""
+    key = worst(keys)
+    return SEVERITY[State.EXCLUDED if key is None else key.state]
+
+
+def summary(memory: Memory, policy: Policy) -> str:
+    """Return the one sentence that `systemctl status` shows."""
+    module = memory.module.value if memory.module is not None else "unknown"
+    namespaces = memory.namespaces.values()
+    host = next((ns_state for ns_state in namespaces if ns_state.namespace.name == HOST_NAME), None)
+    keys = host.keys if host is not None else ()
+    wrong = [key for key in keys if key.state not in (State.AS_WANTED, State.ABSENT)]
+    if not policy.settings and not policy.overrides:
+        text = "No sysctl is configured, nothing is guarded"
+    elif wrong:
+        text = "; ".join(f"{key.setting.key} is {key.state.value}" for key in wrong)
+    elif memory.module is not None and not memory.module.loaded:
+        text = f"Waiting for ip_vs ({module}) to set {_count(len(keys), 'sysctl')}"
+    else:
+        text = f"{_count(len(keys), 'sysctl')} as wanted, ip_vs {module}"
+    mode = ", observing only" if policy.mode is Mode.OBSERVE else ""
+    written = _count(sum(memory.tally.writes.values()), "write")
+    loads = _count(memory.loads, "load")
+    return f"{text}{mode}{_others(memory)}; {loads} seen, {written}{_last(memory)}"
+
+
+def known(memory: Memory) -> List[NamespaceState]:
+    """Return the namespaces of which something is to be told: not those from before a load."""
+    return [ns_state for ns_state in memory.namespaces.values() if ns_state.keys or ns_state.rule]
+
+
+def _others(memory: Memory) -> str:
+    """How the namespaces other than the host's stand, empty when there are none."""
+    counts = count_states(
+        ns_state.keys for ns_state in known(memory) if ns_state.namespace.name != HOST_NAME
+    )
+    if not counts or memory.module is None or not memory.module.loaded:
+        return ""
+    text = ", ".join(f"{count} {word}" for word, count in counts.items())
+    return f"; {_count(sum(counts.values()), 'namespace')} more: {text}"
+
+
+def count_states(namespaces: Iterable[Iterable[KeyStatus]]) -> Dict[str, int]:
+    """Return how many namespaces are in each state, the worst state first."""
+    # Of thousands, nearly all stand alike: each way to stand is judged only once.
+    alike = collections.Counter(map(tuple, namespaces))
+    ranked = sorted((severity(keys), state_word(keys), count) for keys, count in alike.items())
+    counts: Dict[str, int] = {}
+    for _, word, count in ranked:
+        counts[word] = counts.get(word, 0) + count
+    return counts
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _last(memory: Memory) -> str:
+    if memory.last_write is None or memory.last_write.reaction_ns is None:
+        return ""
+    return f" (last {format_duration(memory.last_write.reaction_ns)} after its event)"
+
+
+def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
+    """Return what only the daemon knows, as plain data for status.json."""
+    exposed_ns, runs = memory.tally.exposed_ns, memory.tally.runs_leaked
+    for ns_state in memory.namespaces.values():
+        if ns_state.exposure.since_ns is None:
+            continue
+        now = exposure.right(ns_state.exposure, now_ns)
+        exposed_ns += now.closed_ns - ns_state.exposure.closed_ns
+        runs += now.closed_runs - ns_state.exposure.closed_runs
+    return {
+        "loads": memory.loads,
+        "writes": dict(sorted(memory.tally.writes.items())),
+        "failures": memory.tally.failures,
+        "events_lost": memory.events_lost,
+        "exposed_usec": exposed_ns // NS_PER_US,
+        "passes_leaked": runs,
+        "reactions": _reactions(memory.tally.reactions),
+    }
+
+
+def last_write(memory: Memory) -> Optional[Dict[str, Any]]:
+    """Return the newest value that was set, as plain data for events.json."""
+    last = memory.last_write
+    if last is None:
+        return None
+    return {
+        "namespace": last.outcome.write.namespace.name,
+        "key": last.outcome.write.key,
+        "old": last.outcome.write.found,
+        "new": last.outcome.after.value,
+        "reason": last.outcome.write.reason.value,
+        "time": iso_time(last.wall_ns),
+        "reaction_usec": None if last.reaction_ns is None else last.reaction_ns // NS_PER_US,
+    }
+
+
+def _reactions(reactions: Histogram) -> Dict[str, Any]:
+    *cumulative, count = reactions.cumulative
+    return {
+        "count": count,
+        "sum_usec": reactions.sum_ns // NS_PER_US,
+        "slowest_usec": reactions.slowest_ns // NS_PER_US if count else None,
+        # At most so many microseconds, and how many there were.
+        "buckets": [[bound // NS_PER_US, n] for bound, n in zip(BOUNDS_NS, cumulative)],
+    }
+
+
+def within(reactions: Dict[str, Any], share: float) -> str:
+    """Return in what time a share of the reactions was over, of a document as above."""
+    needed = share * reactions["count"]
+    for bound_usec, count in reactions["buckets"]:
+        if count >= needed:
+            return format_duration(bound_usec * NS_PER_US)
+    return f"more than {format_duration(BOUNDS_NS[-1])}"
+
+
+def namespace_document(seen: NamespaceResult) -> Dict[str, Any]:
+    """Return one namespace, as a look found it, as plain data for JSON."""
+    return {
+        **_identity(seen.namespace),
+        "state": state_word(seen.keys),
+        "rule": seen.rule or None,
+        "estimators": seen.estimators,
+        "owner": {
+            "mounts": list(seen.namespace.owner.mounts),
+            "cgroup": seen.namespace.owner.cgroup or None,
+            "container": seen.namespace.owner.container or None,
+            "unit": seen.namespace.owner.unit or None,
+            "pid": seen.namespace.owner.pid or None,
+            "command": seen.namespace.owner.command or None,
+        },
+        "keys": [
+            {
+                "key": key.setting.key,
+                "wanted": key.setting.wanted,
+                "value": key.value or None,
+                "state": key.state.value,
+                "detail": key.detail or None,
+                "origin": key.setting.origin,
+            }
+            for key in seen.keys
+        ],
+    }
+
+
+def _identity(namespace: Namespace) -> Dict[str, Any]:
+    return {"name": namespace.name, "device": namespace.device, "inode": namespace.inode}
+
+
+def ns_state_document(ns_state: NamespaceState, now_ns: int) -> Dict[str, Any]:
+    """Return what only the daemon knows of a namespace, as plain data for namespaces.json."""
+    return {
+        "device": ns_state.namespace.device,
+        "inode": ns_state.namespace.inode,
+        "state": state_word(ns_state.keys),
+        "keys": [{"key": key.setting.key, "state": key.state.value} for key in ns_state.keys],
+        "exposure": _exposure(ns_state, now_ns),
+    }
+
+
+def _exposure(ns_state: NamespaceState, now_ns: int) -> Dict[str, Any]:
+    now = exposure.right(ns_state.exposure, now_ns)
+    return {
+        "since": iso_time(ns_state.first_wall_ns),
+        "set_after_usec": _usec(ns_state.set_after_ns),
+        "exposed_usec": now.closed_ns // NS_PER_US,
+        "passes": now.closed_runs,
+    }
+
+
+def _usec(duration_ns: Optional[int]) -> Optional[int]:
+    return None if duration_ns is None else duration_ns // NS_PER_US
+
+
+def in_order(seen: Iterable[NamespaceResult]) -> List[NamespaceResult]:
+    """Return namespaces in the order in which they are shown: the host, then the worst first."""
+    return sorted(
+        seen,
+        key=lambda one: (
+            one.namespace.name != HOST_NAME,
+            severity(one.keys),
+            -(one.estimators or 0),
+            one.namespace.name,
+        ),
+    )

@@ -1,0 +1,132 @@
+"""What the daemon knows, in Prometheus's text format, for the textfile collector of node_exporter.
+
+Written here and not by prometheus_client, which is no part of EL8, and whose import alone costs
+more time and memory than all of this daemon's own code.
+"""
+
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+from ipvsd.kernel.ipvs_counters import Counters
+from ipvsd.model import State
+from ipvsd.text import printable
+
+PREFIX = "ipvs_estoff_guard"
+_USEC_PER_S = 10**6
+
+Number = Union[int, float]
+Labels = Mapping[str, str]
+
+# Each state of a namespace as report.state_word() has it, so that none is missing while it is 0.
+_STATES = (
+    "off",
+    "on",
+    *(state.value for state in State if state is not State.GONE),
+)
+
+
+class Running(NamedTuple):
+    """Where the daemon runs."""
+
+    kernel: str  # its release
+    estimator: str  # timer, kthread, or none while ip_vs is not loaded
+
+
+class Metric(NamedTuple):
+    """One metric: name without the prefix, type, help, and its samples."""
+
+    name: str
+    kind: str
+    text: str
+    samples: Tuple[Tuple[Labels, Number], ...]
+
+
+def render(status: Dict[str, Any], running: Running, host: Optional[Counters]) -> str:
+    """Return the text of the file for a status document; `host` has the host's live counters."""
+    lines: List[str] = []
+    for metric in _metrics(status, running, host):
+        name = f"{PREFIX}_{metric.name}"
+        lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} {metric.kind}"]
+        lines += [f"{name}{_shown(labels)} {number}" for labels, number in metric.samples]
+    return "\n".join([*lines, *_reactions(status["counters"]["reactions"]), ""])
+
+
+def _metrics(
+    status: Dict[str, Any], running: Running, host: Optional[Counters]
+) -> Iterator[Metric]:
+    counters = status["counters"]
+    info: Labels = {"version": status["guard"], "mode": status["mode"], "scope": status["scope"]}
+    yield _gauge("build_info", "Version and mode of the guard.", 1, info)
+    kernel: Labels = {
+        "release": running.kernel,
+        "estimator": running.estimator,
+        "ip_vs": str(status["module"]),
+    }
+    yield _gauge("kernel_info", "Kernel, its kind of estimator, state of ip_vs.", 1, kernel)
+    states = dict.fromkeys(_STATES, 0)
+    states.update(status["states"])
+    yield _family("namespaces", "gauge", "Network namespaces by state.", "state", states)
+    writes = counters["writes"]
+    yield _family("writes_total", "counter", "Values set, by reason.", "reason", writes)
+    yield _counter("write_failures_total", "Values that could not be set.", counters["failures"])
+    yield _counter("module_loads_total", "Loads of ip_vs that were seen.", counters["loads"])
+    yield _counter("events_lost_total", "Times that uevents were lost.", counters["events_lost"])
+    text = "Estimation passes that can have run although they should not."
+    yield _counter("estimation_passes_leaked_total", text, counters["passes_leaked"])
+    exposed = counters["exposed_usec"] / _USEC_PER_S
+    yield _counter("exposed_seconds_total", "Time at a value that was not as wanted.", exposed)
+    sources = {name: int(state == "on") for name, state in status["sources"].items()}
+    yield _family("source_up", "gauge", "Whether a source of news is in use.", "source", sources)
+    if status["canary"] is not None:
+        yield from _canary(status["canary"])
+    if host is not None:
+        yield from _host(host)
+
+
+def _canary(canary: Dict[str, Any]) -> Iterator[Metric]:
+    fixed_usec = canary["fixed_usec"]
+    text = "Whether the last throw-away namespace was set."
+    yield _gauge("canary_success", text, int(fixed_usec is not None))
+    if fixed_usec is not None:
+        text = "Time from the birth of the last throw-away namespace to its value."
+        yield _gauge("canary_seconds", text, fixed_usec / _USEC_PER_S)
+
+
+def _host(host: Counters) -> Iterator[Metric]:
+    where = "in the host's namespace, from the counters that never stand still."
+    yield _counter("host_connections_total", f"IPVS connections {where}", host.connections)
+    packets = {"in": host.packets_in, "out": host.packets_out}
+    yield _family("host_packets_total", "counter", f"IPVS packets {where}", "direction", packets)
+    size = {"in": host.bytes_in, "out": host.bytes_out}
+    yield _family("host_bytes_total", "counter", f"IPVS bytes {where}", "direction", size)
+
+
+def _reactions(reactions: Dict[str, Any]) -> List[str]:
+    name = f"{PREFIX}_reaction_seconds"
+    lines = [f"# HELP {name} Time from an event to the write.", f"# TYPE {name} histogram"]
+    for bound_usec, count in reactions["buckets"]:
+        lines.append(f'{name}_bucket{{le="{bound_usec / _USEC_PER_S:g}"}} {count}')
+    lines.append(f'{name}_bucket{{le="+Inf"}} {reactions["count"]}')
+    lines.append(f"{name}_sum {reactions['sum_usec'] / _USEC_PER_S}")
+    return [*lines, f"{name}_count {reactions['count']}"]
+
+
+def _gauge(name: str, text: str, number: Number, labels: Optional[Labels] = None) -> Metric:
+    return Metric(name, "gauge", text, ((labels or {}, number),))
+
+
+def _counter(name: str, text: str, number: Number) -> Metric:
+    return Metric(name, "counter", text, (({}, number),))
+
+
+def _family(name: str, kind: str, text: str, label: str, numbers: Mapping[str, Number]) -> Metric:
+    samples = tuple(({label: value}, number) for value, number in numbers.items())
+    return Metric(name, kind, text, samples)
+
+
+def _shown(labels: Labels) -> str:
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def _escaped(value: str) -> str:
+    return printable(value).replace("\\", r"\\").replace('"', r"\"")

@@ -1,0 +1,107 @@
+"""The run-time folder: the lock of the one daemon, and what it tells the commands."""
+
+import contextlib
+import fcntl
+import json
+import os
+from typing import Any, Dict, Optional
+
+from ipvsd.model import Exit, GuardError
+from ipvsd.status import documents
+from ipvsd.system import files, json_shape
+
+FOLDER = "run/ipvs-estoff-guard"
+STATUS = "status.json"
+# What tells of single namespaces, their processes and mounts: only for root, since others may not
+# be able to see these by themselves. What is remembered of all is apart, because it may be large.
+EVENTS = "events.json"
+NAMESPACES = "namespaces.json"
+_MODES = {STATUS: 0o644, EVENTS: 0o600, NAMESPACES: 0o600}
+_SHAPES = {STATUS: documents.STATUS, EVENTS: documents.EVENTS, NAMESPACES: documents.NAMESPACES}
+# Of which each namespace takes some 230.
+_MAX_BYTES = 256 * 1024 * 1024
+_START_TIME_FIELD = 22 - 3  # proc(5): field 22 of /proc/PID/stat, counted behind ") "
+
+
+def publish(path: str, text: str, mode: int = 0o644) -> Optional[str]:
+    """Replace a file at one stroke; return why that failed, None if it did not."""
+    try:
+        files.replace(path, text, mode=mode)
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    return None
+
+
+def withdraw(path: str) -> None:
+    """Remove a file that was published; what was never written, or has gone, is no matter."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+class RuntimeFolder:
+    """The files below /run/ipvs-estoff-guard."""
+
+    def __init__(self, root: str = "/") -> None:
+        self._root = root
+        self._folder = os.path.join(root, FOLDER)
+        self._lock: Optional[int] = None
+
+    def lock(self) -> None:
+        """Take the lock that only one daemon can hold; the kernel gives it back when it dies.
+
+        Raises GuardError when another one holds it, or the folder cannot be used.
+        """
+        path = os.path.join(self._folder, "lock")
+        try:
+            os.makedirs(self._folder, mode=0o755, exist_ok=True)
+            # Only root may open it: a reader could hold a lock too, and keep the daemon out.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._lock = os.open(path, flags, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.unlock()
+            message = f"{path}: another ipvsd is running; this one ends"
+            raise GuardError(message, Exit.CANNOT_TELL) from error
+        except PermissionError as error:
+            message = f"{path}: {error.strerror}; the daemon runs as root"
+            raise GuardError(message, Exit.NOT_PERMITTED) from error
+        except OSError as error:
+            raise GuardError(f"{path}: {error.strerror}", Exit.CANNOT_TELL) from error
+
+    def unlock(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def publish(self, name: str, document: Dict[str, Any]) -> Optional[str]:
+        """Replace a file at one stroke; return why that failed, None if it did not."""
+        document = dict(document, pid=os.getpid(), start_time=self._start_time(os.getpid()))
+        text = json.dumps(document) + "\n"
+        return publish(os.path.join(self._folder, name), text, _MODES[name])
+
+    def withdraw(self) -> None:
+        """Remove the files: the daemon ends."""
+        for name in _MODES:
+            withdraw(os.path.join(self._folder, name))
+
+    def daemon(self, name: str = STATUS) -> Optional[Dict[str, Any]]:
+        """Return a file's content if the daemon that wrote it still runs, else None.
+
+        None too where the caller may not read it, or it is not as this version writes it.
+        """
+        try:
+            data = files.read(os.path.join(self._folder, name), _MAX_BYTES)
+            document = json_shape.load(data.decode("utf-8"), _SHAPES[name])
+        except (OSError, ValueError):
+            return None
+        alive = document["start_time"] == self._start_time(document["pid"])
+        return document if alive else None
+
+    def _start_time(self, pid: int) -> Optional[str]:
+        """Return when a process started, in clock ticks since boot: with its pid it is unique."""
+        try:
+            with open(os.path.join("/proc", str(pid), "stat"), encoding="latin-1") as file:
+                return file.read().rpartition(") ")[2].split()[_START_TIME_FIELD]
+        except (OSError, IndexError):
+            return None

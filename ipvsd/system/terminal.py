@@ -1,0 +1,82 @@
+"""A terminal that shows one page after another."""
+
+import os
+import shutil
+import sys
+from typing import List, Mapping, Optional, Sequence, TextIO
+
+from ipvsd.text import printable
+
+_HOME = "\x1b[H"
+_CLEAR_LINE = "\x1b[K"
+_CLEAR_BELOW = "\x1b[J"
+
+
+class Screen:
+    """Draws pages over each other on a terminal, and below each other elsewhere."""
+
+    def __init__(
+        self, stdout: Optional[TextIO] = None, environ: Mapping[str, str] = os.environ
+    ) -> None:
+        self._stdout = sys.stdout if stdout is None else stdout
+        self._over = self._stdout.isatty() and environ.get("TERM", "dumb") != "dumb"
+        self._begun = False
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show a page; of one that is too large for the terminal, the upper left part."""
+        if self._over:
+            size = shutil.get_terminal_size()
+            text = page(lines, size.columns, size.lines)
+        else:
+            text = "\n".join([*([""] if self._begun else []), *lines, ""])
+        self._begun = True
+        self._stdout.write(text)
+        self._stdout.flush()
+
+
+def page(lines: Sequence[str], columns: int, rows: int) -> str:
+    """Return the characters that draw a page; the last row of the terminal stays empty."""
+    shown: List[str] = [line[:columns] + _CLEAR_LINE for line in lines[: rows - 1]]
+    return _HOME + "\n".join([*shown, _CLEAR_BELOW])
+
+
+_WIDTH = 30
+
+
+_CLEAR_LINE = "\x1b[K"
+
+
+class Progress:
+    """A bar on stderr, so that stdout has the results alone; nothing where that is no terminal."""
+
+    def __init__(
+        self,
+        wanted: bool = True,
+        stderr: Optional[TextIO] = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._stderr = sys.stderr if stderr is None else stderr
+        terminal = self._stderr.isatty() and environ.get("TERM", "dumb") != "dumb"
+        self._shown = wanted and terminal
+        self._drawn = ""
+
+    def show(self, what: str, done: float) -> None:
+        """Show how far something is: 0 to 1."""
+        text = bar(what, done)
+        if self._shown and text != self._drawn:
+            self._drawn = text
+            self._stderr.write(f"\r{text}{_CLEAR_LINE}")
+            self._stderr.flush()
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self._drawn:
+            self._drawn = ""
+            self._stderr.write(f"\r{_CLEAR_LINE}")
+            self._stderr.flush()
+
+
+def bar(what: str, done: float) -> str:
+    """Return the bar's text."""
+    full = int(min(1.0, max(0.0, done)) * _WIDTH)
+    return f"[{'#' * full}{'-' * (_WIDTH - full)}] {printable(what)}"

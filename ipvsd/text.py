@@ -1,0 +1,69 @@
+"""Text for people: escaping what came from outside, durations."""
+
+import datetime
+import re
+
+from ipvsd.model import NS_PER_MS, NS_PER_S
+
+_UNITS = {"ms": NS_PER_MS, "s": NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S, "": NS_PER_S}
+# Only one way to read each part: else a long text that is none takes for ever to be refused.
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?![0-9])(?:\s*(?:ms|min|s|h))?\s*)+", re.ASCII)
+_DURATION_PART = re.compile(r"([0-9]{1,9})\s*(ms|min|s|h|)", re.ASCII)
+
+# Long enough for any path, short enough that no line of the journal drowns in it.
+MAX_PRINTED = 400
+MAX_LINE = 10 * MAX_PRINTED
+
+_UNIT_STEP = 1000
+
+
+def printable(text: str) -> str:
+    """Escape what could steer a terminal or split a line; cut what is too long to read."""
+    return _escaped(text, MAX_PRINTED)
+
+
+def printable_line(text: str) -> str:
+    """Return a whole line of a page or of the journal, in which several such texts may stand."""
+    return _escaped(text, MAX_LINE)
+
+
+def _escaped(text: str, limit: int) -> str:
+    begin = text[:limit]
+    if not begin.isprintable():
+        escape = "unicode_escape"
+        begin = "".join(c if c.isprintable() else c.encode(escape).decode() for c in begin)
+    return begin if len(begin) <= limit and len(text) <= limit else begin[:limit] + "..."
+
+
+def parse_duration(text: str) -> int:
+    """Return nanoseconds for a time span in systemd's manner, such as `30s` or `1min 30s`.
+
+    A bare number counts seconds. Raises ValueError with a reason.
+    """
+    if not _DURATION.fullmatch(text):
+        raise ValueError("is not a duration such as 30s, 500ms or 1min")
+    return sum(int(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def format_duration(ns: int) -> str:
+    """Write nanoseconds so that a person can compare them: `820 us`, `3.1 ms`, `1.5 s`."""
+    if ns < NS_PER_MS:
+        return f"{ns // 1000} us"
+    if ns < NS_PER_S:
+        return f"{ns / NS_PER_MS:.1f} ms"
+    return f"{ns / NS_PER_S:.4g} s"
+
+
+def format_count(number: float) -> str:
+    """Write a count or a rate in at most six characters: `0`, `12.5`, `9999`, `1.23M`."""
+    for unit in ("", "k", "M", "G", "T"):
+        if number < _UNIT_STEP or unit == "T":
+            break
+        number /= _UNIT_STEP
+    return f"{number:.3g}{unit}"
+
+
+def iso_time(wall_ns: int) -> str:
+    """Write nanoseconds since the epoch as UTC in ISO 8601, to the millisecond."""
+    moment = datetime.datetime.fromtimestamp(wall_ns / 1e9, datetime.timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

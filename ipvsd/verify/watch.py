@@ -1,0 +1,58 @@
+"""Watches the estimator for two periods: counters before and after, and the runs in between."""
+
+import select
+from typing import Dict, List, Optional, Tuple
+
+from ipvsd.enforce.all_namespaces import NamespaceReader
+from ipvsd.kernel import estimation_kthreads, ipvs
+from ipvsd.kernel.estimation_runs import RunProbes
+from ipvsd.kernel.ipvs_counters import Readout
+from ipvsd.model import NS_PER_S, Identity, Policy
+from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.verify import judge
+from ipvsd.verify.judge import Watch
+
+Readouts = Dict[Identity, Optional[Readout]]
+
+
+def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
+    """Return the counters before and after, and what the estimator did in between."""
+    threaded = ipvs.has_kthreads(root)
+    reader = NamespaceReader(policy, root)
+    runs, why = None, ""
+    try:
+        try:
+            runs = RunProbes(root, threaded)
+        except OSError as error:
+            why = f"{error.filename or 'tracefs'}: {error.strerror}"
+        before, began_ns = _readouts(reader, root), monotonic_ns()
+        counted = _count(runs, began_ns + judge.WATCH_NS)
+        elapsed_ns = monotonic_ns() - began_ns
+        after = _readouts(reader, root)
+        if runs is not None and not threaded and not runs.detailed:
+            counted, why = None, "the kernel has no BTF, so a tick without work looks like others"
+    finally:
+        reader.close()
+        if runs is not None:
+            runs.close()
+    tasks = len(estimation_kthreads.names(root)) if threaded else None
+    return before, after, Watch(elapsed_ns, tasks, counted, why)
+
+
+def _readouts(reader: NamespaceReader, root: str) -> Readouts:
+    return {one.identity: readout for one, readout in reader.read(lambda: ipvs.counters(root))}
+
+
+def _count(runs: Optional[RunProbes], until_ns: int) -> Optional[Dict[Optional[int], int]]:
+    """Return how many passes did work, by namespace, until a moment."""
+    counted: Dict[Optional[int], int] = {}
+    sources: List[int] = [runs.fileno()] if runs is not None else []
+    while True:
+        left_ns = until_ns - monotonic_ns()
+        if left_ns <= 0:
+            return counted if runs is not None else None
+        select.select(sources, [], [], left_ns / NS_PER_S)
+        for sample in runs.take() if runs is not None else []:
+            # What estimates in a thread does work whenever it runs.
+            if sample.working is not False:
+                counted[sample.inode] = counted.get(sample.inode, 0) + 1

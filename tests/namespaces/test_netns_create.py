@@ -1,0 +1,92 @@
+"""A namespace that is made to be thrown away."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.kernel import libc
+from ipvsd.kernel import netns_create as throwaways
+from ipvsd.kernel.netns_create import Born, Failed, TemporaryNamespace
+from ipvsd.model import Found, Reading
+from tests.namespaces.holders import held, identity, wait_until
+from tests.namespaces.test_netns_worker import KEY
+from tests.unit.test_hostile import in_alarm
+
+
+def made(read):
+    throwaway = TemporaryNamespace(read)
+    new_events = []
+    wait_until(lambda: new_events.append(throwaway.take()) or new_events[-1])
+    return throwaway, new_events[-1]
+
+
+def test_it_is_made_and_read_and_goes_without_a_trace():
+    home = identity("/proc/self/ns/net")
+    before_ns = int(time.monotonic() * 1e9)
+    throwaway, born = made(lambda: Enforcer().read(KEY))
+    assert isinstance(born, Born) and born.identity != home
+    assert before_ns <= born.born_ns <= int(time.monotonic() * 1e9)
+    assert born.reading == Reading(Found.VALUE, "64")
+    assert len(held(born.identity)) == 1, "its own thread"
+    assert identity("/proc/self/ns/net") == home
+    assert throwaway.take() is None
+    throwaway.close()
+    wait_until(lambda: not held(born.identity))
+
+
+def test_a_hundred_leave_nothing():
+    """The fixture of all tests counts threads and descriptors."""
+    for _ in range(100):
+        throwaway, _ = made(lambda: Reading(Found.NO_TREE))
+        throwaway.close()
+
+
+def test_one_that_is_closed_at_once_leaves_nothing_either():
+    for _ in range(20):
+        TemporaryNamespace(lambda: Reading(Found.NO_TREE)).close()
+
+
+def test_where_none_can_be_made_that_is_told(monkeypatch):
+    def refuse(_flags):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(libc, "unshare", refuse)
+    throwaway, failed = made(lambda: pytest.fail("read"))
+    assert failed == Failed("Operation not permitted")
+    throwaway.close()
+
+
+def test_a_thread_that_cannot_be_had_costs_no_descriptor(monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(RuntimeError):
+        TemporaryNamespace(lambda: Reading(Found.NO_TREE))
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_kernel_that_makes_none_for_a_while_is_not_waited_for(monkeypatch):
+    """As while a module is registered in thousands of others; that thread ends by itself later."""
+    may_go_on, begun = threading.Event(), threading.Event()
+
+    def unshare(flags):
+        begun.set()
+        may_go_on.wait()
+        return real(flags)
+
+    real = libc.unshare
+    monkeypatch.setattr(libc, "unshare", unshare)
+    monkeypatch.setattr(throwaways, "_END_S", 0.05)
+    before = threading.active_count()
+    made = TemporaryNamespace(lambda: Reading(Found.NO_TREE))
+    begun.wait()
+    with in_alarm():
+        made.close()
+    assert threading.active_count() == before + 1
+    may_go_on.set()  # and nothing is left over: the fixture sees to that
+    wait_until(lambda: threading.active_count() == before)

@@ -1,0 +1,224 @@
+"""Finding network namespaces by whatever holds them."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from ipvsd.kernel import netns_discovery
+from ipvsd.kernel.netns_create import TemporaryNamespace
+from ipvsd.kernel.netns_discovery import NamespaceFinder, ways_in
+from ipvsd.model import CANARY_NAME, HOST_NAME, Owner, Reading
+from tests.namespaces.holders import identity, wait_until
+
+
+def by_process(holders):
+    return identity(holders.process()[1])
+
+
+def by_mount(holders):
+    return identity(holders.mount())
+
+
+def by_thread(holders):
+    return identity(holders.thread()[1])
+
+
+def by_descriptor(holders):
+    return holders.descriptor()[2]
+
+
+def by_mount_elsewhere(holders):
+    return holders.mount_elsewhere()[2]
+
+
+KINDS = [
+    ("a process", by_process, True),
+    ("a mount where pid 1 sees it", by_mount, True),
+    ("another thread of a process", by_thread, False),
+    ("an open descriptor", by_descriptor, False),
+    ("a mount in another mount namespace", by_mount_elsewhere, False),
+]
+
+
+@pytest.mark.parametrize("why, make, shallow", KINDS, ids=[kind[0] for kind in KINDS])
+def test_each_kind_of_holder_is_found(holders, why, make, shallow):
+    meant = make(holders)
+    finder = NamespaceFinder(holders.root)
+    glance = finder.scan(deep=False)
+    assert (meant in glance.holders) is shallow
+    assert (meant in glance.fresh) is shallow
+    deep = finder.scan(deep=True)
+    assert meant in deep.holders
+    assert (meant in deep.fresh) is not shallow, "fresh only where a holder is new"
+    again = finder.scan(deep=False)
+    assert meant in again.holders, "a glance remembers what a deep look has found"
+    assert meant not in again.fresh
+    assert (glance.deep, deep.deep) == (False, True)
+
+
+@pytest.mark.parametrize("why, make, _", KINDS, ids=[kind[0] for kind in KINDS])
+def test_the_ways_in_lead_there(holders, why, make, _):
+    meant = make(holders)
+    paths = ways_in(NamespaceFinder(holders.root).scan(deep=True).holders[meant])
+    assert paths and {identity(path) for path in paths} == {meant}
+
+
+def test_the_own_namespace_is_never_among_them(holders):
+    own = netns_discovery.own()
+    assert own.name == HOST_NAME
+    assert own.identity not in NamespaceFinder(holders.root).scan(deep=True).holders
+
+
+def test_the_real_proc_can_be_looked_through(holders):
+    meant = identity(holders.process()[1])
+    looked = NamespaceFinder().scan(deep=True)
+    assert meant in looked.holders and netns_discovery.own().identity not in looked.holders
+
+
+def test_what_has_ended_is_not_found_any_more(holders):
+    child, path = holders.process()
+    meant, finder = identity(path), NamespaceFinder(holders.root)
+    assert meant in finder.scan(deep=False).holders
+    holders.end(child)
+    assert meant not in finder.scan(deep=False).holders
+
+
+def test_what_only_a_deep_look_finds_is_not_remembered_longer_than_it_is_there(holders):
+    child, _, meant = holders.descriptor()
+    finder = NamespaceFinder(holders.root)
+    finder.scan(deep=True)
+    assert meant in finder.scan(deep=False).holders
+    holders.end(child)
+    assert meant not in finder.scan(deep=False).holders
+
+
+def test_a_new_holder_makes_it_fresh_once(holders):
+    path = holders.mount()
+    finder = NamespaceFinder(holders.root)
+    finder.scan(deep=False)
+    child = holders.spawn(["nsenter", "--net=" + path, "sh", "-c", "echo ready; exec cat"])
+    child.stdout.readline()
+    assert identity(path) in finder.scan(deep=False).fresh
+    assert identity(path) not in finder.scan(deep=False).fresh
+    holders.end(child)
+    assert identity(path) not in finder.scan(deep=False).fresh, "one less is no news"
+
+
+def test_another_namespace_at_the_same_path_is_fresh_even_if_its_inode_is_the_same(holders):
+    path, finder = holders.mount(), NamespaceFinder(holders.root)
+    finder.scan(deep=False)
+
+    def renewed():
+        before = identity(path)
+        holders.unmount(path)
+        time.sleep(0.05)  # until the kernel has let the namespace go, which cannot be seen
+        holders.mount()
+        assert identity(path) in finder.scan(deep=False).fresh
+        return identity(path) == before
+
+    wait_until(renewed, "the kernel never uses the inode again")
+
+
+def test_a_process_that_goes_elsewhere_is_another_holder(holders):
+    path = holders.mount()
+    script = 'echo ready; read -r _; exec nsenter --net="$0" sh -c "echo moved; exec cat"'
+    child = holders.spawn(["sh", "-c", script, path])
+    assert child.stdout.readline() == b"ready\n"
+    finder = NamespaceFinder(holders.root)
+    finder.scan(deep=False)
+    child.stdin.write(b"go\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"moved\n"
+    assert identity(path) in finder.scan(deep=False).fresh
+
+
+def test_few_ways_are_kept_however_many_there_are(holders):
+    path = holders.mount()
+    for _ in range(6):
+        child = holders.spawn(["nsenter", "--net=" + path, "sh", "-c", "echo ready; exec cat"])
+        child.stdout.readline()
+    found = NamespaceFinder(holders.root).scan(deep=False).holders[identity(path)]
+    assert len(found) == 7
+    paths = ways_in(found)
+    assert len(paths) == 4 and all(way.endswith("/ns/net") for way in paths), "processes first"
+
+
+def described(holders, meant, deep=True):
+    finder = NamespaceFinder(holders.root)
+    return finder.describe(meant, finder.scan(deep).holders[meant])
+
+
+def test_hints_of_a_process(holders):
+    child, path = holders.process()
+    namespace = described(holders, identity(path))
+    with open(f"/proc/{child.pid}/cgroup", encoding="utf-8") as file:
+        assert namespace.owner.cgroup in file.read()
+    assert namespace.owner.pid == child.pid
+    assert namespace.owner.command in ("sh", "cat"), "before or after its exec"
+    assert namespace.owner.mounts == ()
+    assert namespace.identity == identity(path)
+
+
+def test_hints_of_a_mount(holders):
+    path = holders.mount()
+    namespace = described(holders, identity(path), deep=False)
+    assert namespace.owner == Owner(mounts=(holders.shown(path),))
+    assert namespace.name == holders.shown(path)
+
+
+def test_a_path_with_blanks_is_shown_as_it_is(holders):
+    path = holders.mount("a b\n\t\\c")
+    assert described(holders, identity(path), deep=False).owner.mounts == (holders.shown(path),)
+
+
+def test_a_descriptor_that_was_opened_through_a_mount_is_found_when_the_mount_has_gone(holders):
+    """As `ip netns exec` and CNI plugins open it: /proc shows "/" in the place of net:[...]."""
+    _, path, meant = holders.descriptor_through_mount()
+    assert os.readlink(path) == "/"
+    assert meant in NamespaceFinder(holders.root).scan(deep=True).holders
+
+
+def test_no_path_hides_a_namespace(holders):
+    r"""The kernel leaves \v, \f and \r in paths as they are (seq_path, fs/proc_namespace.c)."""
+    path = holders.mount("a\x0bb\x0cc\rd")
+    assert described(holders, identity(path), deep=False).owner.mounts == (holders.shown(path),)
+
+
+def test_hints_of_a_process_that_has_ended_are_empty_and_no_error(holders):
+    child, path = holders.process()
+    finder = NamespaceFinder(holders.root)
+    found = finder.scan(deep=False).holders[identity(path)]
+    holders.end(child)
+    namespace = finder.describe((4, 7), found)
+    assert (namespace.owner.cgroup, namespace.owner.command) == ("", "")
+
+
+def test_the_canary_is_known_by_being_a_thread_of_this_process_and_nobody_elses(holders):
+    canary = TemporaryNamespace(lambda: Reading(None))
+    new_events = []
+    wait_until(lambda: new_events.append(canary.take()) or new_events[-1])
+    namespace = described(holders, new_events[-1].identity, deep=False)
+    assert (namespace.name, namespace.owner) == (CANARY_NAME, Owner(pid=os.getpid()))
+    canary.close()
+    _, path = holders.thread()
+    assert described(holders, identity(path)).name != CANARY_NAME
+
+
+def test_a_zombie_holds_nothing_and_is_no_error(holders):
+    child, path = holders.process()
+    meant = identity(path)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert meant not in NamespaceFinder(holders.root).scan(deep=True).holders
+
+
+def test_looking_holds_nothing(holders):
+    _, path = holders.process()
+    finder = NamespaceFinder(holders.root)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        finder.scan(deep=True)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert subprocess.call(["test", "-e", path]) == 0

@@ -1,0 +1,533 @@
+"""The sweeper with a real guard, in real namespaces, on a stand-in sysctl."""
+
+import select
+import threading
+import time
+
+import pytest
+
+from ipvsd.daemon import scanner
+from ipvsd.daemon.scan_schedule import FULL_SHARE, QUICK_SHARE
+from ipvsd.daemon.scanner import NamespaceScanner
+from ipvsd.enforce import record
+from ipvsd.enforce.enforcer import Enforcer, check_results
+from ipvsd.enforce.memory import Memory
+from ipvsd.kernel import netns_worker
+from ipvsd.kernel.netns_discovery import NamespaceFinder
+from ipvsd.model import NS_PER_MS, NS_PER_S, KeyStatus, Mode, Module, Policy, Reason, State
+from ipvsd.system.event_loop import monotonic_ns
+from tests.namespaces.holders import TIMEOUT_S, identity
+from tests.namespaces.test_netns_worker import STAND_IN, read
+
+POLICY = Policy(Mode.ENFORCE, 3600 * NS_PER_S, (STAND_IN,))
+
+
+class Recorder(Enforcer):
+    """The real guard, with a list of its visits and something to do at each."""
+
+    def __init__(self):
+        super().__init__()
+        self.visits = []
+        self.at_visit = lambda target: None
+
+    def visit(self, policy, target, dry=False):
+        self.visits.append(target)
+        self.at_visit(target)
+        return super().visit(policy, target, dry)
+
+
+class Drive:
+    """What the daemon does with a sweeper, and nothing else."""
+
+    def __init__(self, holders):
+        self.guard = Recorder()
+        self.scanner = NamespaceScanner(self.guard, holders.root)
+        self.policy = POLICY
+        self.memory = Memory(module=Module.LIVE)
+        self.told = True
+        self.new_events = []
+        self.hung = []
+        self.errors = []
+
+    def turn(self):
+        try:
+            done = self.scanner.collect(self.memory)
+        except RuntimeError as error:
+            done, _ = None, self.errors.append(error)
+        self.hung += filter(None, [self.scanner.give_up_what_hangs()])
+        if done is not None:
+            if done.alive is not None:
+                self.memory = record.forget(self.memory, done.alive, monotonic_ns())
+            settled = check_results(done.seen, Module.LIVE, done.since_ns)
+            self.memory, new_events = record.record(self.memory, self.policy, settled)
+            self.new_events += new_events
+        self.scanner.proceed(self.policy, self.memory, self.told)
+
+    def until(self, condition, what="", timeout_s=TIMEOUT_S):
+        end_ns = monotonic_ns() + timeout_s * NS_PER_S
+        self.turn()
+        while not condition():
+            assert monotonic_ns() < end_ns, what or "not in time"
+            deadline_ns = self.scanner.deadline_ns()
+            wait_s = TIMEOUT_S if deadline_ns is None else (deadline_ns - monotonic_ns()) / 1e9
+            select.select([self.scanner.fileno()], [], [], min(max(0, wait_s), 0.2))
+            self.turn()
+
+    def until_idle(self):
+        self.until(lambda: self.scanner.idle and self.scanner.scan_complete)
+
+    def sweep(self, reason=Reason.START, event_ns=None):
+        self.scanner.rescan_all(reason, event_ns)
+        self.until_idle()
+
+    def load(self):
+        """ip_vs was loaded: in each namespace the value is the kernel's again."""
+        now_ns = monotonic_ns()
+        self.memory = self.memory._replace(loaded_ns=now_ns)
+        for target in {target.paths: target for target in self.guard.visits}.values():
+            self.set_back(target.paths, target.namespace.identity)
+        self.guard.visits = []
+        self.new_events = []
+        return now_ns
+
+    def set_back(self, paths, meant):
+        worker = netns_worker.NamespaceWorker()
+
+        def write():
+            with open("/proc/sys/net/ipv4/ip_default_ttl", "w", encoding="ascii") as file:
+                file.write("64")
+
+        try:
+            worker.call(lambda: netns_worker.enter(paths, meant, write))
+        finally:
+            worker.close()
+
+    def visited(self):
+        return [target.namespace.identity for target in self.guard.visits]
+
+
+@pytest.fixture
+def drive(holders):
+    made = Drive(holders)
+    yield made
+    made.scanner.close()
+
+
+def value_in(path):
+    worker = netns_worker.NamespaceWorker()
+    try:
+        return worker.call(lambda: netns_worker.enter([path], identity(path), read))
+    finally:
+        worker.close()
+
+
+def test_every_namespace_is_set_however_it_is_held(holders, drive):
+    here = read()
+    paths = [
+        holders.process()[1],
+        holders.mount(),
+        holders.thread()[1],
+        holders.descriptor()[1],
+    ]
+    child, mounted, meant = holders.mount_elsewhere()
+    paths.append(f"/proc/{child.pid}/root{mounted}")
+    assert identity(paths[-1]) == meant
+    drive.sweep()
+    assert [value_in(path) for path in paths] == ["63"] * 5
+    assert read() == here
+    assert drive.memory.tally.writes == {"start": 5}
+    assert {ns_state.keys[0].state for ns_state in drive.memory.namespaces.values()} == {
+        State.AS_WANTED
+    }
+    assert drive.scanner.scan_complete and drive.scanner.idle
+
+
+def test_the_first_sweep_visits_each_namespace_once(holders, drive):
+    meant = [identity(holders.mount(str(number))) for number in range(3)]
+    drive.sweep()
+    assert sorted(one for one in drive.visited() if one in meant) == sorted(meant)
+
+
+def thread_cpu_s():
+    return time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)  # time.thread_time() of Python 3.6
+
+
+@pytest.mark.parametrize("reason", [Reason.START, Reason.LOAD, Reason.RESYNC])
+def test_the_next_sweep_waits_until_this_one_is_but_a_small_part_of_the_time(
+    holders, drive, reason
+):
+    new = identity(holders.mount())
+
+    def at_visit(target):
+        if target.namespace.identity == new:
+            until_s = thread_cpu_s() + 0.2
+            while thread_cpu_s() < until_s:
+                pass
+
+    if reason is not Reason.START:
+        drive.sweep()  # then all are known
+    drive.guard.at_visit = at_visit
+    drive.policy = POLICY._replace(resync_ns=1)
+    before = drive.visited().count(new)
+    drive.sweep(reason)
+    assert drive.visited().count(new) == before + 1
+    assert drive.scanner.deadline_ns() > monotonic_ns() + 0.2 * (FULL_SHARE - 5) * NS_PER_S
+
+
+def test_how_long_describing_takes_does_not_keep_the_next_look_waiting(holders, drive, monkeypatch):
+    describe = NamespaceFinder.describe
+
+    def slow(self, *what):
+        time.sleep(0.5)
+        return describe(self, *what)
+
+    monkeypatch.setattr(NamespaceFinder, "describe", slow)
+    holders.process()
+    drive.sweep()
+    assert drive.scanner._schedule.quick_after_ns < monotonic_ns() + QUICK_SHARE * NS_PER_S // 2
+
+
+def test_a_second_sweep_writes_nothing(holders, drive):
+    holders.mount()
+    drive.sweep()
+    drive.new_events = []
+    drive.sweep(Reason.RESYNC)
+    assert drive.new_events == [] and drive.memory.tally.writes == {"start": 1}
+
+
+def test_a_birth_that_is_told_is_found_and_told_with_its_reaction_time(holders, drive):
+    drive.sweep()
+    path = holders.mount()
+    drive.scanner.expect_births(1, monotonic_ns())
+    drive.until(lambda: drive.new_events)
+    assert value_in(path) == "63"
+    assert drive.new_events[0].fields["IPVSD_REASON"] == "birth"
+    assert int(drive.new_events[0].fields["IPVSD_REACTION_USEC"]) < TIMEOUT_S * 10**6
+    drive.until_idle()
+    assert len(drive.guard.visits) == 1
+
+
+def test_a_birth_that_is_not_told_is_found_within_a_second_or_so(holders, drive):
+    drive.told = False
+    drive.sweep()
+    path = holders.mount()
+    drive.until(lambda: drive.new_events)
+    assert value_in(path) == "63" and drive.new_events[0].fields["IPVSD_REASON"] == "birth"
+    assert "IPVSD_REACTION_USEC" not in drive.new_events[0].fields
+
+
+def test_a_namespace_that_only_a_deep_look_finds_is_found_by_its_birth(holders, drive):
+    drive.sweep()
+    _, path, _ = holders.descriptor()
+    drive.scanner.expect_births(1, monotonic_ns())
+    drive.until(lambda: drive.new_events)
+    assert value_in(path) == "63"
+
+
+def test_a_load_is_told_as_a_load_everywhere(holders, drive):
+    holders.mount("a"), holders.mount("b")
+    drive.sweep()
+    event_ns = drive.load()
+    drive.sweep(Reason.LOAD, event_ns)
+    assert [event.fields["IPVSD_REASON"] for event in drive.new_events] == ["load", "load"]
+    assert all("IPVSD_REACTION_USEC" in event.fields for event in drive.new_events)
+
+
+def test_a_namespace_that_goes_is_forgotten(holders, drive):
+    child, _ = holders.process()
+    drive.sweep()
+    assert len(drive.memory.namespaces) == 1
+    holders.end(child)
+    drive.sweep(Reason.RESYNC)
+    assert drive.memory.namespaces == {}
+
+
+def estimators(drive, counts):
+    """Let the namespaces have so many estimators from the next look on, as far as is remembered."""
+    real = drive.guard.visit
+
+    def visit(policy, target, dry=False):
+        seen = real(policy, target, dry)
+        return seen._replace(estimators=counts.get(target.namespace.identity, 0))
+
+    drive.guard.visit = visit
+
+
+def test_a_sweep_begins_with_the_namespaces_that_have_the_most_estimators(holders, drive):
+    few, most, some = (identity(holders.mount(name)) for name in "abc")
+    estimators(drive, {few: 1, most: 900, some: 30})
+    drive.sweep()
+    event_ns = drive.load()
+    drive.sweep(Reason.LOAD, event_ns)
+    assert drive.visited()[:3] == [most, some, few]
+
+
+def test_what_is_new_does_not_wait_for_the_end_of_a_sweep(holders, drive, monkeypatch):
+    monkeypatch.setattr(scanner, "VISITS_A_JOB", 1)
+    known = [identity(holders.mount(str(number))) for number in range(6)]
+    drive.sweep()
+    drive.guard.visits = []
+    born = []
+
+    def at_visit(_target):
+        if not born:
+            born.append(identity(holders.mount("new")))
+            drive.scanner.expect_births(1, monotonic_ns())
+
+    drive.guard.at_visit = at_visit
+    drive.sweep(Reason.RESYNC)
+    order = drive.visited()
+    assert set(known) < set(order)
+    assert order.index(born[0]) <= 2
+
+
+def test_what_a_routine_sweep_finds_new_does_not_wait_for_its_end(holders, drive, monkeypatch):
+    monkeypatch.setattr(scanner, "VISITS_A_JOB", 1)
+    for number in range(6):
+        holders.mount(str(number))
+    drive.sweep()
+    drive.guard.visits = []
+    new = identity(holders.mount("new"))
+    drive.scanner.rescan_all(Reason.RESYNC, None)
+    drive.until_idle()
+    assert drive.visited()[0] == new
+
+
+def test_after_a_load_what_is_known_is_set_before_anything_hidden_is_searched_for(
+    holders, drive, monkeypatch
+):
+    """A deep look takes seconds where there are many processes: the values would wait for it."""
+    holders.mount("a"), holders.mount("b")
+    drive.sweep()
+    event_ns = drive.load()
+    order = []
+    real = NamespaceFinder.scan
+
+    def scan(finder, deep):
+        order.append("deep" if deep else "look")
+        return real(finder, deep)
+
+    monkeypatch.setattr(NamespaceFinder, "scan", scan)
+    drive.guard.at_visit = lambda _target: order.append("visit")
+    drive.sweep(Reason.LOAD, event_ns)
+    assert order == ["visit", "visit", "look", "deep"]
+
+
+def test_after_a_load_what_is_new_or_was_replaced_is_set_too(holders, drive, monkeypatch):
+    """What is known is visited without a look; then one finds the rest, and only that."""
+    known = identity(holders.mount("known"))
+    drive.sweep()
+    event_ns = drive.load()
+    new = holders.mount("new")
+    drive.sweep(Reason.LOAD, event_ns)
+    assert drive.visited() == [known, identity(new)]
+    assert value_in(new) == "63"
+    drive.guard.visits = []
+    drive.sweep(Reason.RESYNC)
+    assert sorted(drive.visited()) == sorted([known, identity(new)])
+
+
+def test_a_visit_from_before_the_load_does_not_count(holders, drive):
+    """Its value is the kernel's again when the visit is reported."""
+    path = holders.mount()
+    drive.sweep()
+    real, loads = drive.guard.visit, []
+
+    def visit(policy, target, dry=False):
+        seen = real(policy, target, dry)
+        if not loads:
+            loads.append(drive.load())
+            drive.scanner.rescan_all(Reason.LOAD, loads[0])
+        return seen
+
+    drive.guard.visit = visit
+    drive.sweep(Reason.RESYNC)
+    assert value_in(path) == "63"
+
+
+def test_a_sweep_that_takes_longer_than_its_period_comes_to_an_end(holders, drive, monkeypatch):
+    """Else the namespaces at its end would never be looked into."""
+    monkeypatch.setattr(scanner, "VISITS_A_JOB", 1)
+    meant = {identity(holders.mount(str(number))) for number in range(5)}
+    drive.policy = POLICY._replace(resync_ns=1)
+    drive.scanner.rescan_all(Reason.START, None)
+    drive.until(lambda: drive.scanner.scan_complete, "it never comes to its end", timeout_s=3)
+    assert meant <= set(drive.visited())
+    drive.policy = POLICY
+    drive.until_idle()
+
+
+def test_a_look_that_fails_is_made_again(holders, drive, monkeypatch):
+    """A defect or a lack of descriptors must not end the periodic looks for good."""
+    path, real, failures = holders.mount(), NamespaceFinder.scan, []
+
+    def scan(finder, deep):
+        if not failures:
+            failures.append(deep)
+            raise RuntimeError("broken")
+        return real(finder, deep)
+
+    monkeypatch.setattr(NamespaceFinder, "scan", scan)
+    drive.policy = POLICY._replace(resync_ns=20 * NS_PER_MS)
+    drive.scanner.rescan_all(Reason.LOAD, monotonic_ns())
+    drive.until(lambda: drive.errors)
+    assert not drive.scanner.scan_complete, "nothing has been looked into yet"
+    drive.until(lambda: drive.memory.namespaces and value_in(path) == "63", timeout_s=3)
+    assert drive.memory.tally.writes == {"load": 1}
+    count = len(drive.guard.visits)
+    drive.until(lambda: len(drive.guard.visits) > count, "no further sweep", timeout_s=3)
+    drive.policy = POLICY
+
+
+def test_a_look_that_hangs_is_made_again(holders, drive, monkeypatch):
+    path, real, release, hangs = holders.mount(), NamespaceFinder.scan, threading.Event(), []
+
+    def scan(finder, deep):
+        if not hangs:
+            hangs.append(threading.current_thread())
+            release.wait()
+        return real(finder, deep)
+
+    monkeypatch.setattr(NamespaceFinder, "scan", scan)
+    monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 50 * NS_PER_MS)
+    drive.policy = POLICY._replace(resync_ns=20 * NS_PER_MS)
+    drive.scanner.rescan_all(Reason.LOAD, monotonic_ns())
+    try:
+        drive.until(lambda: drive.hung)
+        monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 60 * NS_PER_S)
+        assert drive.hung == ["looking for namespaces"]
+        assert not drive.scanner.scan_complete, "nothing has been looked into yet"
+        drive.until(lambda: drive.memory.namespaces and value_in(path) == "63", timeout_s=3)
+        count = len(drive.guard.visits)
+        drive.until(lambda: len(drive.guard.visits) > count, "no further sweep", timeout_s=3)
+    finally:
+        release.set()
+        hangs[0].join(TIMEOUT_S)
+
+
+def test_a_visit_that_hangs_is_given_up_and_the_others_are_made(holders, drive, monkeypatch):
+    paths = [holders.mount(str(number)) for number in range(4)]
+    release, hangs = threading.Event(), []
+
+    def at_visit(target):
+        if len(drive.guard.visits) == 2 and not hangs:
+            hangs.append((target.namespace, threading.current_thread()))
+            release.wait()
+
+    drive.guard.at_visit = at_visit
+    monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 100 * NS_PER_MS)
+    drive.scanner.rescan_all(Reason.START, None)
+    try:
+        drive.until(lambda: drive.hung)
+        monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 60 * NS_PER_S)
+        namespace, thread = hangs[0]
+        assert drive.hung == [f"entering {namespace} through {drive.guard.visits[1].paths[0]}"]
+        drive.until_idle()
+        rest = {identity(path) for path in paths} - {namespace.identity}
+        assert rest <= set(drive.visited())
+        drive.guard.visits = []
+        drive.sweep(Reason.RESYNC)
+        assert set(drive.visited()) == rest, "it is not tried again"
+    finally:
+        release.set()
+        hangs[0][1].join(TIMEOUT_S)
+    assert not drive.errors
+
+
+def test_visits_that_end_just_now_do_not_hang(holders, drive, monkeypatch):
+    """However late the loop comes to see it: it may have been stopped meanwhile."""
+    path = holders.mount()
+    drive.sweep()
+    event_ns = drive.load()
+    monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 0)
+    drive.scanner.rescan_all(Reason.LOAD, event_ns)
+    drive.scanner.proceed(drive.policy, drive.memory, True)
+    select.select([drive.scanner.fileno()], [], [], TIMEOUT_S)
+    assert drive.scanner.give_up_what_hangs() == ""
+    monkeypatch.undo()
+    drive.until_idle()
+    assert value_in(path) == "63" and drive.memory.tally.writes == {"start": 1, "load": 1}
+
+
+def test_a_visit_that_raises_is_told_and_the_next_sweep_works(holders, drive):
+    path = holders.mount()
+
+    def at_visit(_target):
+        if len(drive.guard.visits) == 1:
+            raise RuntimeError("broken")
+
+    drive.guard.at_visit = at_visit
+    drive.sweep()
+    assert len(drive.errors) == 1
+    drive.sweep(Reason.RESYNC)
+    assert value_in(path) == "63"
+
+
+def left_as_it_is(drive, state, wait_ns):
+    """Let every first visit leave the value as it is on purpose, for a while."""
+    real = drive.guard.visit
+
+    def visit(policy, target, dry=False):
+        seen = real(policy, target, True)
+        if len(drive.guard.visits) > 1:
+            return real(policy, target, dry)
+        keys = (KeyStatus(STAND_IN, state, "64"),)
+        return seen._replace(keys=keys, outcomes=(), retry_at_ns=monotonic_ns() + wait_ns)
+
+    drive.guard.visit = visit
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+@pytest.mark.parametrize("state", [State.HELD, State.CONTESTED])
+def test_what_is_left_as_it_is_is_looked_at_again_for_the_same_reason(
+    holders, drive, state, cookies
+):
+    """Also on kernels without cookies, where a new holder may mean another namespace."""
+    path = holders.mount()
+    drive.sweep()
+    drive.set_back([path], identity(path))
+    drive.guard.visits = []
+    left_as_it_is(drive, state, 30 * NS_PER_MS)
+    if not cookies:
+        namespaces = {
+            key: ns_state._replace(cookie=None) for key, ns_state in drive.memory.namespaces.items()
+        }
+        drive.memory = drive.memory._replace(namespaces=namespaces)
+    drive.sweep(Reason.RESYNC)
+    drive.until(lambda: value_in(path) == "63")
+    reasons = {target.reason for target in drive.guard.visits}
+    assert reasons == {Reason.RESYNC}, "and not a birth"
+    assert all(target.known is not None for target in drive.guard.visits)
+
+
+def test_paused_it_does_nothing_until_all_is_looked_at_anew(holders, drive):
+    holders.mount()
+    drive.sweep()
+    drive.scanner.pause()
+    assert drive.scanner.deadline_ns() is None
+    drive.guard.visits = []
+    drive.turn()
+    assert drive.guard.visits == [] and drive.scanner.idle
+    drive.sweep(Reason.LOAD)
+    assert drive.guard.visits
+
+
+def test_paused_in_the_middle_of_a_sweep_it_visits_nothing_more(holders, drive, monkeypatch):
+    monkeypatch.setattr(scanner, "VISITS_A_JOB", 1)
+    for number in range(4):
+        holders.mount(str(number))
+    drive.guard.at_visit = lambda _target: drive.scanner.pause()
+    drive.scanner.rescan_all(Reason.START, None)
+    drive.until(lambda: drive.guard.visits and drive.scanner.idle)
+    drive.turn()
+    assert len(drive.guard.visits) == 1
+
+
+def test_paused_in_the_middle_of_a_look_it_visits_nothing(holders, drive):
+    holders.mount()
+    drive.scanner.rescan_all(Reason.START, None)
+    drive.turn()
+    drive.scanner.pause()
+    drive.until(lambda: drive.scanner.idle)
+    drive.turn()
+    assert drive.guard.visits == [] and drive.scanner.idle

@@ -1,0 +1,245 @@
+"""The daemon's loop in this process, with a monitor that misbehaves."""
+
+import gc
+import itertools
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from ipvsd.config import files as config_files
+from ipvsd.daemon.daemon import RELOAD_SIGNALS, STOP_SIGNALS, Daemon, Parts
+from ipvsd.daemon.publisher import Publisher
+from ipvsd.enforce import decide
+from ipvsd.enforce.contest import CONTESTED_AFTER
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.journal.events import Kind
+from ipvsd.journal.rate_limit import RateLimiter
+from ipvsd.kernel.uevents import Drained, Monitor
+from ipvsd.model import NS_PER_MS
+from ipvsd.status.runtime_dir import RuntimeFolder
+from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.system.sd_notify import Notifier
+
+TIMEOUT_S = 20
+
+
+class FakeMonitor:
+    """Always readable; what a drain brings is up to the test."""
+
+    def __init__(self):
+        self._readable, writable = os.pipe()
+        os.write(writable, b"x")
+        os.close(writable)
+
+    def fileno(self):
+        return self._readable
+
+    def drain(self):
+        return Drained([])
+
+    def defect(self):
+        return None
+
+    def close(self):
+        os.close(self._readable)
+
+
+class Stage:
+    """A daemon that is stopped when a condition is met, which is asked at each event or drain."""
+
+    def __init__(self, root):
+        self.told = []
+        self.monitors = []
+        self.started_s = time.monotonic()
+        root.configure("[guard]\nresync = 1s\n")
+        folder = root.join("etc/ipvs-estoff-guard")
+        self.parts = Parts(
+            guard=Enforcer(root.path),
+            load_config=lambda: config_files.load(config_files.Places(folder)),
+            folder=RuntimeFolder(root.path),
+            send=lambda event: self.told.append(event) is None,
+            notifier=Notifier({}),
+            watchdog_ns=None,
+            new_monitor=self.new_monitor,
+            root=root.path,
+        )
+
+    def new_monitor(self):
+        self.monitors.append(FakeMonitor())
+        return self.monitors[-1]
+
+    def kinds(self):
+        return [event.kind for event in self.told]
+
+    def stop_if(self, condition):
+        if condition:
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif time.monotonic() - self.started_s > TIMEOUT_S:
+            pytest.fail(f"not within {TIMEOUT_S} s; told: {self.told}")
+
+
+@pytest.fixture
+def stage(root):
+    root.load_ip_vs()
+    made = Stage(root)
+    yield made
+    for monitor in made.monitors:
+        monitor.close()
+    for number in STOP_SIGNALS | RELOAD_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def test_a_storm_of_other_events_does_not_keep_it_from_looking(root, stage, monkeypatch):
+    def drain(_self):
+        if Kind.STARTED in stage.kinds() and stage.kinds().count(Kind.CHANGED) == 1:
+            root.set("run_estimation", "1")
+        stage.stop_if(stage.kinds().count(Kind.CHANGED) > 1)
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    assert root.get() == "0"
+
+
+def test_a_storm_of_other_events_is_not_even_thought_about(root, stage, monkeypatch):
+    drained, published = [], []
+
+    def drain(_monitor):
+        drained.append(1)
+        stage.stop_if(len(drained) == 200)
+        return Drained([])
+
+    def publish(_publisher, name, _document):
+        published.append(name)
+        return []
+
+    root.configure("[guard]\nresync = 1h\n")
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    monkeypatch.setattr(Publisher, "publish", publish)
+    assert Daemon(stage.parts).run() == 0
+    assert len(published) < 10
+
+
+def test_loads_whose_events_were_lost_are_no_contest(root, stage, monkeypatch):
+    """They set the value back in a row, but that is nobody's doing."""
+    loads = []
+
+    def drain(_monitor):
+        changes = stage.kinds().count(Kind.CHANGED)
+        stage.stop_if(changes == 1 + 2 * CONTESTED_AFTER)
+        if changes == 1 + len(loads) < 1 + 2 * CONTESTED_AFTER:
+            root.load_ip_vs_anew()
+            loads.append(1)
+            return Drained([], "no room")
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    changes = [event for event in stage.told if event.kind is Kind.CHANGED]
+    assert [event.fields["IPVSD_REASON"] for event in changes] == [
+        "start"
+    ] + 2 * CONTESTED_AFTER * ["load"]
+    assert root.get() == "0"
+
+
+def test_a_broken_monitor_is_replaced_and_all_looked_at_again(root, stage, monkeypatch):
+    def defect(_monitor):
+        if len(stage.monitors) > 1:
+            return None
+        root.set("run_estimation", "1")  # its event, if it had one, would have been lost
+        return "not bound to the kernel's uevents"
+
+    def drain(_monitor):
+        stage.stop_if(stage.kinds()[-2:] == [Kind.EVENTS_LOST, Kind.CHANGED])
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "defect", defect)
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    assert len(stage.monitors) == 2
+    assert root.get() == "0"
+
+
+def test_a_defect_of_its_own_is_told_and_survived(root, stage, monkeypatch):
+    def drain(_monitor):
+        stage.stop_if(Kind.CYCLE_FAILED in stage.kinds())
+        raise RuntimeError("broken\n\x1b[2J")
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    failed = next(event for event in stage.told if event.kind is Kind.CYCLE_FAILED)
+    assert "RuntimeError" in failed.message and "test_cycles.py:" in failed.message
+    assert failed.message.isprintable()
+
+
+def test_what_the_host_was_held_for_is_still_why_it_is_set(root, stage, monkeypatch):
+    """A kernel with kthreads, and services that came just before ip_vs's first look."""
+    root.set("est_nice", "0")
+    monkeypatch.setattr(decide, "HOLD_NS", 50 * NS_PER_MS)
+
+    def drain(_monitor):
+        stage.stop_if(Kind.CHANGED in stage.kinds())
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    told = [event for event in stage.told if event.kind in (Kind.HELD, Kind.CHANGED)]
+    assert [event.kind for event in told] == [Kind.HELD, Kind.CHANGED]
+    assert told[1].fields["IPVSD_REASON"] == "start"
+    assert root.get() == "0"
+
+
+def test_what_was_left_out_of_the_journal_is_told_at_the_end(root, stage, monkeypatch):
+    """Nothing is lost: what was counted is told before the guard stops."""
+
+    def drain(_monitor):
+        stage.stop_if(Kind.STARTED in stage.kinds())
+        return Drained([])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    daemon = Daemon(stage.parts)
+    suppressed = RateLimiter(monotonic_ns(), 100, {"changed": 7}, 0)
+    daemon._memory = daemon._memory._replace(rate_limiter=suppressed)
+    assert daemon.run() == 0
+    many = [event for event in stage.told if event.kind is Kind.MANY]
+    assert [event.fields["IPVSD_COUNT"] for event in many] == ["7"]
+
+
+def test_nothing_is_kept_of_loads_and_drifts(root, stage, monkeypatch):
+    """Python's own caches still grow, by less than a block of memory a turn."""
+    stage.parts = stage.parts._replace(send=lambda event: True)
+    turns = itertools.count(1)
+    blocks = []
+
+    def drain(_monitor):
+        turn = next(turns)
+        if turn % 200 == 0:
+            gc.collect()
+            blocks.append(sys.getallocatedblocks())
+        stage.stop_if(len(blocks) == 8)
+        root.set("run_estimation", "1")
+        return Drained(["remove", "add"] if turn % 2 else ["change"])
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    assert blocks[-1] - blocks[2] < 5 * 200, blocks
+
+
+def test_a_real_monitor_knows_when_it_is_deaf():
+    monitor = Monitor()
+    assert monitor.defect() is None
+    keep = os.dup(monitor.fileno())
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, monitor.fileno())
+    try:
+        assert monitor.defect()
+        assert monitor.drain().error  # told, not raised: the daemon then finds the defect
+    finally:
+        os.dup2(keep, monitor.fileno())
+        os.close(keep)
+        os.close(null)
+    assert monitor.defect() is None
+    del monitor

@@ -1,0 +1,232 @@
+"""`ipvsd measure`, run in this process on a fake root: what it takes, refuses, prints and saves."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from ipvsd import cli
+from ipvsd.measure import measurement
+from ipvsd.measure.sampler import Sampler
+from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
+from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun, Exit, Namespace
+from ipvsd.system.terminal import Progress, bar
+
+
+@pytest.fixture
+def run(root, capsys):
+    def call(*arguments):
+        code = cli.main(["--root", root.path, "measure", *arguments])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+@pytest.fixture
+def saved(tmp_path):
+    host = measurement.Host("node", "6.1", "now", "live", "timer", 2, None, ())
+    runs = (EstimationRun(NS_PER_S, 4 * NS_PER_MS, 0, True, 7),)
+    pings = Pings((Probe(0, NS_PER_MS),), 1)
+    phase = Phase("as found", 0, 2 * NS_PER_S, runs, pings=pings)
+    document = measurement.document(
+        host, [ServiceCount(Namespace(4, 7, "host"), "1", 1, 1)], [phase]
+    )
+    path = tmp_path / "saved.json"
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "why, arguments, words",
+    [
+        ("too short", ["--duration", "500ms"], "--duration is not between 1s and 1h"),
+        ("too long", ["--duration", "2h"], "--duration is not between 1s and 1h"),
+        ("a flood", ["--interval", "1ms"], "--interval is not between 2ms and the duration"),
+        ("no probe at all", ["--interval", "30s"], "--interval is not between"),
+        ("toggling too fast", ["--compare", "--duration", "2s"], "at least 3 s"),
+        ("what is saved is saved", ["--show", "x", "--compare"], "--show measures nothing"),
+        ("no file", ["--show", "/nowhere/x"], "/nowhere/x: No such file"),
+        ("no folder", ["--save", "/nowhere/x"], "/nowhere/x: cannot be written"),
+        ("a folder", ["--save", "/tmp"], "/tmp: cannot be written"),
+        ("another kind of picture", ["--plot", "x.pdf"], "only .svg and .png"),
+        ("no such namespace", ["--namespace", "nowhere"], "no namespace is called so now"),
+        ("no selector", ["--namespace", "name:"], "has no pattern"),
+    ],
+)
+def test_wrong_usage_is_one_line(run, why, arguments, words):
+    code, out, err = run(*arguments)
+    assert (code, out, err.count("\n")) == (Exit.USAGE, "", 1), why
+    assert words in err
+
+
+def test_a_wrong_duration_is_told_by_the_parser(run, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("--duration", "soon")
+    assert ended.value.code == Exit.USAGE
+
+
+def test_nothing_but_a_note_without_ip_vs(run):
+    code, out, err = run("--duration", "1s")
+    assert (code, err) == (Exit.AS_WANTED, "")
+    assert "Note: ip_vs is absent: nothing is estimated" in out
+
+
+def test_without_tracefs_the_expectation_is_left(root, run):
+    root.load_ip_vs()
+    root.write("proc/thread-self/net/ip_vs", "a\nb\nc\nTCP  x\n  -> y\n  -> z\n")
+    root.write("sys/devices/system/cpu/possible", "0-103\n")
+    code, out, err = run("--duration", "1s", "--json")
+    document = json.loads(out)
+    assert (code, err) == (Exit.CANNOT_TELL, "")
+    assert document["namespaces"][0]["services"] == 1
+    assert document["namespaces"][0]["estimators"] == 4
+    assert document["namespaces"][0]["predicted_usec"] == [14, 21]
+    assert document["phases"][0]["passes"] is None
+    assert "no kprobe is to be had" in document["notes"][0]
+    assert root.get() == "1", "nothing is switched"
+
+
+def test_without_root_only_the_expectation(root, run, monkeypatch):
+    root.load_ip_vs()
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    code, out, err = run()
+    assert code == Exit.NOT_PERMITTED and err.count("\n") == 1 and "needs root" in err
+    assert "NAMESPACE" in out
+
+
+@pytest.mark.parametrize("compare", [["--compare"], ["--compare", "--yes"]])
+def test_nothing_to_compare_without_ip_vs(run, compare):
+    code, out, err = run(*compare)
+    assert (code, out) == (Exit.CANNOT_TELL, "") and "ip_vs is not loaded" in err
+
+
+def test_nothing_to_compare_where_the_kernel_cannot(root, run):
+    root.load_ip_vs(am_droprate="10")
+    code, _, err = run("--compare", "--yes")
+    assert code == Exit.UNSUPPORTED and "cannot switch estimation off" in err
+
+
+def test_nothing_is_compared_where_it_is_wanted_on(root, run):
+    root.load_ip_vs()
+    root.configure("[sysctl]\nnet.ipv4.vs.run_estimation = 1\n")
+    code, _, err = run("--compare", "--yes")
+    assert code == Exit.NOT_AS_WANTED and "does not want estimation off in any namespace" in err
+
+
+def test_nobody_is_switched_without_having_been_asked(root, run, monkeypatch):
+    root.load_ip_vs(run_estimation="0")
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))
+    code, _, err = run("--compare")
+    assert code == Exit.USAGE and "add --yes" in err
+    assert root.get() == "0"
+    sys.stdin.close()
+
+
+def test_a_comparison_switches_by_a_drop_in_and_puts_it_right(root, run, monkeypatch):
+    values = []
+    measure = Sampler.run
+
+    def note_and_measure(sampler, name, task):
+        values.append((name, root.get()))
+        return measure(sampler, name, task)
+
+    monkeypatch.setattr(Sampler, "run", note_and_measure)
+    root.load_ip_vs(run_estimation="0")
+    code, out, _ = run("--compare", "--yes", "--duration", "3s")
+    assert code == Exit.CANNOT_TELL, "there is no tracefs"
+    assert "OFF AGAIN" in out
+    assert values == [("on", "1"), ("off", "0"), ("off again", "0")]
+    assert root.get() == "0"
+    assert os.listdir(root.join("run/ipvs-estoff-guard.conf.d")) == []
+
+
+def test_what_a_killed_comparison_has_left_is_taken_away(root, run):
+    root.load_ip_vs(run_estimation="1")
+    drop_in = "run/ipvs-estoff-guard.conf.d/95-measure.conf"
+    root.write(drop_in, "[sysctl]\nnet.ipv4.vs.run_estimation = 1\n")
+    run("--compare", "--yes", "--duration", "3s")
+    assert root.get() == "0" and not os.path.exists(root.join(drop_in))
+
+
+def test_only_one_comparison_at_a_time(root, run):
+    fcntl = pytest.importorskip("fcntl")
+    root.load_ip_vs(run_estimation="0")
+    folder = root.join("run/ipvs-estoff-guard.conf.d")
+    os.makedirs(folder)
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    code, _, err = run("--compare", "--yes")
+    os.close(descriptor)
+    assert code == Exit.CANNOT_TELL and "another comparison is running" in err
+
+
+def test_a_comparison_needs_the_systems_own_places(root, run, capsys):
+    code = cli.main(["--root", root.path, "--config-dir", root.path, "measure", "--compare"])
+    assert code == Exit.USAGE and "--config-dir" in capsys.readouterr().err
+
+
+def test_what_is_shown_is_what_was_saved(run, saved, tmp_path):
+    code, text, _ = run("--show", saved)
+    assert code == Exit.AS_WANTED and "Estimation held a CPU 1 times" in text
+    assert json.loads(run("--show", saved, "--json")[1]) == json.loads(open(saved).read())
+
+
+def test_saving_prints_the_same(run, tmp_path):
+    path = str(tmp_path / "new.json")
+    _, text, _ = run("--duration", "1s", "--save", path)
+    assert run("--show", path)[1] == text
+
+
+def test_what_is_no_measurement_is_refused(run, tmp_path):
+    path = tmp_path / "x\x1b.json"
+    path.write_text("{}")
+    code, out, err = run("--show", str(path))
+    assert (code, out) == (Exit.USAGE, "") and "was not written by ipvsd measure" in err
+    assert "\x1b" not in err
+
+
+def test_a_plot_needs_matplotlib_and_is_refused_before_measuring(run, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, out, err = run("--plot", str(tmp_path / "x.svg"))
+    assert (code, out) == (Exit.CANNOT_TELL, "") and "python3-matplotlib" in err
+
+
+class Terminal:
+    def __init__(self, is_one=True):
+        self.written, self.is_one = "", is_one
+
+    def isatty(self):
+        return self.is_one
+
+    def write(self, text):
+        self.written += text
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    "why, terminal, wanted, environ, shown",
+    [
+        ("a terminal", True, True, {"TERM": "xterm"}, True),
+        ("a pipe", False, True, {"TERM": "xterm"}, False),
+        ("a dumb one", True, True, {"TERM": "dumb"}, False),
+        ("none named", True, True, {}, False),
+        ("--quiet", True, False, {"TERM": "xterm"}, False),
+    ],
+)
+def test_progress(why, terminal, wanted, environ, shown):
+    stderr = Terminal(terminal)
+    progress = Progress(wanted, stderr, environ)
+    progress.show("on", 0.5)
+    progress.show("on", 0.5)
+    assert (stderr.written.count("[") - stderr.written.count("\x1b[") == 1) is shown, why
+    progress.end()
+    assert stderr.written.endswith("\r\x1b[K") or not shown
+
+
+@pytest.mark.parametrize("done, full", [(-1, 0), (0, 0), (0.5, 15), (1, 30), (7, 30)])
+def test_bar(done, full):
+    assert bar("x\n", done) == f"[{'#' * full}{'-' * (30 - full)}] x\\n"

@@ -1,0 +1,112 @@
+"""Keys and values: what is taken, in which form, and what counts as the same."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ipvsd.config import sysctl_values
+
+RUN = "net.ipv4.vs.run_estimation"
+CPUS = "net.ipv4.vs.est_cpulist"
+SYNC = "net.ipv4.vs.sync_threshold"
+
+
+@pytest.mark.parametrize("text", [RUN, "net/ipv4/vs/run_estimation"])
+def test_both_spellings_of_sysctl_are_one_key(text):
+    assert sysctl_values.canonical_key(text) == RUN
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "net.ipv4.vs",
+        "net.ipv4.vs.",
+        "net.ipv4.ip_forward",
+        "kernel.panic",
+        "net.ipv4.vs.a.b",
+        "net.ipv4.vs...x",
+        "net/ipv4/vs/../ip_forward",
+        "net.ipv4.vs./etc/passwd",
+        "/net/ipv4/vs/x",
+        "net.ipv4.vs.run_estimation\n",
+        "net.ipv4.vs.RUN",
+        "net.ipv4.vs.\u0131",
+    ],
+)
+def test_a_key_outside_the_tree_is_refused(text):
+    with pytest.raises(ValueError, match="not a key below"):
+        sysctl_values.canonical_key(text)
+
+
+@pytest.mark.parametrize(
+    "key, text, expected",
+    [
+        (RUN, "0", "0"),
+        (RUN, " 1 ", "1"),
+        (SYNC, "3\t  50", "3 50"),
+        ("net.ipv4.vs.est_nice", "-5", "-5"),
+        (CPUS, "0-3,8", "0-3,8"),
+    ],
+)
+def test_values_are_taken_in_the_kernels_form(key, text, expected):
+    assert sysctl_values.canonical_value(key, text) == expected
+
+
+@pytest.mark.parametrize(
+    "key, text",
+    [
+        (RUN, "2"),
+        (RUN, "off"),
+        (RUN, "0 0"),
+        (SYNC, ""),
+        (SYNC, "010"),  # octal for the kernel: would read back as 8
+        (SYNC, "0x10"),
+        (SYNC, "+3"),
+        (SYNC, "1_000"),
+        (SYNC, "3, 50"),
+        (SYNC, "\u0663"),  # a digit for Python, not for the kernel
+        (SYNC, "-0x"),
+        (CPUS, "3-1"),
+        (CPUS, "all"),
+        (CPUS, "1,,2"),
+    ],
+)
+def test_what_is_no_value_is_refused(key, text):
+    with pytest.raises(ValueError):
+        sysctl_values.canonical_value(key, text)
+
+
+@pytest.mark.parametrize(
+    "key, found, wanted, expected",
+    [
+        (RUN, "0", "0", True),
+        (RUN, "1", "0", False),
+        (SYNC, "3\t50", "3 50", True),
+        (CPUS, "0-2,4", "0,1,2,4", True),
+        (CPUS, "0-3", "0-2", False),
+        (CPUS, "", "0-2", False),
+        ("net.ipv4.vs.drop_entry", "2", "1", True),  # the kernel's automatic mode
+        ("net.ipv4.vs.drop_entry", "0", "1", False),
+        ("net.ipv4.vs.drop_entry", "2", "0", False),
+        ("net.ipv4.vs.drop_entry", "1", "2", False),
+    ],
+)
+def test_same(key, found, wanted, expected):
+    assert sysctl_values.same(key, found, wanted) is expected
+
+
+def test_the_guarded_key_is_a_known_one():
+    assert sysctl_values.RUN_ESTIMATION in sysctl_values.KNOWN_KEYS
+    assert all(sysctl_values.canonical_key(key) == key for key in sysctl_values.KNOWN_KEYS)
+
+
+@given(st.sampled_from([RUN, SYNC, CPUS]), st.text(max_size=40))
+@example(CPUS, "0-2 ,\n4\x1f")  # all of it is white space for strip()
+def test_a_value_that_is_taken_is_the_same_as_itself_and_plain(key, text):
+    try:
+        value = sysctl_values.canonical_value(key, text)
+    except ValueError:
+        return
+    assert sysctl_values.same(key, value, value)
+    assert value.isprintable() and value.encode("ascii")

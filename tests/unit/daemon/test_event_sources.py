@@ -1,0 +1,98 @@
+"""What tells of changes: each may be missing, which is told once, and be had again."""
+
+import os
+
+import pytest
+
+from ipvsd.daemon.event_sources import OFF, ON, NamespaceSources, Source, Writes
+from ipvsd.journal.events import Kind
+from ipvsd.system.event_loop import Loop, monotonic_ns
+
+
+class Pipe:
+    """A source that is there."""
+
+    def __init__(self):
+        self._ends = os.pipe()
+        os.write(self._ends[1], b"x")
+
+    def fileno(self):
+        return self._ends[0]
+
+    def close(self):
+        for end in self._ends:
+            os.close(end)
+
+
+@pytest.fixture
+def loop():
+    made = Loop([])
+    yield made
+    made.close()
+
+
+def kinds(new_events):
+    return [event.kind for event in new_events]
+
+
+def test_a_source_is_opened_waited_on_and_closed_without_a_word(loop):
+    source = Source("ticks", "no ticks", loop, Pipe)
+    assert source.open() == [] and source.open() == [] and source.state == ON
+    assert source.woke(loop.wait(monotonic_ns() + 10**10).descriptors)
+    source.close()
+    assert source.state == OFF and not loop.wait(0).descriptors
+
+
+def test_what_is_not_to_be_had_is_told_once_for_each_reason_and_when_it_is_back(loop):
+    reasons = ["locked down", "locked down", "not mounted"]
+
+    def open_it():
+        if reasons:
+            raise OSError(1, reasons.pop(0), "/sys/x")
+        return Pipe()
+
+    source = Source("ticks", "no ticks", loop, open_it)
+    (event,) = source.open()
+    assert event.kind is Kind.SOURCE_LOST
+    assert event.message == "ticks: not to be had (/sys/x: locked down); no ticks"
+    assert source.open() == []
+    assert kinds(source.open()) == [Kind.SOURCE_LOST]
+    assert source.state == "/sys/x: not mounted"
+    assert kinds(source.open()) == [Kind.SOURCE_BACK]
+    assert kinds(source.lose("broken")) == [Kind.SOURCE_LOST]
+    assert source.state == "broken"
+
+
+def test_on_a_host_without_tracefs_new_devices_are_listened_for(loop, root):
+    sources = NamespaceSources(loop, root.path)
+    assert kinds(sources.arrange(True)) == [Kind.SOURCE_LOST, Kind.SOURCE_LOST]  # births, mounts
+    assert sources.arrange(True) == []
+    assert not sources.complete
+    states = sources.states()
+    assert states["devices"] == ON and states["births"] not in (ON, OFF)
+    assert sources.arrange(False) == []
+    assert set(sources.states().values()) == {OFF}
+
+
+def test_writes_are_heard_for_the_present_load_only(loop, root):
+    root.load_ip_vs()
+    writes = Writes(loop, root.path)
+    assert writes.arrange(1) == []
+    path = root.join("proc/sys/net/ipv4/vs/run_estimation")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("1\n")
+    assert writes.take_events(loop.wait(monotonic_ns() + 10**10).descriptors)
+    assert not writes.take_events(loop.wait(0).descriptors)
+    writes.arrange(None)
+    writes.take_events(loop.wait(0).descriptors)  # that the watch is gone
+    with open(path, "w", encoding="ascii") as file:
+        file.write("1\n")
+    assert not writes.take_events(loop.wait(0).descriptors)
+    writes.close()
+
+
+def test_a_kernel_without_the_key_has_nothing_to_be_watched(loop, root):
+    root.load_ip_vs(am_droprate="10")
+    writes = Writes(loop, root.path)
+    assert writes.arrange(1) == [] and writes.state == ON
+    writes.close()

@@ -1,0 +1,202 @@
+"""When it is time to publish what; what the journal does not take is kept, and told in order."""
+
+import pytest
+
+import ipvsd.daemon.publisher
+from ipvsd.daemon.publisher import _UNTOLD_MAX, Publisher
+from ipvsd.enforce.memory import Memory
+from ipvsd.enforce.namespace_state import NamespaceState
+from ipvsd.journal import events
+from ipvsd.journal.events import Kind
+from ipvsd.model import NS_PER_MS, NS_PER_S, KeyStatus, Namespace, State
+from tests.builders import RUN, WALL_NS
+
+
+class Journal:
+    """Takes entries as long as it has room."""
+
+    def __init__(self):
+        self.room = 0
+        self.taken = []
+
+    def send(self, event):
+        if self.room == 0:
+            return False
+        self.room -= 1
+        self.taken.append(event)
+        return True
+
+
+@pytest.fixture
+def taker():
+    return Journal()
+
+
+@pytest.fixture
+def publisher(taker):
+    return Publisher(None, taker.send, "/")
+
+
+def told(number):
+    return events.plain(Kind.CHANGED, str(number))
+
+
+def words(taker):
+    return [event.message for event in taker.taken]
+
+
+def test_what_is_not_taken_is_told_later_in_its_order(taker, publisher):
+    publisher.log(told(0), told(1))
+    taker.room = 1
+    publisher.log(told(2))
+    assert words(taker) == ["0"]
+    taker.room = 9
+    publisher.log()
+    assert words(taker) == ["0", "1", "2"]
+
+
+def test_of_too_many_the_oldest_go_and_are_counted(taker, publisher):
+    for number in range(_UNTOLD_MAX + 7):
+        publisher.log(told(number))
+    taker.room = _UNTOLD_MAX
+    publisher.log()
+    assert words(taker) == [str(number) for number in range(7, _UNTOLD_MAX + 7)]
+    taker.room = 9
+    publisher.log(told("new"))
+    assert [event.kind for event in taker.taken[-2:]] == [Kind.ENTRIES_LOST, Kind.CHANGED]
+    assert " 7 entries are lost" in taker.taken[-2].message
+
+
+def test_where_nothing_is_there_to_tell_nothing_is_kept(publisher):
+    def fail(event):
+        raise OSError
+
+    broken = Publisher(None, fail, "/")
+    broken.log(told(1), told(2))
+    broken.log()
+    assert not broken._untold
+
+
+def test_what_can_be_told_at_once_is(publisher):
+    assert publisher.is_due(True, 0)
+    publisher.took(5 * NS_PER_S)
+    assert publisher.is_due(True, 1)
+
+
+@pytest.mark.parametrize(
+    ("took_ns", "pause_ns"),
+    [
+        (NS_PER_MS, NS_PER_S),
+        (300 * NS_PER_MS, 3 * NS_PER_S),
+        (30 * NS_PER_S, 10 * NS_PER_S),
+    ],
+)
+def test_the_more_it_takes_the_longer_it_waits_from_the_first_news_on(publisher, took_ns, pause_ns):
+    publisher.took(took_ns)
+    first_ns = 100 * NS_PER_S
+    assert not publisher.is_due(False, first_ns)
+    assert not publisher.is_due(False, first_ns + pause_ns - 1)
+    assert publisher.is_due(False, first_ns + pause_ns)
+    publisher.took(took_ns)
+    assert not publisher.is_due(False, first_ns + pause_ns + 1)
+
+
+def test_what_was_told_at_once_no_longer_waits(publisher):
+    assert not publisher.is_due(False, 0)
+    assert publisher.is_due(True, NS_PER_MS)
+    assert not publisher.is_due(False, NS_PER_S)
+
+
+class Folder:
+    """Keeps what is published, or says why not."""
+
+    def __init__(self):
+        self.files = []
+        self.error = None
+
+    def publish(self, name, document):
+        if self.error is None:
+            self.files.append((name, document["namespaces"]))
+        return self.error
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time, which goes on by so much each time that it is asked for."""
+    now = {"ns": 1000 * NS_PER_S, "step_ns": 0}
+
+    def monotonic_ns():
+        now["ns"] += now["step_ns"]
+        return now["ns"]
+
+    monkeypatch.setattr(ipvsd.daemon.publisher, "monotonic_ns", monotonic_ns)
+    return now
+
+
+@pytest.fixture
+def folder():
+    return Folder()
+
+
+@pytest.fixture
+def scribe(folder, taker):
+    return Publisher(folder, taker.send, "/")
+
+
+def remembered(count, revision=1):
+    namespaces = [
+        NamespaceState(Namespace(4, number, "x"), 5, WALL_NS, 9, keys=(KeyStatus(RUN, State.HELD),))
+        for number in range(count)
+    ]
+    return Memory(namespaces={one.namespace.identity: one for one in namespaces}, revision=revision)
+
+
+def test_thousands_are_described_a_few_at_a_time_as_they_were_at_one_moment(clock, folder, scribe):
+    memory, later = remembered(200), remembered(7, revision=2)
+    for _ in range(3):
+        assert scribe.describe(memory) == []
+        assert folder.files == []
+        assert scribe.describing_ns(memory) == 0  # at once, where there is nothing better to do
+    scribe.describe(later)
+    ((_, documents),) = folder.files
+    assert [one["inode"] for one in documents] == list(range(200))
+    assert scribe.describing_ns(memory) is None
+    scribe.describe(later)
+    assert len(folder.files[-1][1]) == 7
+
+
+def test_what_has_not_changed_is_not_described_again(clock, folder, scribe):
+    memory = remembered(3)
+    scribe.describe(memory)
+    scribe.describe(memory._replace(loads=5))
+    assert len(folder.files) == 1
+
+
+def test_what_changes_all_the_time_is_described_at_a_twentieth_of_a_cpu(clock, folder, scribe):
+    clock["step_ns"] = 50 * NS_PER_MS
+    began_ns = clock["ns"]
+    for revision in range(10_000):
+        scribe.describe(remembered(1, revision))
+    took_ns = 50 * NS_PER_MS  # by this clock, each
+    share = len(folder.files) * took_ns / (clock["ns"] - began_ns)
+    assert 0.04 < share < 0.06
+
+
+def test_after_a_while_without_changes_they_are_described_at_once(clock, folder, scribe):
+    clock["step_ns"] = NS_PER_MS
+    for revision in range(100):
+        scribe.describe(remembered(1, revision))
+    assert len(folder.files) == 100
+
+
+def test_a_file_that_cannot_be_written_is_told_once_and_tried_again(clock, folder, scribe):
+    folder.error = "no space"
+    memory = remembered(1)
+    (told,) = scribe.describe(memory)
+    assert told.kind is Kind.STATUS_FILE and "no space" in told.message
+    assert scribe.describe(memory) == []
+    assert scribe.describing_ns(memory) > clock["ns"]
+    clock["ns"] = scribe.describing_ns(memory)
+    folder.error = None
+    assert scribe.describe(memory) == []
+    assert len(folder.files) == 1

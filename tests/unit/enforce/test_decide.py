@@ -1,0 +1,347 @@
+"""Decisions, as tables: what is written, what state that leaves, when to look again."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipvsd.enforce import decide
+from ipvsd.enforce.contest import Contest
+from ipvsd.enforce.decide import HOLD_MAX_NS, HOLD_NS
+from ipvsd.enforce.namespace_state import NamespaceState
+from ipvsd.model import (
+    NS_PER_MS,
+    NS_PER_S,
+    ContestPolicy,
+    Exit,
+    Found,
+    KeyStatus,
+    Module,
+    Outcome,
+    Reading,
+    Reason,
+    State,
+    Write,
+)
+from ipvsd.status import severity
+from tests.builders import BOTH, HOST, NO_KEY, NO_TREE, POLICY, RUN, SYNC, WEB, value
+
+NOW_NS = 1000 * NS_PER_S
+
+
+@pytest.mark.parametrize(
+    "why, run, sync, expected",
+    [
+        (
+            "both differ: run_estimation first",
+            value("1"),
+            value("5 1"),
+            [("1", "0"), ("5 1", "3 50")],
+        ),
+        ("one differs", value("1"), value("3\t50"), [("1", "0")]),
+        ("none differs", value("0"), value("3\t50"), []),
+        ("not loaded", NO_TREE, NO_TREE, []),
+        ("one unsupported", NO_KEY, value("5 1"), [("5 1", "3 50")]),
+        ("unreadable is not written blindly", Reading(Found.FAILED), value("3 50"), []),
+    ],
+)
+def test_plan_writes_what_differs_and_nothing_else(why, run, sync, expected):
+    writes = decide.plan(BOTH.settings, HOST, {RUN.key: run, SYNC.key: sync}, Reason.LOAD)
+    assert [(write.found, write.wanted) for write in writes] == expected, why
+    assert all(write.namespace == HOST and write.reason is Reason.LOAD for write in writes)
+
+
+@given(st.sampled_from(["0", "1", "7"]), st.sampled_from(["3\t50", "0\t0"]))
+def test_a_performed_plan_leaves_nothing_to_plan(run, sync):
+    readings = {RUN.key: value(run), SYNC.key: value(sync)}
+    for write in decide.plan(BOTH.settings, HOST, readings, Reason.START):
+        readings[write.key] = value(write.wanted)
+    assert decide.plan(BOTH.settings, HOST, readings, Reason.DRIFT) == ()
+
+
+@pytest.mark.parametrize(
+    "trigger, before, expected",
+    [
+        (Reason.START, None, Reason.START),
+        (Reason.DRIFT, Module.LIVE, Reason.DRIFT),
+        (Reason.DRIFT, Module.BUILT_IN, Reason.DRIFT),
+        (Reason.DRIFT, Module.ABSENT, Reason.LOAD),  # its event was lost
+        (Reason.DRIFT, Module.COMING, Reason.LOAD),
+        (Reason.RESYNC, Module.GOING, Reason.LOAD),
+        (Reason.LOAD, Module.LIVE, Reason.LOAD),
+        (Reason.RELOAD, Module.LIVE, Reason.RELOAD),
+    ],
+)
+def test_reason(trigger, before, expected):
+    assert decide.reason_for(trigger, before, reloaded=False) is expected
+
+
+@pytest.mark.parametrize("trigger", [Reason.DRIFT, Reason.RESYNC, Reason.RELOAD])
+def test_another_instance_is_a_load_whatever_was_heard(trigger):
+    assert decide.reason_for(trigger, Module.LIVE, reloaded=True) is Reason.LOAD
+
+
+def outcome(after, error="", denied=False):
+    tried = Write(HOST, RUN.key, "1", "0", Reason.LOAD)
+    return Outcome(tried, after, None if error else 5, error, denied)
+
+
+@pytest.mark.parametrize(
+    "module, reading, done, expected",
+    [
+        (Module.LIVE, value("0"), None, State.AS_WANTED),
+        (Module.LIVE, value("1"), None, State.DIFFERS),
+        (Module.LIVE, value("1"), outcome(value("0")), State.AS_WANTED),
+        (Module.LIVE, value("1"), outcome(value("1")), State.REFUSED),
+        (Module.LIVE, value("1"), outcome(value("1"), "EINVAL"), State.REFUSED),
+        (Module.LIVE, value("1"), outcome(value("1"), "EROFS", True), State.DENIED),
+        (Module.LIVE, value("1"), outcome(NO_TREE), State.ABSENT),
+        (Module.GOING, value("1"), outcome(NO_TREE), State.ABSENT),
+        (Module.LIVE, NO_KEY, None, State.UNSUPPORTED),
+        (Module.BUILT_IN, NO_KEY, None, State.UNSUPPORTED),
+        (Module.LIVE, NO_TREE, None, State.UNSUPPORTED),
+        (Module.COMING, NO_TREE, None, State.LOADING),
+        (Module.COMING, NO_KEY, None, State.LOADING),
+        (Module.ABSENT, NO_TREE, None, State.ABSENT),
+        (Module.GOING, NO_KEY, None, State.ABSENT),
+        (Module.LIVE, NO_KEY, outcome(NO_KEY), State.ABSENT),
+        (Module.COMING, value("1"), outcome(NO_TREE), State.LOADING),
+        (Module.LIVE, Reading(Found.DENIED, error="EACCES"), None, State.DENIED),
+        (Module.ABSENT, Reading(Found.FAILED, error="EIO"), None, State.UNREADABLE),
+    ],
+)
+def test_state_of_a_key(module, reading, done, expected):
+    assert decide.classify(RUN, module, reading, done).state is expected
+
+
+EACCES = Reading(Found.DENIED, error="EACCES")
+
+
+@pytest.mark.parametrize(
+    "why, module, reading, done, restrained_state, expected",
+    [
+        ("Linux up to 6.9 shows no sysctls", Module.LIVE, NO_TREE, None, None, State.HIDDEN),
+        ("in an empty folder", Module.BUILT_IN, NO_KEY, None, None, State.HIDDEN),
+        ("ip_vs is not there at all", Module.ABSENT, NO_TREE, None, None, State.ABSENT),
+        ("nor yet", Module.COMING, NO_TREE, None, None, State.LOADING),
+        (
+            "Linux from 6.10 on takes no write",
+            Module.LIVE,
+            value("1"),
+            outcome(value("1"), "EACCES", True),
+            None,
+            State.READ_ONLY,
+        ),
+        ("nor is it tried", Module.LIVE, value("1"), None, State.READ_ONLY, State.READ_ONLY),
+        ("it may be right all the same", Module.LIVE, value("0"), None, None, State.AS_WANTED),
+        ("not even read", Module.LIVE, EACCES, None, None, State.READ_ONLY),
+        (
+            "an error of another kind",
+            Module.LIVE,
+            value("1"),
+            outcome(value("1"), "EINVAL"),
+            None,
+            State.REFUSED,
+        ),
+    ],
+)
+def test_what_another_user_namespace_owns(why, module, reading, done, restrained_state, expected):
+    assert (
+        decide.classify(RUN, module, reading, done, restrained_state, foreign=True).state
+        is expected
+    ), why
+
+
+@pytest.mark.parametrize("restrained_state", [State.HELD, State.CONTESTED, State.READ_ONLY])
+def test_what_is_left_as_it_is_has_its_own_state_until_it_is_right(restrained_state):
+    left = decide.classify(RUN, Module.LIVE, value("1"), None, restrained_state)
+    assert (left.state, left.value) == (restrained_state, "1")
+    right = decide.classify(RUN, Module.LIVE, value("0"), None, restrained_state)
+    assert right.state is State.AS_WANTED
+
+
+def write(reason=Reason.DRIFT, setting=RUN):
+    return Write(WEB, setting.key, "1", setting.wanted, reason)
+
+
+def ns_state(**changes):
+    return NamespaceState(WEB, 1, 1, 1)._replace(**changes)
+
+
+def fought(times, last_ns=NOW_NS):
+    return ns_state(contests={RUN.key: Contest(times, last_ns)})
+
+
+LEFT = [
+    ("unknown", None, ContestPolicy.ENFORCE, None, None),
+    ("known, and nothing the matter", ns_state(), ContestPolicy.ENFORCE, None, None),
+    ("changed back twice", fought(2), ContestPolicy.ENFORCE, None, None),
+    ("contested", fought(3), ContestPolicy.ENFORCE, None, (State.CONTESTED, NOW_NS + NS_PER_S)),
+    ("its back-off is over", fought(3, NOW_NS - NS_PER_S), ContestPolicy.ENFORCE, None, None),
+    (
+        "who yields does not look again",
+        fought(3, 0),
+        ContestPolicy.YIELD,
+        None,
+        (State.CONTESTED, None),
+    ),
+    ("held", None, ContestPolicy.ENFORCE, NOW_NS + 9, (State.HELD, NOW_NS + 9)),
+    (
+        "contested comes before held",
+        fought(3),
+        ContestPolicy.ENFORCE,
+        NOW_NS + 9,
+        (State.CONTESTED, NOW_NS + NS_PER_S),
+    ),
+    (
+        "held when the back-off is over",
+        fought(3, 0),
+        ContestPolicy.ENFORCE,
+        NOW_NS + 9,
+        (State.HELD, NOW_NS + 9),
+    ),
+]
+
+
+@pytest.mark.parametrize("reason", [Reason.DRIFT, Reason.RESYNC])
+@pytest.mark.parametrize("why, known, contest_policy, held_ns, expected", LEFT)
+def test_what_is_better_not_written_now(why, known, contest_policy, held_ns, expected, reason):
+    decision = decide.restrain((write(reason),), known, contest_policy, held_ns, NOW_NS)
+    if expected is None:
+        assert (decision.due, decision.retry_at_ns) == ((write(reason),), None), why
+    else:
+        assert decision.due == () and decision.writes == (write(reason),), why
+        assert (decision.restrained[RUN.key], decision.retry_at_ns) == expected, why
+
+
+@pytest.mark.parametrize("contest_policy", list(ContestPolicy))
+@pytest.mark.parametrize(
+    "reason", [Reason.LOAD, Reason.BIRTH, Reason.START, Reason.RELOAD, Reason.APPLY]
+)
+def test_what_the_kernel_or_the_user_did_is_no_contest(reason, contest_policy):
+    decision = decide.restrain((write(reason),), fought(9), contest_policy, None, NOW_NS)
+    assert decision.due == (write(reason),)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_what_is_read_only_is_never_tried_again(reason):
+    known = ns_state(keys=(KeyStatus(RUN, State.READ_ONLY),))
+    decision = decide.restrain((write(reason),), known, ContestPolicy.ENFORCE, None, NOW_NS)
+    assert decision.due == () and decision.restrained == {RUN.key: State.READ_ONLY}
+    assert decision.retry_at_ns is None
+
+
+def test_only_run_estimation_is_held_and_only_the_fought_key_is_contested():
+    both = (write(), write(setting=SYNC))
+    assert decide.restrain(both, None, ContestPolicy.ENFORCE, NOW_NS + 9, NOW_NS).due == both[1:]
+    assert decide.restrain(both, fought(3), ContestPolicy.ENFORCE, None, NOW_NS).due == both[1:]
+
+
+def test_the_earliest_of_several_moments_is_when_to_decide_anew():
+    known = ns_state(contests={SYNC.key: Contest(5, NOW_NS)})
+    both = (write(), write(setting=SYNC))
+    decision = decide.restrain(both, known, ContestPolicy.ENFORCE, NOW_NS + NS_PER_S, NOW_NS)
+    assert decision.retry_at_ns == NOW_NS + NS_PER_S and decision.due == ()
+
+
+SINCE_NS = NOW_NS - NS_PER_S
+
+
+@pytest.mark.parametrize(
+    "why, known, services, expected",
+    [
+        ("without services there is no kthread to stop", None, 0, None),
+        ("nor with the last one gone", ns_state(estimators=5, estimators_since_ns=NOW_NS), 0, None),
+        ("unknown: they may have come just now", None, 5, NOW_NS + HOLD_NS),
+        (
+            "they stand still since a second",
+            ns_state(estimators=5, estimators_since_ns=SINCE_NS),
+            5,
+            SINCE_NS + HOLD_NS,
+        ),
+        ("long enough", ns_state(estimators=5, estimators_since_ns=NOW_NS - HOLD_NS), 5, None),
+        ("one more", ns_state(estimators=5, estimators_since_ns=0), 6, NOW_NS + HOLD_NS),
+        ("one less", ns_state(estimators=5, estimators_since_ns=0), 4, NOW_NS + HOLD_NS),
+        (
+            "they keep coming, and have for long",
+            ns_state(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS + 7),
+            6,
+            NOW_NS + 7,
+        ),
+        ("for too long", ns_state(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS), 6, None),
+        ("a kernel that does not tell: first look", None, None, NOW_NS + HOLD_NS),
+    ],
+)
+def test_on_kernels_with_kthreads_young_services_are_left_alone(why, known, services, expected):
+    assert decide.hold_until(known, services, NOW_NS) == expected, why
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 10**10)), max_size=60))
+def test_nothing_is_held_for_ever(looks):
+    """Looking again when told to, whatever the services do meanwhile."""
+    known, now_ns = ns_state(), NOW_NS
+    for services, late_ns in looks:
+        until_ns = decide.hold_until(known, services, now_ns)
+        if known.estimators != services:
+            known = known._replace(estimators=services, estimators_since_ns=now_ns)
+        if until_ns is None:
+            known = known._replace(held_since_ns=None)
+            continue
+        held_since_ns = now_ns if known.held_since_ns is None else known.held_since_ns
+        known = known._replace(held_since_ns=held_since_ns)
+        assert now_ns < until_ns <= min(now_ns + HOLD_NS, held_since_ns + HOLD_MAX_NS)
+        now_ns = max(until_ns, now_ns + late_ns)
+
+
+@pytest.mark.parametrize(
+    "why, waited_ns, expected_ns",
+    [
+        ("not waiting", None, POLICY.resync_ns),
+        ("just begun", 0, NS_PER_MS),
+        ("an eighth of the time so far", 80 * NS_PER_MS, 10 * NS_PER_MS),
+        ("never rarer than this", 5 * NS_PER_S, 50 * NS_PER_MS),
+        ("waited long enough", 10 * NS_PER_S, POLICY.resync_ns),
+    ],
+)
+def test_next_look(why, waited_ns, expected_ns):
+    now_ns = 100 * NS_PER_S
+    since_ns = None if waited_ns is None else now_ns - waited_ns
+    assert decide.next_check(POLICY, since_ns, now_ns) - now_ns == expected_ns, why
+
+
+def test_waiting_for_a_load_costs_a_bounded_number_of_looks():
+    now_ns, looks = 0, 0
+    while now_ns < decide.LOAD_WAIT_NS:
+        now_ns = decide.next_check(POLICY, 0, now_ns)
+        looks += 1
+    assert looks < 260
+
+
+@pytest.mark.parametrize(
+    "states, expected",
+    [
+        ([], Exit.AS_WANTED),
+        ([State.AS_WANTED, State.ABSENT], Exit.AS_WANTED),
+        ([State.AS_WANTED, State.DIFFERS], Exit.NOT_AS_WANTED),
+        ([State.LOADING], Exit.NOT_AS_WANTED),
+        ([State.REFUSED, State.UNSUPPORTED], Exit.NOT_AS_WANTED),
+        ([State.UNSUPPORTED, State.AS_WANTED], Exit.UNSUPPORTED),
+        ([State.UNREADABLE, State.DIFFERS], Exit.CANNOT_TELL),
+        ([State.DENIED, State.UNREADABLE], Exit.NOT_PERMITTED),
+        ([State.HELD, State.AS_WANTED], Exit.NOT_AS_WANTED),
+        ([State.CONTESTED, State.UNSUPPORTED], Exit.NOT_AS_WANTED),
+        ([State.READ_ONLY, State.HIDDEN, State.GONE, State.EXCLUDED], Exit.AS_WANTED),
+    ],
+)
+def test_exit_code(states, expected):
+    assert severity.exit_code(tuple(KeyStatus(RUN, state) for state in states)) is expected
+
+
+def test_each_state_has_its_place_among_the_others():
+    assert set(severity.SEVERITY) == set(State)
+    assert severity.worst([KeyStatus(RUN, state) for state in State]).state is State.DENIED
+    assert severity.worst([]) is None
+
+
+def test_an_action_describes_itself():
+    text = str(Write(HOST, RUN.key, "1", "0", Reason.LOAD))
+    assert text == "net.ipv4.vs.run_estimation in host (net:[4026531840]): 1 -> 0"

@@ -1,0 +1,53 @@
+"""A look at the values, on a fake root: what comes or goes in the middle of it."""
+
+import pytest
+
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.kernel.sysctl import Sysctls
+from ipvsd.model import Module, Reason, State
+from tests.builders import BOTH, NO_KEY, NO_TREE, POLICY
+
+
+def look(root, policy, monkeypatch, after_first_read=None, found=None):
+    """A look at the host; a first read that finds `found` is followed by `after_first_read`."""
+
+    class Interrupted(Sysctls):
+        reads = 0
+
+        def read(self, key):
+            reading = super().read(key)
+            self.reads += 1
+            if after_first_read is not None and self.reads == 1:
+                after_first_read()
+                return found or reading
+            return reading
+
+    monkeypatch.setattr("ipvsd.enforce.enforcer.Sysctls", Interrupted)
+    return Enforcer(root.path).check_host(policy, Reason.LOAD)
+
+
+@pytest.mark.parametrize("found", [NO_TREE, NO_KEY], ids=["before it came", "while it came"])
+@pytest.mark.parametrize("policy", [POLICY, BOTH], ids=["one key", "the first of two keys"])
+def test_ip_vs_is_loaded_while_its_values_are_read(root, monkeypatch, policy, found):
+    def loaded():
+        root.load_ip_vs(run_estimation="1", sync_threshold="3\t60")
+
+    done = look(root, policy, monkeypatch, loaded, found)
+    (seen,) = done.seen
+    assert {key.state for key in seen.keys} == {State.AS_WANTED} and done.module is Module.LIVE
+    assert len(seen.outcomes) == len(policy.settings)  # each written, and told
+
+
+def test_ip_vs_becomes_live_when_its_values_have_been_missed(root, monkeypatch):
+    root.load_ip_vs("coming", am_droprate="10")
+    states = iter([Module.COMING])
+    monkeypatch.setattr("ipvsd.enforce.enforcer.module.state", lambda _: next(states, Module.LIVE))
+    (seen,) = look(root, POLICY, monkeypatch).seen
+    assert [key.state for key in seen.keys] == [State.LOADING]
+
+
+def test_a_key_that_ip_vs_has_not_is_unsupported(root, monkeypatch):
+    root.load_ip_vs(run_estimation="1")
+    (seen,) = look(root, BOTH, monkeypatch).seen
+    assert [key.state for key in seen.keys] == [State.AS_WANTED, State.UNSUPPORTED]
+    assert len(seen.outcomes) == 1

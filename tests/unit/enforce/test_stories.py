@@ -1,0 +1,452 @@
+"""Stories of several looks into several namespaces: what is told, remembered and counted."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipvsd import model
+from ipvsd.enforce import record
+from ipvsd.enforce.contest import QUIET_MIN_NS
+from ipvsd.enforce.decide import HOLD_MAX_NS, HOLD_NS
+from ipvsd.journal.events import Kind
+from ipvsd.model import NS_PER_MS, NS_PER_S, ContestPolicy, Reason, Selector, Setting, State
+from tests.builders import LB, NO_TREE, OBSERVE, POD, POLICY, RUN, WEB, Kernel, Story, value
+
+YIELD = POLICY._replace(contest_policy=ContestPolicy.YIELD)
+
+
+def only(story):
+    (event,) = story.new_events
+    return event
+
+
+def test_a_birth_is_told_with_its_reaction_time():
+    story, kernel = Story(), Kernel()
+    event_ns = story.now_ns - 7 * NS_PER_MS
+    assert story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=event_ns) == [Kind.CHANGED]
+    assert only(story).message == (
+        "net.ipv4.vs.run_estimation in web (net:[11]): was 1, now 0 "
+        "(the namespace is new, 7.0 ms from event to write)"
+    )
+    assert only(story).fields["IPVSD_REASON"] == "birth"
+    assert only(story).fields["IPVSD_NETNS_INODE"] == "11"
+    assert story.ns_state(WEB).set_after_ns == 7 * NS_PER_MS
+    assert story.memory.tally.writes == {"birth": 1}
+    assert story.memory.tally.exposed_ns == 7 * NS_PER_MS
+    assert story.memory.tally.runs_leaked == 0
+    assert story.memory.last_write.reaction_ns == 7 * NS_PER_MS
+
+
+def test_a_birth_that_was_not_told_has_the_look_before_as_its_bound():
+    story, kernel = Story(), Kernel()
+    since_ns = story.now_ns - 5 * NS_PER_S
+    assert story.visit((WEB, kernel), since_ns=since_ns) == [Kind.CHANGED]
+    assert "(the namespace is new; up to 2 estimation passes may have run)" in only(story).message
+    assert "IPVSD_REACTION_USEC" not in only(story).fields
+    assert story.ns_state(WEB).set_after_ns is None
+    assert story.memory.tally.exposed_ns == 5 * NS_PER_S
+
+
+def test_a_new_namespace_that_is_right_already_is_no_news():
+    story = Story()
+    assert story.visit((WEB, Kernel("0")), trigger=Reason.BIRTH) == []
+    assert story.state(WEB) is State.AS_WANTED
+    assert story.memory.tally.writes == {} and story.memory.tally.exposed_ns == 0
+
+
+def test_a_load_is_told_in_each_namespace():
+    story = Story()
+    kernels = [(WEB, Kernel()), (POD, Kernel()), (LB, Kernel())]
+    story.visit(*kernels, trigger=Reason.START)
+    for number in (1, 2):
+        for _, kernel in kernels:
+            kernel.set("1")
+        story.now_ns += 60 * NS_PER_S
+        story.load()
+        event_ns = story.now_ns
+        story.now_ns += 10 * NS_PER_MS
+        kinds = story.visit(*kernels, trigger=Reason.LOAD, event_ns=event_ns)
+        assert kinds == [Kind.CHANGED] * 3
+        names = [event.fields["IPVSD_NAMESPACE"] for event in story.new_events]
+        assert names == ["web", "pid 7 (pause)", "/run/docker/netns/lb_x"]
+        assert {event.fields["IPVSD_REASON"] for event in story.new_events} == {"load"}
+        assert {event.fields["IPVSD_REACTION_USEC"] for event in story.new_events} == {"10000"}
+        assert story.memory.tally.writes == {"start": 3, "load": 3 * number}
+        assert story.memory.tally.exposed_ns == 30 * number * NS_PER_MS
+
+
+def test_a_load_that_only_the_periodic_look_finds_is_told_as_a_load():
+    story, kernel = Story(), Kernel("0")
+    story.visit((WEB, kernel))
+    story.now_ns += 20 * NS_PER_S
+    story.load()
+    kernel.set("1")
+    story.now_ns += 10 * NS_PER_S
+    assert story.visit((WEB, kernel)) == [Kind.CHANGED]
+    assert only(story).fields["IPVSD_REASON"] == "load"
+    assert story.memory.tally.exposed_ns == 10 * NS_PER_S
+
+
+def test_drift_is_told_and_its_exposure_counts_from_the_last_right_look():
+    story, kernel = Story(), Kernel("0")
+    story.visit((WEB, kernel))
+    kernel.set("1")
+    story.now_ns += 30 * NS_PER_S
+    assert story.visit((WEB, kernel)) == [Kind.CHANGED]
+    assert only(story).fields["IPVSD_REASON"] == "drift"
+    assert only(story).fields["IPVSD_PASSES_LEAKED"] == "15"
+    assert story.memory.tally.exposed_ns == 30 * NS_PER_S
+    story.now_ns += 30 * NS_PER_S
+    assert story.visit((WEB, kernel)) == []
+    assert story.memory.tally.exposed_ns == 30 * NS_PER_S
+
+
+def contest(story, kernel, times, every_ns=30 * NS_PER_S):
+    """Somebody sets the value back again and again; return the kinds of news of each look."""
+    kinds = []
+    for _ in range(times):
+        kernel.set("1")
+        story.now_ns += every_ns
+        kinds.append(story.visit((WEB, kernel)))
+    return kinds
+
+
+def test_a_contest_is_told_once_and_so_is_its_end():
+    story, kernel = Story(), Kernel("0")
+    story.visit((WEB, kernel))
+    kinds = contest(story, kernel, 20)
+    assert kinds == [[Kind.CHANGED], [Kind.CHANGED], [Kind.CONTESTED]] + [[]] * 17
+    assert story.memory.tally.writes["drift"] >= 3
+    kernel.set("0")
+    told = []
+    for _ in range(60):
+        story.now_ns += 30 * NS_PER_S
+        told += story.visit((WEB, kernel))
+    assert told == [Kind.CONTEST_OVER]
+    assert story.ns_state(WEB).contests == {}
+    assert contest(story, kernel, 1) == [[Kind.CHANGED]]
+
+
+def test_who_contests_meets_ever_longer_waits():
+    story, kernel = Story(), Kernel("0")
+    story.visit((WEB, kernel))
+    begin_ns = story.now_ns
+    contest(story, kernel, 1000, NS_PER_S)
+    assert story.memory.tally.writes["drift"] < 15
+    assert story.state(WEB) is State.CONTESTED
+    assert story.ns_state(WEB).keys[0].value == "1"
+    # The exposure is open until the value is right: all of the time but the moments of being set.
+    assert story.memory.tally.exposed_ns <= story.now_ns - begin_ns
+
+
+def test_who_yields_leaves_a_contested_value_alone_and_says_so():
+    story, kernel = Story(YIELD), Kernel("0")
+    story.visit((WEB, kernel))
+    assert contest(story, kernel, 3)[-1] == [Kind.CONTESTED]
+    assert "left alone from now on (contested = yield)" in only(story).message
+    assert contest(story, kernel, 7) == [[]] * 7
+    assert kernel.reading.value == "1"
+    assert story.memory.tally.writes == {"drift": 3}
+
+
+@pytest.mark.parametrize("policy", [POLICY, YIELD])
+@pytest.mark.parametrize("times", [3, 4, 9])
+def test_a_load_is_set_and_told_whatever_is_contested(policy, times):
+    story, kernel = Story(policy), Kernel("0")
+    story.visit((WEB, kernel))
+    contest(story, kernel, times)
+    kernel.set("1")
+    story.now_ns += NS_PER_MS
+    story.load()
+    kinds = story.visit((WEB, kernel), trigger=Reason.LOAD)
+    assert kinds[0] is Kind.CHANGED and set(kinds[1:]) <= {Kind.CONTEST_OVER}
+    assert story.new_events[0].fields["IPVSD_REASON"] == "load"
+    assert kernel.reading.value == "0"
+
+
+def test_reload_forgives():
+    story, kernel = Story(YIELD), Kernel("0")
+    story.visit((WEB, kernel))
+    contest(story, kernel, 5)
+    story.memory = record.reset_contests(story.memory)
+    assert story.ns_state(WEB).contests == {}
+    story.now_ns += NS_PER_S
+    assert story.visit((WEB, kernel), trigger=Reason.RELOAD) == [Kind.CHANGED]
+    assert kernel.reading.value == "0"
+
+
+def test_one_contest_is_not_anothers():
+    story, web, pod = Story(), Kernel("0"), Kernel("0")
+    story.visit((WEB, web), (POD, pod))
+    contest(story, web, 5)
+    pod.set("1")
+    assert story.visit((POD, pod)) == [Kind.CHANGED]
+
+
+@pytest.mark.parametrize(
+    "state, error, reading",
+    [
+        (State.READ_ONLY, "EACCES", value("1")),  # from Linux 6.10 on
+        (State.HIDDEN, "", NO_TREE),  # up to Linux 6.9
+    ],
+)
+def test_what_nobody_may_change_is_told_once_through_all_loads(state, error, reading):
+    story, kernel = Story(), Kernel()
+    kernel.foreign, kernel.error, kernel.reading = True, error, reading
+    assert story.visit((POD, kernel), trigger=Reason.BIRTH) == [Kind.FOREIGN]
+    assert "another user namespace owns it" in only(story).message
+    for _ in range(3):
+        story.now_ns += 30 * NS_PER_S
+        story.load()
+        assert story.visit((POD, kernel), trigger=Reason.LOAD) == []
+        assert story.visit((POD, kernel)) == []
+        assert story.seen[0].outcomes == ()
+    assert story.state(POD) is state
+    assert story.memory.tally.exposed_ns == 0 and story.memory.tally.failures == 0
+    assert story.ns_state(POD).exposure.since_ns is None, "nobody could have done better"
+
+
+def test_a_namespace_that_goes_while_it_is_wrong_closes_its_exposure():
+    story, kernel = Story(), Kernel()
+    kernel.error = "EROFS"
+    story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
+    assert story.memory.tally.exposed_ns == 0
+    story.now_ns += 7 * NS_PER_S
+    story.visit((WEB, kernel))
+    assert story.memory.tally.exposed_ns == 0
+    story.memory = record.forget(story.memory, set(), story.now_ns)
+    assert story.memory.namespaces == {}
+    assert story.memory.tally.exposed_ns == 7 * NS_PER_S
+    assert story.memory.tally.runs_leaked == 3
+
+
+def test_what_is_alive_is_not_forgotten():
+    story = Story()
+    story.visit((WEB, Kernel()), (POD, Kernel()))
+    assert record.forget(story.memory, {WEB.identity, POD.identity}, 1) is story.memory
+    left = record.forget(story.memory, {WEB.identity}, story.now_ns)
+    assert set(left.namespaces) == {WEB.identity}
+    assert left.tally == story.memory.tally
+
+
+def test_another_cookie_is_another_namespace():
+    story, first, second = Story(), Kernel(), Kernel()
+    first.cookie, second.cookie = 5, 6
+    first.error = "EROFS"
+    story.visit((WEB, first), trigger=Reason.BIRTH, event_ns=story.now_ns)
+    story.now_ns += 5 * NS_PER_S
+    born_ns = story.now_ns - NS_PER_MS
+    assert story.visit((WEB, second), since_ns=born_ns) == [Kind.CHANGED]
+    assert only(story).fields["IPVSD_REASON"] == "birth"
+    assert story.ns_state(WEB).first_ns == story.now_ns and story.ns_state(WEB).cookie == 6
+    assert story.memory.tally.exposed_ns == 5 * NS_PER_S + NS_PER_MS  # of the first and the second
+
+
+def test_an_inode_that_is_used_again_does_not_inherit_a_contest():
+    story, first, second = Story(YIELD), Kernel("0"), Kernel()
+    first.cookie, second.cookie = 5, 6
+    story.visit((WEB, first))
+    contest(story, first, 5)
+    assert story.visit((WEB, second)) == [Kind.CHANGED]
+    assert story.ns_state(WEB).contests == {}
+
+
+def test_without_cookies_the_same_identity_is_the_same_namespace():
+    story, kernel = Story(), Kernel("0")
+    story.visit((WEB, kernel))
+    first_ns = story.now_ns
+    story.now_ns += NS_PER_S
+    story.visit((WEB, kernel))
+    assert story.ns_state(WEB).first_ns == first_ns
+
+
+def test_observing_tells_once_and_counts_no_exposure():
+    story, kernel = Story(OBSERVE), Kernel()
+    assert story.visit((WEB, kernel), trigger=Reason.BIRTH) == [Kind.WOULD_CHANGE]
+    story.now_ns += 60 * NS_PER_S
+    assert story.visit((WEB, kernel)) == []
+    assert kernel.reading.value == "1"
+    assert story.memory.tally.exposed_ns == 0
+    assert story.ns_state(WEB).exposure.since_ns is None
+    assert story.memory.tally.writes == {}
+
+
+@pytest.mark.parametrize(
+    "why, policy",
+    [
+        ("observing only", OBSERVE),
+        ("wanted at 1", POLICY._replace(settings=(Setting(RUN.key, "1", "x:1"),))),
+        ("excluded", POLICY._replace(exclusions=(Selector("name", "web", "x:1"),))),
+    ],
+)
+def test_an_exposure_ends_when_the_policy_does_not_mind_any_more(why, policy):
+    story, kernel = Story(), Kernel()
+    kernel.error = "EROFS"
+    story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
+    story.now_ns += 5 * NS_PER_S
+    story.policy = policy
+    story.visit((WEB, kernel), trigger=Reason.RELOAD)
+    assert story.ns_state(WEB).exposure.since_ns is None, why
+    assert story.memory.tally.exposed_ns == 5 * NS_PER_S
+
+
+def test_held_then_written_keeps_its_reason_and_is_no_strike():
+    story, kernel = Story(), Kernel()
+    kernel.kthreads, kernel.estimators = True, 5
+    event_ns = story.now_ns
+    assert story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=event_ns) == [Kind.HELD]
+    assert story.seen[0].retry_at_ns == story.now_ns + HOLD_NS
+    assert kernel.reading.value == "1" and story.state(WEB) is State.HELD
+    story.now_ns += NS_PER_S
+    assert story.visit((WEB, kernel)) == []
+    story.now_ns = story.seen[0].retry_at_ns
+    assert story.visit((WEB, kernel)) == [Kind.CHANGED]
+    assert only(story).fields["IPVSD_REASON"] == "birth"
+    assert kernel.reading.value == "0"
+    assert story.ns_state(WEB).contests == {}
+    assert story.ns_state(WEB).held_since_ns is None
+    assert story.memory.tally.writes == {"birth": 1}
+    assert story.memory.tally.exposed_ns == HOLD_NS
+
+
+def test_services_that_keep_coming_hold_the_write_half_a_minute_and_no_longer():
+    story, kernel = Story(), Kernel()
+    kernel.kthreads = True
+    begin_ns = story.now_ns
+    told = []
+    while kernel.reading.value == "1":
+        kernel.estimators += 1
+        told += story.visit((WEB, kernel), trigger=Reason.BIRTH)
+        story.now_ns += 2 * NS_PER_S
+    assert told == [Kind.HELD, Kind.CHANGED]
+    assert story.now_ns - begin_ns <= HOLD_MAX_NS + 2 * 2 * NS_PER_S
+
+
+def test_without_services_nothing_is_held():
+    story, kernel = Story(), Kernel()
+    kernel.kthreads = True
+    assert story.visit((WEB, kernel), trigger=Reason.BIRTH) == [Kind.CHANGED]
+
+
+def test_a_namespace_that_vanished_while_it_was_looked_at_is_forgotten():
+    story, kernel = Story(), Kernel("0")
+    story.visit((WEB, kernel))
+    gone = story.seen[0]._replace(keys=(story.seen[0].keys[0]._replace(state=State.GONE),))
+    done = model.CheckResults(story.memory.module, (gone,), None, story.now_ns, story.now_ns)
+    memory, new_events = record.record(story.memory, POLICY, done)
+    assert memory.namespaces == {} and new_events == []
+
+
+def test_a_storm_of_births_is_told_as_a_hundred_lines_and_a_number():
+    story = Story()
+    namespaces = [WEB._replace(inode=1000 + n, name=f"pod {n}") for n in range(5000)]
+    story.visit(*((one, Kernel()) for one in namespaces), trigger=Reason.BIRTH)
+    assert story.kinds() == [Kind.CHANGED] * 100
+    assert story.memory.tally.writes == {"birth": 5000}
+    story.now_ns += 30 * NS_PER_S
+    story.visit(*((one, Kernel("0")) for one in namespaces))
+    assert story.kinds() == [Kind.MANY]
+    assert only(story).fields["IPVSD_COUNT"] == "4900"
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["visit", "write", "load", "deny", "allow", "service", "gone", "reload"]),
+        st.integers(0, 40 * NS_PER_S),
+        st.sampled_from([WEB, POD]),
+    ),
+    max_size=40,
+)
+
+
+@given(_STEPS, st.booleans(), st.sampled_from([POLICY, YIELD]))
+def test_whatever_happens_the_books_balance(steps, kthreads, policy):
+    """No time is counted twice, every write is counted, and no value is written when right."""
+    story = Story(policy)
+    begin_ns = story.now_ns
+    kernels = {WEB: Kernel(), POD: Kernel()}
+    absent_ns = {WEB: begin_ns, POD: begin_ns}  # when each was last known not to be there
+    writes = 0
+    for what, wait_ns, namespace in steps:
+        story.now_ns += wait_ns
+        kernel = kernels[namespace]
+        kernel.kthreads = kthreads
+        if what in ("visit", "load"):
+            if what == "load":
+                story.load()
+                kernel.set("1")
+            right_before = kernel.reading.value == "0"
+            trigger = Reason.LOAD if what == "load" else Reason.DRIFT
+            story.visit((namespace, kernel), trigger=trigger, since_ns=absent_ns[namespace])
+            done = [outcome for outcome in story.seen[0].outcomes if not outcome.error]
+            writes += len(done)
+            assert not (right_before and story.seen[0].outcomes)
+            assert len(story.new_events) <= 2
+        elif what == "write":
+            kernel.set("1")
+        elif what in ("deny", "allow"):
+            kernel.error = "EROFS" if what == "deny" else ""
+        elif what == "service":
+            kernel.estimators += 1
+        elif what == "gone":
+            alive = set(story.memory.namespaces) - {namespace.identity}
+            story.memory = record.forget(story.memory, alive, story.now_ns)
+            absent_ns[namespace] = story.now_ns
+        else:
+            story.memory = record.reset_contests(story.memory)
+        tally = story.memory.tally
+        assert sum(tally.writes.values()) == writes
+        assert 0 <= tally.exposed_ns <= 2 * (story.now_ns - begin_ns)
+        assert tally.runs_leaked * 2 * NS_PER_S <= tally.exposed_ns
+        for ns_state in story.memory.namespaces.values():
+            if ns_state.keys and ns_state.keys[0].state is State.AS_WANTED:
+                assert ns_state.exposure.since_ns is None
+
+
+def test_quiet_for_a_minute_is_the_least_that_ends_a_contest():
+    assert QUIET_MIN_NS == 60 * NS_PER_S
+
+
+def test_what_was_told_of_a_namespace_outlives_the_module_and_its_value_does_not():
+    story, kernel = Story(), Kernel()
+    kernel.error = "EROFS"
+    story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
+    told = story.ns_state(WEB).conditions
+    story.now_ns += 5 * NS_PER_S
+    story.memory = record.without_module(story.memory, (0, 0), story.now_ns)
+    assert story.ns_state(WEB).keys == () and story.ns_state(WEB).conditions == told
+    assert story.ns_state(WEB).exposure.since_ns is None
+    assert story.memory.tally.runs_leaked == 2
+    again = record.without_module(story.memory, (0, 0), story.now_ns + 9 * NS_PER_S)
+    assert again == story.memory
+
+
+def test_a_revision_is_what_there_is_to_tell_and_not_that_it_was_looked_at():
+    story, kernel = Story(), Kernel()
+
+    def revised(*visits, **how):
+        before = story.memory.revision
+        story.now_ns += 5 * NS_PER_S
+        story.visit(*visits, **how)
+        return story.memory.revision != before
+
+    assert revised((WEB, kernel), trigger=Reason.BIRTH)
+    assert not revised((WEB, kernel))
+    kernel.set("1")
+    assert revised((WEB, kernel))
+    kernel.set("1")
+    kernel.error = "EACCES"
+    assert revised((WEB, kernel))
+    assert revised((WEB, kernel))  # for longer at 1
+    foreign = Kernel()
+    foreign.foreign, foreign.error = True, "EROFS"
+    assert revised((POD, foreign))
+    assert not revised((POD, foreign))  # at 1 for longer too, but that is not accounted for
+    for changes in (1, 0):
+        before = story.memory.revision
+        story.memory = record.without_module(story.memory, (0, 0), story.now_ns)
+        assert (story.memory.revision != before) == bool(changes)
+    story.memory = record.forget(story.memory, set(story.memory.namespaces), story.now_ns)
+    before = story.memory.revision
+    story.memory = record.forget(story.memory, set(), story.now_ns)
+    assert story.memory.revision == before + 1

@@ -1,0 +1,262 @@
+"""Passes as the kernel's trace tells them, and where structures keep what a probe reads."""
+
+import os
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipvsd.kernel import btf, estimation_kthreads, estimation_runs, ipvs
+from ipvsd.kernel.estimation_runs import Mark, RunProbes, parse
+from ipvsd.model import EstimationRun
+
+PLACE = b"(estimation_timer+0x0/0x1d0 [ip_vs])"
+RETURN = b"(call_timer_fn+0x27/0x130 <- estimation_timer)"
+
+
+def line(event=b"begin_7", micros=0, cpu=0, pid=0, comm=b"<idle>", rest=PLACE):
+    head = b"%16s-%-7d [%03d] ..s.. %5d.%06d: " % (comm, pid, cpu, micros // 10**6, micros % 10**6)
+    return head + event + b": " + rest
+
+
+def ended(**words):
+    return line(b"end_7", rest=RETURN, **words)
+
+
+@pytest.mark.parametrize(
+    "why, text, expected",
+    [
+        ("without detail", line(micros=1500000), Mark(True, 1_500_000_000, 0, 0, None, None)),
+        (
+            "with detail",
+            line(rest=PLACE + b" run=1 inode=4026531840"),
+            Mark(True, 0, 0, 0, True, 4026531840),
+        ),
+        ("no work", line(rest=PLACE + b" run=0 inode=7"), Mark(True, 0, 0, 0, False, 7)),
+        ("an end", ended(cpu=3, pid=9), Mark(False, 0, 3, 9, None, None)),
+        ("another event", line(b"birth"), None),
+        ("lost events", b"CPU:1 [LOST 12 EVENTS]", None),
+        ("nothing", b"", None),
+    ],
+)
+def test_a_line(why, text, expected):
+    assert parse(text) == expected, why
+
+
+@given(st.binary(max_size=15))
+def test_no_comm_makes_up_a_pass(comm):
+    found = [parse(part) for part in line(comm=comm, micros=5).splitlines()]
+    assert [mark for mark in found if mark] in ([], [Mark(True, 5000, 0, 0, None, None)])
+
+
+class Piped(RunProbes):
+    """A pipe in the place of the trace."""
+
+    def __init__(self):
+        self._pipe, self._end_of_pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._open = {}
+        self._unread = 0
+
+    def log(self, *lines):
+        os.write(self._end_of_pipe, b"\n".join(lines) + b"\n")
+        return self.take()
+
+    def close(self):
+        os.close(self._pipe)
+        os.close(self._end_of_pipe)
+
+
+@pytest.fixture
+def piped():
+    made = Piped()
+    yield made
+    made.close()
+
+
+def test_a_pass_is_from_its_begin_to_its_end(piped):
+    assert piped.log(line(micros=10, rest=PLACE + b" run=1 inode=7")) == []
+    assert piped.log(ended(micros=35)) == [EstimationRun(10_000, 25_000, 0, True, 7, 0)]
+
+
+def test_cpus_whose_idle_tasks_are_interrupted_are_told_apart(piped):
+    found = piped.log(
+        line(micros=1, cpu=0), line(micros=2, cpu=1), ended(micros=9, cpu=0), ended(micros=5, cpu=1)
+    )
+    assert [(one.cpu, one.start_ns, one.duration_ns) for one in found] == [
+        (0, 1000, 8000),
+        (1, 2000, 3000),
+    ]
+
+
+def test_a_thread_that_moves_is_followed(piped):
+    """It is the CPU on which it ends that counts: nothing tells when it moved."""
+    (found,) = piped.log(line(micros=1, cpu=0, pid=99), ended(micros=4, cpu=1, pid=99))
+    assert (found.cpu, found.duration_ns, found.thread) == (1, 3000, 99)
+
+
+def test_a_pass_under_way_at_the_beginning_is_none(piped):
+    assert piped.log(ended(micros=5)) == []
+    assert len(piped.log(line(micros=6), ended(micros=7))) == 1
+
+
+def test_what_cannot_be_read_counts_as_lost_and_lost_lines_do_not(piped):
+    piped.log(b"CPU:1 [LOST 12 EVENTS]", b"garbage")
+    assert piped._unread == 1
+
+
+PROFILE = """\
+  begin_7                                                   12               3
+  end_7                                                     12               4
+  end_8                                                      1             100
+"""
+
+
+@pytest.mark.parametrize(
+    "text, expected", [("", 0), (PROFILE, 7)], ids=["no probes", "only its own"]
+)
+def test_hits_that_the_kernel_missed(text, expected):
+    assert (
+        estimation_runs.missed(text, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7")) == expected
+    )
+
+
+def test_without_tracefs_there_are_none_and_removing_does_nothing(root):
+    with pytest.raises(OSError):
+        RunProbes(root.path, kthreads=False)
+    assert estimation_runs.remove(root.path, 1)
+
+
+TRACING = "sys/kernel/tracing"
+
+
+def test_what_is_in_use_is_left_and_told(root):
+    root.write(TRACING + "/kprobe_events", "")
+    busy = root.join(f"{TRACING}/instances/ipvsd-measure-7/in-use")
+    os.makedirs(busy)
+    assert not estimation_runs.remove(root.path, 7)
+    os.rmdir(busy)
+    assert estimation_runs.remove(root.path, 7)
+
+
+def test_leftovers_are_removed_of_the_dead_only(root):
+    root.write(TRACING + "/kprobe_events", "")
+    dead, alive = "ipvsd-measure-999999999", f"ipvsd-measure-{os.getpid()}"
+    for name in (dead, alive, "ipvs-estoff-guard"):
+        os.makedirs(root.join(f"{TRACING}/instances/{name}"))
+    estimation_runs._remove_leftovers(root.path)
+    left = sorted(os.listdir(root.join(TRACING + "/instances")))
+    assert left == ["ipvs-estoff-guard", alive]
+    written = root.read(TRACING + "/kprobe_events").split()
+    assert written == ["-:ipvsd_measure/begin_999999999", "-:ipvsd_measure/end_999999999"]
+
+
+# BTF
+
+
+def made_btf(*structs, strings=b"", before=0):
+    """Make a BTF file: an int, a function's prototype and the structures."""
+    names = bytearray(b"\0" + strings)
+
+    def place(name):
+        names.extend(name.encode() + b"\0")
+        return before + len(names) - len(name) - 1
+
+    types = struct.pack("<IIII", place("int"), 1 << 24, 4, 0x20)
+    types += struct.pack("<III", 0, 13 << 24 | 2, 1) + struct.pack("<IIII", 0, 1, 0, 1)
+    for name, members in structs:
+        types += struct.pack("<III", place(name), 4 << 24 | len(members), 64)
+        for member, offset in members.items():
+            types += struct.pack("<III", place(member), 1, offset * 8)
+    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(names))
+    return header + types + bytes(names)
+
+
+def test_members_are_found_in_the_modules_and_the_kernels_types(root):
+    kernel = made_btf(("net", {"ns": 128}), ("ns_common", {"inum": 16}))
+    names = len(btf._section(kernel, 16))
+    module = made_btf(("netns_ipvs", {"gen": 0, "net": 2160}), before=names)
+    os.makedirs(root.join("sys/kernel/btf"))
+    for name, data in (("vmlinux", kernel), ("ip_vs", module)):
+        with open(root.join(f"sys/kernel/btf/{name}"), "wb") as file:
+            file.write(data)
+    found = btf.members(root.path, "ip_vs", ["netns_ipvs", "net", "ns_common", "absent"])
+    assert found == {
+        "netns_ipvs": {"gen": 0, "net": 2160},
+        "net": {"ns": 128},
+        "ns_common": {"inum": 16},
+    }
+    assert btf.members(root.path, "built_in", ["net"]) == {"net": {"ns": 128}}
+
+
+def test_a_bit_fields_size_is_no_part_of_its_place():
+    data = made_btf(("s", {"field": (3 << 24) // 8 + 5}))
+    assert btf.parse(data, b"", ["s"]) == {"s": {"field": 5}}
+
+
+def test_without_types_a_probe_reads_nothing(root):
+    assert estimation_runs._arguments(root.path) is None
+
+
+def test_what_a_probe_reads_is_reached_from_the_timer(root, monkeypatch):
+    members = {
+        "netns_ipvs": {"sysctl_run_estimation": 1880, "est_timer": 1952, "net": 2160},
+        "net": {"ns": 128},
+        "ns_common": {"inum": 16},
+    }
+    monkeypatch.setattr(btf, "members", lambda *_words: members)
+    assert estimation_runs._arguments(root.path) == "run=-72($arg1):s32 inode=+144(+208($arg1)):u32"
+
+
+# What else is read
+
+
+@pytest.mark.parametrize("text, count", [("0\n", 1), ("0-1\n", 2), ("0-3,8,10-11\n", 7)])
+def test_possible_cpus(root, text, count):
+    root.write("sys/devices/system/cpu/possible", text)
+    assert ipvs.possible_cpus(root.path) == count
+
+
+def test_possible_cpus_that_cannot_be_told(root):
+    assert ipvs.possible_cpus(root.path) is None
+    root.write("sys/devices/system/cpu/possible", "many\n")
+    assert ipvs.possible_cpus(root.path) is None
+
+
+TABLE = """\
+IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+"""
+SERVICE = "TCP  0A000001:0050 rr  \n"
+FWM = "FWM  00000001 rr\n"
+SERVER = "  -> C0A80101:0050      Masq    1      0          0\n"
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [(TABLE, (0, 0)), (TABLE + SERVICE + SERVER * 2 + FWM + SERVER, (2, 3)), ("", (0, 0))],
+    ids=["none", "two with three", "empty"],
+)
+def test_services_and_real_servers(root, text, expected):
+    root.write("proc/thread-self/net/ip_vs", text)
+    assert ipvs.table(root.path) == expected
+
+
+def test_services_where_there_is_no_ip_vs(root):
+    assert ipvs.table(root.path) is None
+
+
+def test_run_times_of_threads(root):
+    of_the_kernel = 0x00208040
+    for pid, comm, schedstat, flags in (
+        (7, "ipvs-e:0:0", "1500 20 3", of_the_kernel),
+        (8, "bash", "9 9 9", 0),
+        (9, "ipvs-e:1:0", "", of_the_kernel),
+        (11, "ipvs-e:2:0", "7 7 7", 0),  # anybody may call a process so
+    ):
+        root.write(f"proc/{pid}/stat", f"{pid} ({comm}) S 2 0 0 0 -1 {flags} 0 0\n")
+        root.write(f"proc/{pid}/comm", comm + "\n")
+        root.write(f"proc/{pid}/schedstat", schedstat + "\n")
+    os.makedirs(root.join("proc/10"))
+    assert estimation_kthreads.run_times(root.path) == {"ipvs-e:0:0": 1500}

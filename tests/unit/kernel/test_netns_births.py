@@ -1,0 +1,185 @@
+"""Births as the kernel's trace tells them; anybody may choose the comm in front of each line."""
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipvsd.kernel.netns_births import BirthEvents, BirthProbe, parse
+
+TAIL = b"-1234    [001] ..... %d.%06d: birth: (create_new_namespaces+0x5f/0x2b0 <- copy_net_ns)\n"
+
+
+def line(comm=b"ip", seconds=12, micros=345678):
+    return comm.rjust(16) + TAIL % (seconds, micros)
+
+
+@pytest.mark.parametrize(
+    "why, text, expected",
+    [
+        ("a plain one", line(), 12_345_678_000),
+        ("with the thread group", b"%16s-77 (     76) [000] d..2. 1.5: birth: (x)" % b"a", None),
+        (
+            "with the thread group, six digits",
+            b"%16s-77      (     76) [000] d..2.     1.500000: birth: (x)" % b"a",
+            1_500_000_000,
+        ),
+        (
+            "whose thread group is not known",
+            b"%16s-77      (-------) [000] d..2.     1.500000: birth: (x)" % b"a",
+            1_500_000_000,
+        ),
+        ("blanks in the comm", line(b"a b  c"), 12_345_678_000),
+        ("a comm that looks like a line", line(b"-1 [0] . 1.00000"), 12_345_678_000),
+        ("a comm that is a line's end", line(b"birth: 9.999999:"), 12_345_678_000),
+        ("all columns used", line(b"x" * 16), 12_345_678_000),
+        ("no text in any encoding", line(b"\xff\x00\x1b[2J"), 12_345_678_000),
+        ("lost events", b"CPU:1 [LOST 12 EVENTS]", None),
+        ("another event", line().replace(b"birth", b"death"), None),
+        ("nothing", b"", None),
+        ("the rest of a comm with a line end", line(b"a\nb").split(b"\n")[1], None),
+    ],
+)
+def test_the_time_of_a_line(why, text, expected):
+    assert parse([text]) == BirthEvents(1, expected), why
+
+
+_PIECES = [b" ", b"-", b"1", b"[0]", b".....", b"1.000000:", b" birth:", b" write:", b"\r", line()]
+
+
+@given(st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(_PIECES)).map(b"".join)))
+def test_no_text_whatever_raises(text):
+    told = parse(text.splitlines())
+    assert told.births <= len(text.splitlines())
+
+
+def write_line(comm, pid):
+    return comm.rjust(16) + b"-%-7d [001] ..... 12.345678: write: (proc_sys_write+0x0/0x10)" % pid
+
+
+@pytest.mark.parametrize(
+    "why, lines, births, writer",
+    [
+        ("who writes is no birth", [write_line(b"tuned", 999999999)], 0, "tuned (pid 999999999)"),
+        ("the guard itself is nobody", [write_line(b"ipvsd", os.getpid())], 0, ""),
+        (
+            "the last one",
+            [write_line(b"a", 999999998), write_line(b"b", 999999999)],
+            0,
+            "b (pid 999999999)",
+        ),
+        ("a comm that claims a birth", [write_line(b"1.000000: birth:", 999999999)], 0, None),
+        ("a comm that claims a write", [line(b" 1.00000: write:")], 1, ""),
+        ("a comm that is no text", [write_line(b"\xff\x1b", 999999999)], 0, None),
+    ],
+)
+def test_who_writes(why, lines, births, writer):
+    told = parse(lines)
+    assert told.births == births, why
+    assert writer is None or told.writer == writer, why
+    assert len(told.writer) < 40
+
+
+@given(st.binary(max_size=16), st.integers(0, 10**6), st.integers(0, 999_999))
+def test_no_comm_changes_the_time_or_makes_one_up(comm, seconds, micros):
+    """A comm with a line end hides the time, no more: nobody can claim to have been born earlier.
+
+    The kernel's comm has 15 bytes; 16 are what the columns would hold.
+    """
+    parts = line(comm, seconds, micros).splitlines()
+    times = [parse([part]).first_ns for part in parts]
+    known = [time for time in times if time is not None]
+    assert known in ([], [seconds * 10**9 + micros * 1000])
+    assert parse(parts).writer == ""
+    assert known or b"\n" in comm or b"\r" in comm
+
+
+class Piped(BirthProbe):
+    """A pipe in the place of the trace."""
+
+    def __init__(self):
+        self._pipe, self._end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def log(self, data):
+        os.write(self._end, data)
+
+    def end(self):
+        os.close(self._end)
+
+    def close(self):
+        os.close(self._pipe)
+
+
+@pytest.fixture
+def births():
+    made = Piped()
+    yield made
+    made.close()
+    made.end()
+
+
+def test_nothing_told_is_no_birth(births):
+    assert births.drain() == BirthEvents(0, None)
+
+
+def test_births_are_counted_and_the_first_is_kept(births):
+    births.log(line(seconds=30) + line(seconds=20) + line(seconds=40))
+    assert births.drain() == BirthEvents(3, 20_345_678_000)
+    assert births.drain() == BirthEvents(0, None)
+
+
+def test_a_comm_with_line_ends_is_never_less_than_one_birth(births):
+    births.log(line(b"\n\nbirth:\n"))
+    told = births.drain()
+    assert told.births >= 1 and told.first_ns is None
+
+
+def test_one_birth_without_a_time_leaves_none_for_all(births):
+    """It may have been the first one: a later moment would be no bound for it."""
+    births.log(line(seconds=30) + line(b"a\nb", seconds=20))
+    assert births.drain().first_ns is None
+
+
+def test_a_flood_is_drained_in_turns(births):
+    births.log(line() * 500)
+    assert births.drain().births == 500
+
+
+def test_a_pipe_that_has_ended_does_not_hang():
+    made = Piped()
+    made.end()
+    assert made.drain() == BirthEvents(0, None)
+    made.close()
+
+
+def test_a_broken_pipe_is_raised_for_the_daemon_to_tell():
+    made = Piped()
+    made.end()
+    keep = os.dup(made.fileno())
+    folder = os.open("/", os.O_RDONLY)
+    os.dup2(folder, made.fileno())
+    with pytest.raises(OSError):
+        made.drain()
+    os.close(folder)
+    os.close(keep)
+    made.close()
+
+
+TRACING = "sys/kernel/tracing"
+
+
+def test_without_tracefs_there_are_none_and_nothing_is_left(root):
+    with pytest.raises(OSError) as refused:
+        BirthProbe(root.path)
+    assert refused.value.filename == root.join(TRACING + "/kprobe_events")
+
+
+def test_a_tracefs_that_takes_no_instance_is_left_as_it_was(root):
+    """A plain folder: the kernel would fill the instance with files."""
+    root.write(TRACING + "/kprobe_events", "p:somebody/elses do_exit\n")
+    os.makedirs(root.join(TRACING + "/instances"))
+    with pytest.raises(OSError):
+        BirthProbe(root.path)
+    assert os.listdir(root.join(TRACING + "/instances")) == []
+    assert root.read(TRACING + "/kprobe_events").startswith("p:somebody/elses do_exit\n")

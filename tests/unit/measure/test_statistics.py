@@ -1,0 +1,253 @@
+"""Statistics of passes and round trips, and what they are said to mean."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipvsd.measure import conclusions
+from ipvsd.measure.statistics import (
+    Phase,
+    Pings,
+    Probe,
+    ServiceCount,
+    Spread,
+    apart,
+    peaks,
+    predicted_ns,
+    slow_ns,
+    spread,
+)
+from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun, Namespace
+
+MS = NS_PER_MS
+
+
+@pytest.mark.parametrize(
+    "why, durations, expected",
+    [
+        ("nothing has no spread", [], None),
+        ("one is all of them", [7], Spread(1, 7, 7, 7, 7, 7)),
+        ("of two, the median is the lower", [2, 1], Spread(2, 1, 2, 2, 2, 2)),
+        ("ranks of a hundred", range(1, 101), Spread(100, 50, 90, 99, 100, 100)),
+        ("ranks of a thousand", range(1, 1001), Spread(1000, 500, 900, 990, 999, 1000)),
+    ],
+)
+def test_spread(why, durations, expected):
+    assert spread(durations) == expected, why
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1))
+def test_percentiles_are_among_the_values_and_in_order(durations):
+    found = spread(durations)
+    ranks = list(found)[1:]
+    assert ranks == sorted(ranks) and set(ranks) <= set(durations)
+    assert found.max_ns == max(durations)
+
+
+@pytest.mark.parametrize(
+    "services, real_servers, estimators", [(0, 0, 1), (1, 0, 2), (3, 6, 10), (None, None, None)]
+)
+def test_estimators_are_those_of_services_servers_and_the_namespace(
+    services, real_servers, estimators
+):
+    counts = ServiceCount(Namespace(4, 1, "host"), "1", services, real_servers)
+    assert counts.estimators == estimators
+
+
+def test_fifty_thousand_services_on_104_cpus_take_what_was_seen():
+    low, high = predicted_ns(1 + 50_000, 104)
+    assert low < 200 * MS < 268 * MS < high < 275 * MS
+
+
+def probe(sent, rtt=1):
+    return Probe(sent, rtt)
+
+
+@pytest.mark.parametrize(
+    "why, working_runs, probes, during",
+    [
+        ("no passes", [], [(0, 1)], []),
+        ("before", [(10, 5)], [(0, 9)], []),
+        ("it begins under way", [(10, 5)], [(0, 10)], [(0, 10)]),
+        ("sent in the middle", [(10, 5)], [(12, 1)], [(12, 1)]),
+        ("sent at its end", [(10, 5)], [(15, 1)], [(15, 1)]),
+        ("sent after it", [(10, 5)], [(16, 1)], []),
+        ("around it", [(10, 5)], [(5, 50)], [(5, 50)]),
+        ("a long pass of another CPU", [(0, 100), (10, 5)], [(50, 1)], [(50, 1)]),
+        ("a long one behind short ones", [(0, 1), (2, 100), (3, 1)], [(60, 1)], [(60, 1)]),
+        ("only some", [(10, 5), (30, 5)], [(0, 1), (12, 1), (20, 1), (31, 1)], [(12, 1), (31, 1)]),
+    ],
+)
+def test_probes_that_overlap_a_pass(why, working_runs, probes, during):
+    pings = Pings(tuple(probe(*one) for one in probes), len(probes))
+    found, others = apart(pings, [EstimationRun(start, took, 0) for start, took in working_runs])
+    assert [tuple(one) for one in found] == during, why
+    assert len(found) + len(others) == len(probes), why
+
+
+_SPANS = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 60)), max_size=12)
+
+
+@given(_SPANS, _SPANS)
+def test_overlaps_are_those_that_a_plain_look_at_all_pairs_finds(working_runs, probes):
+    runs = [EstimationRun(start, took, 0) for start, took in working_runs]
+    found, _ = apart(Pings(tuple(probe(*one) for one in probes), len(probes)), runs)
+    plain = [
+        (sent, rtt)
+        for sent, rtt in sorted(probes)
+        if any(start <= sent + rtt and start + took >= sent for start, took in working_runs)
+    ]
+    assert [tuple(one) for one in found] == plain
+
+
+@pytest.mark.parametrize(
+    "rtts_ms, limit_ms",
+    [([], 1), ([0.05, 0.05, 0.05], 1), ([1, 1, 30], 5)],
+    ids=["none", "below a millisecond", "five times the median"],
+)
+def test_from_when_on_a_round_trip_is_slow(rtts_ms, limit_ms):
+    pings = Pings(tuple(probe(0, int(rtt * MS)) for rtt in rtts_ms), len(rtts_ms))
+    assert slow_ns(pings) == limit_ms * MS
+
+
+def test_peaks_keep_the_largest_of_each_slice():
+    points = [(0, 1), (1, 9), (2, 3), (50, 4), (99, 5), (100, 6), (-3, 2)]
+    assert peaks(points, 100, 2) == [(1, 9), (100, 6)]
+    assert peaks([], 100, 2) == []
+    assert len(peaks([(i, i) for i in range(5000)], 5000, 1000)) == 1000
+
+
+def test_a_tick_without_work_is_no_pass_and_an_unknown_one_counts():
+    runs = (
+        EstimationRun(0, 1, 0, True),
+        EstimationRun(0, 1, 0, False),
+        EstimationRun(0, 1, 0, None),
+    )
+    assert [one.working for one in Phase("x", 0, 1, runs).working_runs] == [True, None]
+
+
+def phase(name, rtts_ms, working_runs=(), runs=True, every_ms=10):
+    """A phase with a probe each 10 ms and passes at some of these moments."""
+    probes = tuple(probe(i * every_ms * MS, int(rtt * MS)) for i, rtt in enumerate(rtts_ms))
+    took = tuple(EstimationRun(int(at * MS), int(ms * MS), 3, True) for at, ms in working_runs)
+    return Phase(
+        name,
+        0,
+        20 * NS_PER_S,
+        took if runs else None,
+        pings=Pings(probes, len(probes)) if rtts_ms else None,
+    )
+
+
+FAST = [0.1] * 200
+
+
+@pytest.mark.parametrize(
+    "why, phases, wanted, unwanted",
+    [
+        ("no work at all", [phase("as found", [])], ["no pass of estimation did any"], ["likely"]),
+        (
+            "where it stalls, and for how long",
+            [phase("as found", [], [(0, 2), (2000, 4)])],
+            ["held a CPU 2 times, for 2.0 ms in the median and 4.0 ms at most (CPU 3)"],
+            [],
+        ),
+        (
+            "slow ones overlap passes",
+            [phase("as found", [0.1, 30, *FAST, 0.1], [(5, 30)])],
+            ["1 of 1 round trips that took longer than 1.0 ms overlap a pass", "likely cause"],
+            ["Look next at"],
+        ),
+        (
+            "slow ones have nothing to do with passes",
+            [phase("as found", [*FAST, 30, 30, 0.1], [(0, 2)])],
+            ["0 of 2 round trips", "not the cause of most", "Look next at"],
+            ["likely"],
+        ),
+        (
+            "slow without estimation",
+            [phase("as found", [*FAST, 30])],
+            ["1 round trips took longer", "estimation is not the cause", "Look next at"],
+            ["likely"],
+        ),
+        ("all well", [phase("as found", FAST)], ["no round trip took longer"], ["Look next at"]),
+        (
+            "passes unknown: no guess",
+            [phase("as found", [*FAST, 30], runs=False)],
+            ["nothing tells whether estimation is why"],
+            ["Look next at", "likely", "not the cause"],
+        ),
+        (
+            "nobody answers",
+            [Phase("as found", 0, 1, (), pings=Pings((), 9))],
+            ["none of 9 probes was answered"],
+            ["Look next at"],
+        ),
+        (
+            "switching it off helps",
+            [
+                phase("on", [*FAST, 30, 31], [(1990, 40)]),
+                phase("off", [*FAST, 1, 1]),
+                phase("off again", [*FAST, 1, 0.9]),
+            ],
+            ["takes 31.0 ms and longer with estimation on, 1.0 ms and 1.0 ms", "it off helps"],
+            ["no more of a difference"],
+        ),
+        (
+            "two equal phases differ as much",
+            [
+                phase("on", [*FAST, 30, 31], [(1990, 40)]),
+                phase("off", [*FAST, 1, 1]),
+                phase("off again", [*FAST, 28, 29]),
+            ],
+            ["no more of a difference", "Look next at"],
+            ["helps"],
+        ),
+        (
+            "better, but two equal phases differ by more",
+            [
+                phase("on", [*FAST, 40, 40], [(1990, 40)]),
+                phase("off", [*FAST, 5, 5]),
+                phase("off again", [*FAST, 30, 30]),
+            ],
+            ["no more of a difference"],
+            ["helps"],
+        ),
+        (
+            "as bad when off",
+            [
+                phase("on", [*FAST, 30, 31], [(0, 1)]),
+                phase("off", [*FAST, 30, 31]),
+                phase("off again", [*FAST, 30, 31]),
+            ],
+            [
+                "no longer than without; estimation is not",
+                "off: 2 round trips",
+                "is not the cause",
+                "Look next at",
+            ],
+            ["helps"],
+        ),
+        (
+            "a little better is not worth a decision",
+            [
+                phase("on", FAST + [30] * 2),
+                phase("off", FAST + [29] * 2),
+                phase("x", FAST + [29] * 2),
+            ],
+            ["no more of a difference"],
+            ["helps"],
+        ),
+    ],
+)
+def test_verdict(why, phases, wanted, unwanted):
+    said = "\n".join(conclusions.conclude(phases))
+    for words in wanted:
+        assert words in said, why
+    for words in unwanted:
+        assert words not in said, why
+
+
+def test_what_to_look_at_next_is_said_once_and_in_full():
+    said = conclusions.conclude([phase(name, [*FAST, 30]) for name in ("on", "off", "off again")])
+    assert said.count(conclusions.NEXT) == 1 and len(conclusions.NEXT) < 400
