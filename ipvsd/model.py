@@ -82,7 +82,7 @@ class Module(Enum):
 
 
 class Found(Enum):
-    """What a look at a sysctl file came to."""
+    """What reading a sysctl file came to."""
 
     VALUE = "value"
     NO_KEY = "no key"  # net/ipv4/vs is populated, this key is not in it
@@ -92,7 +92,7 @@ class Found(Enum):
 
 
 class Reading(NamedTuple):
-    """One look at a sysctl file; `value` goes with VALUE, `error` with DENIED and FAILED."""
+    """One reading of a sysctl file; `value` goes with VALUE, `error` with DENIED and FAILED."""
 
     found: Found
     value: str = ""
@@ -164,7 +164,7 @@ class Policy(NamedTuple):
 
 
 class Reason(Enum):
-    """Why a pass is made, and so why a value was found different."""
+    """Why a check is made, and so why a value was found different."""
 
     START = "start"
     LOAD = "load"
@@ -203,7 +203,7 @@ class State(Enum):
 
     AS_WANTED = "as wanted"
     DIFFERS = "to be changed"
-    HELD = "held"  # on purpose, for a few seconds: see plan.hold
+    HELD = "held"  # on purpose, for a few seconds: see decide.hold_until
     CONTESTED = "contested"  # something else keeps changing it
     EXCLUDED = "excluded"  # by a rule; never entered
     ABSENT = "absent"
@@ -211,14 +211,14 @@ class State(Enum):
     UNSUPPORTED = "unsupported"
     HIDDEN = "hidden"  # owned by another user namespace, the kernel shows no sysctls
     READ_ONLY = "read-only"  # owned by another user namespace, nobody may write
-    GONE = "gone"  # vanished while it was looked at
+    GONE = "gone"  # vanished during the check
     DENIED = "not permitted"
     REFUSED = "refused"
     UNREADABLE = "unreadable"
 
 
 class KeyStatus(NamedTuple):
-    """A guarded sysctl as it stands at the end of a pass."""
+    """A guarded sysctl as it stands at the end of a check."""
 
     setting: Setting
     state: State
@@ -227,7 +227,7 @@ class KeyStatus(NamedTuple):
 
 
 class NamespaceResult(NamedTuple):
-    """One namespace, as a look found it and left it."""
+    """One namespace, as a check found it and left it."""
 
     namespace: Namespace
     reason: Reason
@@ -235,36 +235,36 @@ class NamespaceResult(NamedTuple):
     keys: Tuple[KeyStatus, ...] = ()
     writes: Tuple[Write, ...] = ()  # of what differed, whether or not they were performed
     outcomes: Tuple[Outcome, ...] = ()
-    estimators: Optional[int] = None  # of services and real servers, None when not asked for
-    cookie: Optional[int] = None  # tells apart what has the same identity; None when not asked for
-    retry_at_ns: Optional[int] = None  # when to look again at what was left as it is on purpose
-    event_ns: Optional[int] = None  # when the event was told that is the reason, if it was
+    estimators: Optional[int] = None  # services and real servers, None when not read
+    cookie: Optional[int] = None  # differs where the identity is the same; None when not read
+    retry_at_ns: Optional[int] = None  # when to check again what was left as it is on purpose
+    event_ns: Optional[int] = None  # when the event came that is the reason, None if none did
     now_ns: int = 0
 
 
 class CheckResults(NamedTuple):
-    """One pass over the guarded keys, as it went: of the host, or of some other namespaces."""
+    """The results of one check: of the host's namespace, or of some other namespaces."""
 
     module: Module
-    seen: Tuple[NamespaceResult, ...]
-    since_ns: Optional[int]  # what was not known before was not there before this moment
+    results: Tuple[NamespaceResult, ...]
+    since_ns: Optional[int]  # a namespace that was unknown did not exist before this moment
     now_ns: int
     wall_ns: int  # the same moment, since the epoch
     writer: str = ""  # who has last written a sysctl, if that is known
-    instance: Optional[int] = None  # of ip_vs, before the pass: another one after each load
+    instance: Optional[int] = None  # of ip_vs, before the check: another number after each load
 
     @property
     def keys(self) -> Tuple[KeyStatus, ...]:
-        """The guarded keys of all namespaces that were seen."""
-        return tuple(key for seen in self.seen for key in seen.keys)
+        """The guarded keys of all namespaces that were checked."""
+        return tuple(key for result in self.results for key in result.keys)
 
 
 class EstimationRun(NamedTuple):
-    """One pass of estimation."""
+    """One estimation run: the kernel's estimator at work, without a pause."""
 
     start_ns: int  # monotonic
     duration_ns: int
     cpu: int
-    working: Optional[bool] = None  # False for a timer's tick without work, None if not to be told
-    inode: Optional[int] = None  # of the namespace, None if not to be told
-    thread: int = 0  # the kernel thread that did it, or what a timer has interrupted
+    working: Optional[bool] = None  # False for a timer's tick without work, None if unknown
+    inode: Optional[int] = None  # of the namespace, None if unknown
+    thread: int = 0  # the kernel thread that ran, or the thread that the timer interrupted

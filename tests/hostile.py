@@ -19,6 +19,7 @@ from ipvsd.commands.output import Output
 from ipvsd.config import estimation_dropin, parser, policy, sysctl_values
 from ipvsd.config.parser import Source
 from ipvsd.daemon.daemon import Daemon
+from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.doctor import (
     check_environment,
     check_ipvs_usage,
@@ -50,7 +51,7 @@ from ipvsd.measure import measurement, ping, text_report
 from ipvsd.measure.measurement import Host
 from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
 from ipvsd.model import EstimationRun, GuardError, Namespace, Owner
-from ipvsd.status import documents
+from ipvsd.status import documents, shapes
 from ipvsd.system import json_shape
 from tests.builders import HOST, WEB
 
@@ -101,9 +102,7 @@ class _Running:
 
     def __init__(self, load):
         self._parts = types.SimpleNamespace(load_config=load)
-        self._config = parser.parse([])
-        self._memory = Memory()
-        self._new_events = []
+        self._state = DaemonState(parser.parse([]), HOST)
 
 
 def _sources(data):
@@ -114,16 +113,16 @@ def _sources(data):
 def configuration(data):
     """A set of files is taken as a whole, or leaves what is in force as it is."""
     running = _Running(lambda: parser.parse(_sources(data)))
-    before = running._config
+    before = running._state.config
     Daemon._reload(running)
-    if any(event.kind is Kind.RELOAD_REFUSED for event in running._new_events):
-        assert running._config is before
-        return journal_lines(running._new_events)
+    if any(event.kind is Kind.RELOAD_REFUSED for event in running._state.new_events):
+        assert running._state.config is before
+        return journal_lines(running._state.new_events)
     for namespace in (HOST, WEB):
-        policy.rules_for(running._config.policy, namespace)
-    for setting in running._config.policy.settings:
+        policy.rules_for(running._state.config.policy, namespace)
+    for setting in running._state.config.policy.settings:
         sysctl_values.same(setting.key, setting.wanted, setting.wanted)
-    return journal_lines(running._new_events)
+    return journal_lines(running._state.new_events)
 
 
 def drop_in(data):
@@ -279,7 +278,7 @@ def packed_module(suffix):
 def daemon_files(data):
     """status.json, as `ipvsd status`, the doctor and the metrics take it."""
     try:
-        document = json_shape.load(decoded(data), documents.STATUS)
+        document = json_shape.load(decoded(data), shapes.STATUS)
     except ValueError as error:
         return printed(str(error))
     for share in (0.5, 0.95):

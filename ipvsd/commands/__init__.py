@@ -1,1 +1,4 @@
-"""The verbs of the command line, one module each."""
+"""One module for each verb of the command line: arguments, a call, and printing.
+
+No command imports another, and none decides anything about values.
+"""

@@ -39,21 +39,21 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     if options.json:
         output.json(_document(done))
     else:
-        for seen in done.seen:
-            _print(seen, options.dry_run, output)
+        for result in done.results:
+            _print(result, options.dry_run, output)
         _print_rest(done, output)
     return severity.exit_code(done.keys)
 
 
-def _print(seen: NamespaceResult, dry: bool, output: Output) -> None:
-    writes = {write.key: write for write in seen.writes}
-    for key in seen.keys:
+def _print(result: NamespaceResult, dry: bool, output: Output) -> None:
+    writes = {write.key: write for write in result.writes}
+    for key in result.keys:
         write = writes.get(key.setting.key)
         if write is not None and key.state in (State.AS_WANTED, State.DIFFERS, State.HELD):
             output.line(f"{'would set' if dry else 'set'} {printable(str(write))}")
         elif key.state in _PROBLEMS:
-            output.problem(_problem(key, seen.namespace))
-        elif seen.namespace.name != HOST_NAME:
+            output.problem(_problem(key, result.namespace))
+        elif result.namespace.name != HOST_NAME:
             continue  # as wanted, or gone meanwhile
         elif key.state is State.ABSENT:
             output.line(f"{key.setting.key}: ip_vs is not loaded, nothing to set")
@@ -62,8 +62,8 @@ def _print(seen: NamespaceResult, dry: bool, output: Output) -> None:
 
 
 def _print_rest(done: AllNamespaces, output: Output) -> None:
-    others = [seen for seen in done.seen if seen.namespace.name != HOST_NAME]
-    right = [seen for seen in others if not seen.writes and documents.is_right(seen.keys)]
+    others = [result for result in done.results if result.namespace.name != HOST_NAME]
+    right = [result for result in others if not result.writes and documents.is_right(result.keys)]
     if others:
         output.line(f"other namespaces: {len(others)}, as wanted before: {len(right)}")
 
@@ -86,10 +86,10 @@ def _document(done: AllNamespaces) -> Dict[str, Any]:
                 "old": write.found,
                 "new": write.wanted,
             }
-            for seen in done.seen
-            for write in seen.writes
+            for result in done.results
+            for write in result.writes
         ],
         "namespaces": [
-            documents.namespace_document(seen) for seen in documents.in_order(done.seen)
+            documents.namespace_document(result) for result in documents.in_order(done.results)
         ],
     }

@@ -7,7 +7,7 @@ from typing import List
 from ipvsd.commands.output import Output
 from ipvsd.doctor import diagnosis
 from ipvsd.doctor.diagnosis import Severity
-from ipvsd.doctor.examine import Examination, Fixed, fix
+from ipvsd.doctor.examine import Fixed, diagnose, fix
 from ipvsd.model import Exit, GuardError
 from ipvsd.text import printable
 
@@ -28,7 +28,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         if os.geteuid() != 0:
             raise GuardError("doctor --fix changes files of root: be root", Exit.NOT_PERMITTED)
         fixed = fix(options.root)
-    found = Examination(options.root, options.places).diagnose()
+    found = diagnose(options.root, options.places)
     if options.json:
         document = diagnosis.document(found)
         document["fixed"] = [

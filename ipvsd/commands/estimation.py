@@ -60,15 +60,15 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         raise GuardError(str(error), Exit.USAGE) from error
     changed = write(options.places, selectors, value, options.runtime)
     done = apply_configuration(options.root, options.places)
-    meant = [seen for seen in done.seen if _means(selectors, seen)]
+    meant = [result for result in done.results if _means(selectors, result)]
     if options.json:
         output.json(_document(value, changed, done, meant))
     else:
         _print(value, changed, meant, output)
         for one in selectors:
-            if not any(matches(one, seen.namespace) for seen in meant):
+            if not any(matches(one, result.namespace) for result in meant):
                 output.line(f"{printable(str(one))}: no namespace is called so now")
-    return severity.exit_code(key for seen in meant for key in seen.keys)
+    return severity.exit_code(key for result in meant for key in result.keys)
 
 
 def files(places: Places) -> Files:
@@ -110,8 +110,8 @@ def _read(path: str) -> str:
     return "".join(source.text for source in config_files.read(path))
 
 
-def _means(selectors: Sequence[Selector], seen: NamespaceResult) -> bool:
-    return not selectors or any(matches(one, seen.namespace) for one in selectors)
+def _means(selectors: Sequence[Selector], result: NamespaceResult) -> bool:
+    return not selectors or any(matches(one, result.namespace) for one in selectors)
 
 
 def _print(
@@ -121,22 +121,24 @@ def _print(
         output.line(f"{path}: {'written' if os.path.exists(path) else 'removed'}")
     if not changed:
         output.line("configuration: says so already")
-    for seen in documents.in_order(meant):
-        text = _exception(value, seen)
+    for result in documents.in_order(meant):
+        text = _exception(value, result)
         if text:
-            output.line(f"{printable(str(seen.namespace))}: {printable(text)}")
-    counts = documents.count_states(seen.keys for seen in meant)
+            output.line(f"{printable(str(result.namespace))}: {printable(text)}")
+    counts = documents.count_states(result.keys for result in meant)
     states = ", ".join(f"{count} {word}" for word, count in counts.items())
     output.line(f"namespaces: {len(meant)}: {states or 'none'}")
     output.line(_STATISTICS[value])
 
 
-def _exception(value: str, seen: NamespaceResult) -> str:
+def _exception(value: str, result: NamespaceResult) -> str:
     """Return why a namespace is not as chosen; empty where it is, or ip_vs is not there."""
-    if not documents.is_right(seen.keys) and not documents.is_absent(seen.keys):
-        return documents.state_word(seen.keys)
-    wanted = {key.setting.wanted for key in seen.keys}
-    return "" if wanted == {value} else f"stays as another rule says: {seen.rule or 'not guarded'}"
+    if not documents.is_right(result.keys) and not documents.is_absent(result.keys):
+        return documents.state_word(result.keys)
+    wanted = {key.setting.wanted for key in result.keys}
+    return (
+        "" if wanted == {value} else f"stays as another rule says: {result.rule or 'not guarded'}"
+    )
 
 
 def _document(
@@ -147,5 +149,7 @@ def _document(
         "wanted": value,
         "changed": list(changed),
         "module": done.module.value,
-        "namespaces": [documents.namespace_document(seen) for seen in documents.in_order(meant)],
+        "namespaces": [
+            documents.namespace_document(result) for result in documents.in_order(meant)
+        ],
     }

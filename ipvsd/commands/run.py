@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, _output: Output) -> Exit:
     """Build the parts and run; returns when a stop signal has come."""
     parts = Parts(
-        guard=Enforcer(options.root),
+        enforcer=Enforcer(options.root),
         load_config=lambda: config_files.load(options.places),
         folder=runtime_dir.RuntimeFolder(options.root),
         send=sender.connect(os.environ),

@@ -17,19 +17,20 @@ from ipvsd.model import (
     Exit,
     Identity,
     KeyStatus,
-    Namespace,
     NamespaceResult,
     Scope,
     State,
 )
 from ipvsd.status import documents, runtime_dir, severity
+from ipvsd.system.processes import Member, member
 from ipvsd.system.terminal import Screen
-from ipvsd.text import format_duration, printable
+from ipvsd.text import format_duration, iso_time, printable
 
 # Why a value is left as it is.
 _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
 
 Remembered = Dict[Identity, Dict[str, Any]]
+Members = Dict[int, Member]  # by pid
 
 # What fits on a screen together with the lines above the table.
 _ROWS = 12
@@ -64,21 +65,23 @@ def _show(options: argparse.Namespace, output: Output) -> Exit:
     is_root = os.geteuid() == 0
     if not is_root:
         policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
+    began_s = time.time()
     now = check_all(Enforcer(options.root), policy, options.root, dry=True)
     folder = runtime_dir.RuntimeFolder(options.root)
     daemon = _daemon(folder)
     remembered = _remembered(folder.daemon(runtime_dir.NAMESPACES))
-    now = now._replace(seen=tuple(documents.in_order(_explained(now.seen, remembered))))
+    now = now._replace(results=tuple(documents.in_order(_explained(now.results, remembered))))
     if options.json:
         show = output.json_line if options.watch else output.json
-        show(_document(now, daemon, remembered))
+        show(_document(now, daemon, remembered, _members(now.results, began_s)))
         return severity.exit_code(now.keys)
     _print_head(now, daemon, output)
     if not is_root:
         output.line("Only the host's namespace is shown: to look into the others, be root.")
     if options.watch:
         _print_recent(daemon, output)
-    _print_namespaces(now.seen, output, None if options.all else _ROWS)
+    shown = now.results if options.all else now.results[:_ROWS]
+    _print_namespaces(now.results, shown, _members(shown, began_s), output)
     return severity.exit_code(now.keys)
 
 
@@ -98,10 +101,20 @@ def _remembered(document: Optional[Dict[str, Any]]) -> Remembered:
     return {(one["device"], one["inode"]): one for one in namespaces}
 
 
-def _explained(seen: Sequence[NamespaceResult], remembered: Remembered) -> List[NamespaceResult]:
+def _members(results: Sequence[NamespaceResult], began_s: float) -> Members:
+    """Return who runs the processes that are named as members, as far as that is known.
+
+    A process that was started since the check began has only inherited the pid.
+    """
+    pids = {result.namespace.owner.pid for result in results} - {0}
+    found = {pid: member(pid) for pid in pids}
+    return {pid: one for pid, one in found.items() if one is not None and one.started_s < began_s}
+
+
+def _explained(result: Sequence[NamespaceResult], remembered: Remembered) -> List[NamespaceResult]:
     """Return the namespaces with the states of which only the daemon knows."""
     explained = []
-    for one in seen:
+    for one in result:
         known = remembered.get(one.namespace.identity, {"keys": []})
         words = {key["key"]: key["state"] for key in known["keys"]}
         keys = [
@@ -121,15 +134,29 @@ def _print_head(now: AllNamespaces, daemon: Optional[Dict[str, Any]], output: Ou
         text = f"{daemon['guard']}, mode {daemon['mode']}, since {daemon['started']}"
         output.line(f"guard:       running, pid {daemon['pid']}, version {printable(text)}")
     output.line(f"ip_vs:       {now.module.value}, kernel {os.uname().release}")
-    counts = documents.count_states(seen.keys for seen in now.seen)
+    counts = documents.count_states(result.keys for result in now.results)
     states = ", ".join(f"{count} {word}" for word, count in counts.items())
-    output.line(f"namespaces:  {len(now.seen)}: {states}")
+    output.line(f"namespaces:  {len(now.results)}: {states}")
     if daemon is None:
         return
     sources = ", ".join(f"{name} {text}" for name, text in daemon["sources"].items())
     output.line(f"sources:     {printable(sources)}")
     output.line(f"canary:      {_canary(daemon['canary'])}")
+    output.line(f"cost:        {_cost(daemon.get('cost'))}")
     _print_counters(daemon["counters"], output)
+
+
+def _cost(cost: Optional[Dict[str, Any]]) -> str:
+    """Return what the daemon itself costs, as it last measured that."""
+    if cost is None:
+        return "unknown (not measured yet, or the daemon runs without psutil)"
+    minute = cost["cpu_share_last_minute"]
+    recently = "unknown" if minute is None else f"{minute * 100:.2g} %"
+    return (
+        f"{cost['resident_bytes'] / 2**20:.1f} MiB resident, CPU {cost['cpu_share'] * 100:.2g} % "
+        f"since its start, {recently} in the last minute, {cost['descriptors']} descriptors, "
+        f"{cost['threads']} threads"
+    )
 
 
 def _canary(canary: Optional[Dict[str, Any]]) -> str:
@@ -176,28 +203,30 @@ def _duration(usec: Optional[int]) -> str:
 
 
 def _print_namespaces(
-    seen: Sequence[NamespaceResult], output: Output, limit: Optional[int]
+    results: Sequence[NamespaceResult],
+    shown: Sequence[NamespaceResult],
+    members: Members,
+    output: Output,
 ) -> None:
     rows = [["NAMESPACE", "STATE", "SYSCTL", "VALUE", "WANTED", "OWNER"]]
-    shown = seen if limit is None else seen[:limit]
     for one in shown:
-        rows += _rows(one)
+        rows += _rows(one, members.get(one.namespace.owner.pid))
     output.line()
     output.table(rows)
-    left = seen[len(shown) :]
+    left = results[len(shown) :]
     if left:
         counts = documents.count_states(one.keys for one in left)
         text = ", ".join(f"{count} {word}" for word, count in counts.items())
         output.line(f"... and {len(left)} more: {text}; `ipvsd status --all` lists them.")
 
 
-def _rows(one: NamespaceResult) -> List[List[str]]:
-    """One row for each key that is not as wanted, or else for the first; all for the host."""
+def _rows(one: NamespaceResult, member: Optional[Member]) -> List[List[str]]:
+    """Return a row for each key that is not as wanted, or for the first; for the host, for all."""
     keys = list(one.keys)
     if one.namespace.name != HOST_NAME:
         wrong = [key for key in keys if not documents.is_right([key])]
         keys = wrong or keys[:1]
-    name, owner = printable(str(one.namespace)), printable(_owner(one.namespace, one.rule))
+    name, owner = printable(str(one.namespace)), printable(_owner(one, member))
     if not keys:
         return [[name, documents.state_word(()), "-", "-", "-", owner]]
     return [[name, *_key(key), owner] for key in keys]
@@ -209,23 +238,32 @@ def _key(key: KeyStatus) -> List[str]:
     return [shown, key.setting.key, printable(key.value) or "-", key.setting.wanted]
 
 
-def _owner(namespace: Namespace, rule: str) -> str:
-    sources = [describe(namespace.owner), f"[{rule}]" if rule else ""]
-    return ", ".join(filter(None, sources))
+def _owner(one: NamespaceResult, member: Optional[Member]) -> str:
+    user = f"user {member.user}" if member is not None else ""
+    hints = [describe(one.namespace.owner), user, f"[{one.rule}]" if one.rule else ""]
+    return ", ".join(filter(None, hints))
 
 
 def _document(
-    now: AllNamespaces, daemon: Optional[Dict[str, Any]], remembered: Remembered
+    now: AllNamespaces,
+    daemon: Optional[Dict[str, Any]],
+    remembered: Remembered,
+    members: Members,
 ) -> Dict[str, Any]:
-    exposures = {identity: one["exposure"] for identity, one in remembered.items()}
+    namespaces = []
+    for result in now.results:
+        member = members.get(result.namespace.owner.pid)
+        document = documents.namespace_document(
+            result,
+            None if member is None else member.user,
+            None if member is None else iso_time(int(member.started_s * 1e9)),
+        )
+        known = remembered.get(result.namespace.identity)
+        document["exposure"] = None if known is None else known["exposure"]
+        namespaces.append(document)
     return {
         "version": documents.STATUS_VERSION,
         "module": now.module.value,
-        "namespaces": [
-            dict(
-                documents.namespace_document(seen), exposure=exposures.get(seen.namespace.identity)
-            )
-            for seen in now.seen
-        ],
+        "namespaces": namespaces,
         "daemon": daemon,
     }

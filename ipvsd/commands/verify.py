@@ -35,9 +35,9 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     now = check_all(Enforcer(options.root), policy, options.root, dry=True)
     namespaces = [
         WatchedNamespace(
-            seen, before.get(seen.namespace.identity), after.get(seen.namespace.identity)
+            result, before.get(result.namespace.identity), after.get(result.namespace.identity)
         )
-        for seen in documents.in_order(now.seen)
+        for result in documents.in_order(now.results)
     ]
     judgement = judge.judge(namespaces, watch)
     if options.json:

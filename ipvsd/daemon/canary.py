@@ -1,5 +1,6 @@
-"""The canary: a throw-away namespace that the guard makes to see itself set the value in it."""
+"""The canary: a throw-away namespace that the guard creates, to prove that it sets new ones."""
 
+import os
 import time
 from typing import Any, Callable, Dict, List, Optional
 
@@ -7,25 +8,25 @@ from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.journal import events
 from ipvsd.journal.events import Event, Kind
 from ipvsd.kernel.netns_create import Born, Failed, TemporaryNamespace
-from ipvsd.model import NS_PER_S, NamespaceResult, Reading, State
+from ipvsd.model import CANARY_NAME, NS_PER_S, NamespaceResult, Reading, State
 from ipvsd.system.event_loop import Loop
 from ipvsd.text import format_duration, iso_time
 
-# Five times the period of estimation: what takes longer works for nobody.
+# Five periods of estimation. A value that is set later protects nobody.
 LIMIT_NS = 10 * NS_PER_S
 RETRY_NS = 30 * NS_PER_S
 
 
 class Canary:
-    """Makes one at a time, waits until the guard's ordinary ways have set it, and lets it go."""
+    """Creates one namespace at a time, waits until the guard has set its value, and drops it."""
 
     def __init__(self, loop: Loop, read: Callable[[], Reading]) -> None:
-        """Take what reads run_estimation in the namespace of the calling thread."""
+        """Take the function that reads run_estimation in the namespace of the calling thread."""
         self._loop = loop
         self._read = read
         self._made: Optional[TemporaryNamespace] = None
         self._born: Optional[Born] = None
-        self._seen: Optional[NamespaceResult] = None
+        self._result: Optional[NamespaceResult] = None
         self._began_ns = 0
         self._due_ns = 0
         self._failed = False
@@ -33,54 +34,54 @@ class Canary:
 
     @property
     def proven(self) -> bool:
-        """Whether the last one was set, or none could be made; not while the first one waits."""
+        """Whether the last canary was set or could not be created; False before the first."""
         return self._status is not None and not self._failed
 
     @property
     def failed(self) -> bool:
-        """Whether the last one was not set in time."""
+        """Whether the last canary was not set in time."""
         return self._failed
 
     @property
     def status(self) -> Optional[Dict[str, Any]]:
-        """Return how the last one went as plain data, None when there was none."""
+        """Return the last result as plain data, None if there was none."""
         return self._status
 
     def deadline_ns(self) -> int:
-        """Return when to call proceed() though nothing has happened."""
+        """Return when to call proceed() if nothing happens."""
         return self._began_ns + LIMIT_NS if self._made is not None else self._due_ns
 
     def proceed(self, period_ns: int, now_ns: int) -> List[Event]:
-        """Make one if it is time to, or find that the one there is was forgotten."""
+        """Create a canary if one is due, or judge the one that exists; return the events."""
         if self._made is None:
             return self._begin(period_ns, now_ns) if now_ns >= self._due_ns else []
-        new_events = self._made.take()
-        if isinstance(new_events, Failed):
-            return self._impossible(new_events.error, now_ns + period_ns)
-        self._born = new_events if new_events is not None else self._born
-        if self._born is not None and self._is_set():
+        reply = self._made.take()
+        if isinstance(reply, Failed):
+            return self._impossible(reply.error, now_ns + period_ns)
+        self._born = reply if reply is not None else self._born
+        if self._born is not None and _is_set(self._born, self._result):
             return self._succeed(self._born, now_ns + period_ns)
         if now_ns >= self._began_ns + LIMIT_NS:
             return self._fail(now_ns + RETRY_NS)
         return []
 
-    def see(self, seen: NamespaceResult) -> None:
-        """Take what a visit to it has come to."""
-        self._seen = seen
+    def see(self, result: NamespaceResult) -> None:
+        """Take the result of a visit to the canary."""
+        self._result = result
 
     def interrupt(self) -> None:
-        """None can be set just now; one that was made is let go, and another made later."""
+        """Drop the canary, since no value can be set now; the next one is created later."""
         if self._made is not None:
             self._let_go()
             self._due_ns = 0
 
     def forget(self) -> None:
-        """None is wanted any more."""
+        """Drop the canary and its last result: the configuration wants none."""
         self.interrupt()
         self._due_ns, self._failed, self._status = 0, False, None
 
     def _begin(self, period_ns: int, now_ns: int) -> List[Event]:
-        self._seen = self._born = None
+        self._result = self._born = None
         self._began_ns = now_ns
         try:
             self._made = TemporaryNamespace(self._read)
@@ -89,22 +90,14 @@ class Canary:
         self._loop.watch(self._made.fileno())
         return []
 
-    def _is_set(self) -> bool:
-        if self._seen is None or self._born is None:
-            return False
-        if self._seen.namespace.identity != self._born.identity:
-            return False
-        states = [key.state for key in self._seen.keys if key.setting.key == RUN_ESTIMATION]
-        return states == [State.AS_WANTED]
-
     def _succeed(self, born: Born, due_ns: int) -> List[Event]:
-        assert self._seen is not None
-        written = [o.written_ns for o in self._seen.outcomes if o.write.key == RUN_ESTIMATION]
-        until_ns = written[0] if written and written[0] is not None else self._seen.now_ns
+        assert self._result is not None
+        written = [o.written_ns for o in self._result.outcomes if o.write.key == RUN_ESTIMATION]
+        until_ns = written[0] if written and written[0] is not None else self._result.now_ns
         took_ns = max(0, until_ns - born.born_ns)
-        new_events = self._status is None or self._failed
+        is_new = self._status is None or self._failed
         self._end(due_ns, fixed_ns=took_ns)
-        if not new_events:
+        if not is_new:
             return []
         message = (
             f"canary: a new namespace read {born.reading.value or 'nothing'} and was set by the "
@@ -113,21 +106,21 @@ class Canary:
         return [events.plain(Kind.CANARY_SET, message)]
 
     def _fail(self, due_ns: int) -> List[Event]:
-        told = self._failed
+        logged = self._failed
         self._end(due_ns, error="not set in time")
         self._failed = True
         message = (
             f"canary: a new namespace was not set within {format_duration(LIMIT_NS)}; systemd's "
             "watchdog is not fed until one is"
         )
-        return [] if told else [events.plain(Kind.CANARY_FAILED, message)]
+        return [] if logged else [events.plain(Kind.CANARY_FAILED, message)]
 
     def _impossible(self, error: str, due_ns: int) -> List[Event]:
-        """No namespace, no proof, but no disproof either."""
-        told = self._status is not None and self._status["error"] == error
+        """End without a result: no namespace could be created."""
+        logged = self._status is not None and self._status["error"] == error
         self._end(due_ns, error=error)
-        message = f"canary: no namespace could be made ({error}); the guard goes on without"
-        return [] if told else [events.plain(Kind.CANARY_FAILED, message)]
+        message = f"canary: no namespace could be created ({error}); the guard goes on without it"
+        return [] if logged else [events.plain(Kind.CANARY_FAILED, message)]
 
     def _end(
         self, due_ns: int, fixed_ns: Optional[int] = None, error: Optional[str] = None
@@ -145,3 +138,17 @@ class Canary:
             self._loop.forget(self._made.fileno())
             self._made.close()
             self._made = None
+
+
+def _is_set(born: Born, result: Optional[NamespaceResult]) -> bool:
+    """Return whether a visit has found the throw-away namespace as wanted."""
+    if result is None or result.namespace.identity != born.identity:
+        return False
+    states = [key.state for key in result.keys if key.setting.key == RUN_ESTIMATION]
+    return states == [State.AS_WANTED]
+
+
+def is_canary(result: NamespaceResult) -> bool:
+    """Return whether a result is of the canary, and not of a namespace with the same name."""
+    namespace = result.namespace
+    return namespace.name == CANARY_NAME and namespace.owner.pid == os.getpid()

@@ -1,4 +1,4 @@
-"""What tells the daemon of changes besides the uevents: each may be missing, none is needed."""
+"""The event sources of the daemon; the periodic check finds what they miss."""
 
 import os
 from typing import Any, Callable, Dict, List, Optional, Set
@@ -9,15 +9,45 @@ from ipvsd.journal.events import Event, Kind
 from ipvsd.kernel.mounts import MountTable
 from ipvsd.kernel.netns_births import BirthEvents, BirthProbe
 from ipvsd.kernel.sysctl_watch import WriteWatch
-from ipvsd.kernel.uevents import Monitor
+from ipvsd.kernel.uevents import Drained, Monitor
 from ipvsd.system.event_loop import Loop
 
 ON = "on"
 OFF = "off"
 
 
+class Uevents:
+    """The uevent socket, which is always needed: a broken one is replaced."""
+
+    def __init__(self, loop: Loop, new_monitor: Callable[[], Monitor]) -> None:
+        """Open the socket. Raises GuardError."""
+        self._loop = loop
+        self._new_monitor = new_monitor
+        self._monitor = new_monitor()
+        loop.watch(self._monitor.fileno())
+
+    def woke(self, descriptors: Set[int]) -> bool:
+        """Return whether the socket is among the descriptors that have woken the loop."""
+        return self._monitor.fileno() in descriptors
+
+    def drain(self) -> Drained:
+        """Read the uevents that have come."""
+        return self._monitor.drain()
+
+    def replace_if_broken(self) -> Optional[str]:
+        """Replace the socket if it receives nothing any more; return why, None if it works."""
+        defect = self._monitor.defect()
+        if defect is None:
+            return None
+        replacement = self._new_monitor()
+        self._loop.forget(self._monitor.fileno())
+        self._loop.watch(replacement.fileno())
+        self._monitor = replacement
+        return defect
+
+
 class Source:
-    """One source: open, or closed for a reason that is told once."""
+    """One optional source: open, or closed for a reason that is logged once."""
 
     def __init__(
         self,
@@ -27,7 +57,7 @@ class Source:
         open_it: Callable[[], Any],
         urgent: bool = False,
     ) -> None:
-        """Take a name and what the guard does `without` it, for people; `urgent` as in the loop."""
+        """Take a name and what the guard does `without` it; `urgent` as in Loop.watch()."""
         self.state = OFF
         self.opened: Any = None
         self._name = name
@@ -38,7 +68,7 @@ class Source:
         self._descriptor = -1
 
     def open(self) -> List[Event]:
-        """Open it if it is closed; return what is news."""
+        """Open it if it is closed; return the events of that."""
         if self.opened is not None:
             return []
         try:
@@ -51,95 +81,96 @@ class Source:
         before, self.state = self.state, ON
         if before == OFF:
             return []
-        return [events.plain(Kind.SOURCE_BACK, f"{self._name}: to be had again, and in use")]
+        return [events.plain(Kind.SOURCE_BACK, f"{self._name}: available again, and in use")]
 
     def close(self) -> None:
-        """Close it because it is not wanted."""
+        """Close it: the configuration does not need it."""
         if self.opened is not None:
             self._loop.forget(self._descriptor)
             self.opened.close()
         self.opened, self.state, self._descriptor = None, OFF, -1
 
     def lose(self, reason: str) -> List[Event]:
-        """Close it because it is broken; return what is news."""
+        """Close it because it is broken; return the events of that."""
         self.close()
         return self._closed_for(reason)
 
     def woke(self, descriptors: Set[int]) -> bool:
-        """Whether it is one of these that have woken the loop."""
+        """Return whether it is among the descriptors that have woken the loop."""
         return self._descriptor in descriptors
 
     def _closed_for(self, reason: str) -> List[Event]:
         before, self.state = self.state, reason
         if before == reason:
             return []
-        message = f"{self._name}: not to be had ({reason}); {self._without}"
+        message = f"{self._name}: unavailable ({reason}); {self._without}"
         return [events.plain(Kind.SOURCE_LOST, message)]
 
 
 class NamespaceSources:
-    """What tells of new namespaces: births by a kprobe, new mounts, and new devices in need."""
+    """Reports of new namespaces: births by a kprobe, mounts; without the probe, devices."""
 
     def __init__(self, loop: Loop, root: str) -> None:
         """Open nothing yet; arrange() does."""
-        self.writer = ""  # who has last written a sysctl, where that is asked for and known
-        poll = "new namespaces are found by looking every second"
+        self.writer = ""  # who has last written a sysctl, empty if unknown
+        poll = "a scan each second finds new namespaces"
         table = os.path.join(root, "proc/1/mountinfo")
         self._births = Source("births of namespaces", poll, loop, lambda: BirthProbe(root))
         self._mounts = Source("new mounts", poll, loop, lambda: MountTable(table), urgent=True)
         self._devices = Source("new devices", poll, loop, lambda: Monitor("net", None))
 
     @property
-    def complete(self) -> bool:
-        """Whether every birth is told."""
+    def births_reported(self) -> bool:
+        """Whether the kernel reports every birth."""
         return self._births.opened is not None
 
     def arrange(self, wanted: bool) -> List[Event]:
-        """Open what is wanted and closed, close what is open and broken or not wanted."""
+        """Open the sources that are needed; close those that are broken or not `wanted`."""
         if not wanted:
             self.close()
             return []
-        defect = self._births.opened.defect() if self.complete else None
+        defect = self._births.opened.defect() if self.births_reported else None
         new_events = self._births.lose(defect) if defect is not None else []
         new_events += self._births.open() + self._mounts.open()
-        if not self.complete:
+        if not self.births_reported:
             return new_events + self._devices.open()
         self._devices.close()
         return new_events
 
     def distrust(self, reason: str) -> List[Event]:
-        """Births are not told although they should be: do without, until the next arrange()."""
-        return self._births.lose(reason) if self.complete else []
+        """Close the probe, since a birth was not reported, until the next arrange()."""
+        return self._births.lose(reason) if self.births_reported else []
 
     def name_writers(self, wanted: bool) -> None:
-        """Learn who writes sysctls, or no longer; only where births are told too."""
-        if self.complete:
+        """Have writers of sysctls reported, or no longer; needs the same tracing as births."""
+        if self.births_reported:
             self._births.opened.name_writers(wanted)
 
     def birth_woke(self, descriptors: Set[int]) -> bool:
-        """Whether it is a birth that has woken the loop; hear() has yet to take it."""
+        """Return whether a birth has woken the loop; take_events() has yet to read it."""
         return self._births.woke(descriptors)
 
     def take_events(self, descriptors: Set[int], new_events: List[Event]) -> Optional[BirthEvents]:
-        """Take what has been told, None if nothing was; what is worth telling goes to `news`.
+        """Return the births that were reported, None if no source has woken the loop.
 
-        A hint that is no birth counts none.
+        A new mount or device may mean a new namespace, and counts no birth. Events to log are
+        added to `new_events`.
         """
-        told = BirthEvents() if self._mounts.woke(descriptors) else None
+        found = BirthEvents() if self._mounts.woke(descriptors) else None
         if self._devices.woke(descriptors):
             self._devices.opened.drain()
-            told = BirthEvents()
+            found = BirthEvents()
         if self._births.woke(descriptors):
             try:
-                heard = self._births.opened.drain()
-                self.writer = heard.writer or self.writer
-                told = heard if heard.births else told
+                births = self._births.opened.drain()
+                self.writer = births.writer or self.writer
+                found = births if births.births else found
             except OSError as error:
                 new_events += self._births.lose(str(error.strerror))
-        return told
+        return found
 
     def states(self) -> Dict[str, str]:
-        """Return each source's state in a word, or why it is not to be had."""
+        """Return each source's state in a word, or why it is unavailable."""
         return {
             "births": self._births.state,
             "mounts": self._mounts.state,
@@ -153,7 +184,7 @@ class NamespaceSources:
 
 
 class Writes:
-    """Writes by others to the host's run_estimation, which is another file after each load."""
+    """Reports writes by others to the host's run_estimation; each load makes a new file of it."""
 
     def __init__(self, loop: Loop, root: str) -> None:
         """Open nothing yet; arrange() does."""
@@ -161,9 +192,9 @@ class Writes:
         # systemd gives a service with ProtectKernelTunables= a procfs of its own, through which
         # nobody else writes: pid 1's is the one that the host uses.
         self._paths = (os.path.join(root, "proc/1/root", path), os.path.join(root, path))
-        without = "changes by others are found at the periodic look"
+        without = "the periodic check finds changes by others"
         self._source = Source("writes by others", without, loop, WriteWatch)
-        self._load: Optional[int] = None  # the one whose file is watched
+        self._load: Optional[int] = None  # the load whose file is watched
 
     @property
     def state(self) -> str:
@@ -185,13 +216,13 @@ class Writes:
                 self._load = load
                 return new_events
             except (FileNotFoundError, PermissionError):
-                continue  # no pid 1 to be seen; or this kernel does not have it
+                continue  # pid 1 may not be seen, or this kernel lacks the key
             except OSError as error:
                 return new_events + self._source.lose(str(error.strerror))
         return new_events
 
     def take_events(self, descriptors: Set[int]) -> bool:
-        """Take what has been told; whether anything was."""
+        """Read the reports; return whether there was any."""
         return self._source.woke(descriptors) and bool(self._source.opened.drain())
 
     def close(self) -> None:

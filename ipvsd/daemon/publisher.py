@@ -113,7 +113,7 @@ class Publisher:
             return 0
         return None if self._described == memory.revision else self._describe_ns
 
-    def note(self, new_events: List[Event]) -> List[Dict[str, str]]:
+    def remember_recent(self, new_events: List[Event]) -> List[Dict[str, str]]:
         """Take events that are about to be told; return the last ones as plain data."""
         now = iso_time(int(time.time() * 1e9))
         self._recent += [

@@ -9,6 +9,7 @@ TRACING = "tracing"
 SECURITY = "security"
 CALLER = "caller"
 SANDBOX = "sandbox"
+LIBRARIES = "libraries"
 
 LOCKDOWN_FILE = "sys/kernel/security/lockdown"
 SELINUX_FILE = "sys/fs/selinux/enforce"
@@ -39,11 +40,12 @@ class Environment(NamedTuple):
     containers: Sequence[str]  # the marks that are there
     messages: Optional[Sequence[str]]  # of the kernel and of auditd; None if they can't be read
     process: Mapping[str, str]  # the daemon's /proc/PID/status; empty if none runs
+    psutil: bool = True  # whether it is installed
 
 
 def check(seen: Environment) -> List[Finding]:
     """Return what stands in the guard's way."""
-    findings = _caller(seen) + _tracing(seen) + _security(seen)
+    findings = _caller(seen) + _tracing(seen) + _security(seen) + _libraries(seen)
     return findings + (check_process(seen.process) if seen.process else [])
 
 
@@ -72,6 +74,14 @@ def _tracing(seen: Environment) -> List[Finding]:
     if "No such file" in seen.tracing and not locked:
         advice = "mount -t tracefs tracefs /sys/kernel/tracing; without it they are looked for"
     return [Finding(TRACING, Severity.HINT, text, evidence, advice)]
+
+
+def _libraries(seen: Environment) -> List[Finding]:
+    if seen.psutil:
+        return []
+    text = "psutil is not installed: the cost of the daemon and the users of programs are unknown"
+    advice = "install the package python3-psutil; the guard works without it"
+    return [Finding(LIBRARIES, Severity.HINT, text, (), advice)]
 
 
 def _security(seen: Environment) -> List[Finding]:

@@ -43,13 +43,16 @@ class Program(NamedTuple):
 
     pid: int
     name: str
-    on_host: Optional[bool] = None  # None: not to be told without root
+    on_host: Optional[bool] = None  # None: unknown without root
+    user: str = ""  # empty: unknown, or not needed
 
     @property
     def line(self) -> Line:
         """The process as evidence."""
         where = " in the host's namespace" if self.on_host else " in another namespace"
-        return Line(f"pid {self.pid}", 0, self.name + ("" if self.on_host is None else where))
+        user = f" of {self.user}" if self.user else ""
+        shown = "" if self.on_host is None else where
+        return Line(f"pid {self.pid}", 0, f"{self.name}{user}{shown}")
 
 
 class Usage(NamedTuple):

@@ -1,8 +1,9 @@
 """Processes: their names, their namespaces, and the status of one.
 
-Read here and not by psutil: for a name of 15 characters, which may be a longer one cut short, its
-name() reads /proc/PID/cmdline too, and that blocks for as long as the process's memory map is
-locked, for ever where the kernel hangs.
+Only what psutil 5.4 cannot do. Its name() also reads /proc/PID/cmdline where a name has 15
+characters, and may be cut short: that blocks for as long as the memory map of the process is
+locked, without an end where the kernel hangs. It reads the /proc of the running system only, and
+no capabilities.
 """
 
 import os

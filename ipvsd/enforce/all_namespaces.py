@@ -28,12 +28,12 @@ class AllNamespaces(NamedTuple):
     """What there is: the state of ip_vs, and the namespaces, the host's first."""
 
     module: Module
-    seen: Tuple[NamespaceResult, ...]
+    results: Tuple[NamespaceResult, ...]
 
     @property
     def keys(self) -> Tuple[KeyStatus, ...]:
         """The guarded keys of all namespaces."""
-        return tuple(key for seen in self.seen for key in seen.keys)
+        return tuple(key for result in self.results for key in result.keys)
 
 
 def check_all(guard: Enforcer, policy: Policy, root: str, dry: bool) -> AllNamespaces:
@@ -43,7 +43,7 @@ def check_all(guard: Enforcer, policy: Policy, root: str, dry: bool) -> AllNames
     not to be found.
     """
     host = guard.check_host(policy, Reason.APPLY, dry=dry)
-    looked = {guard.host.identity: host.seen[0]}
+    looked = {guard.host.identity: host.results[0]}
     others: List[Target] = []
     worker = NamespaceWorker()
     try:
@@ -51,17 +51,19 @@ def check_all(guard: Enforcer, policy: Policy, root: str, dry: bool) -> AllNames
             others = worker.call(functools.partial(_find, root))
             looked.update(worker.call(functools.partial(_visit, guard, policy, others, dry)))
         memory = Memory()
-        while not dry and any(seen.retry_at_ns is not None for seen in looked.values()):
-            again = {key: seen for key, seen in looked.items() if seen.retry_at_ns is not None}
+        while not dry and any(result.retry_at_ns is not None for result in looked.values()):
+            again = {
+                key: result for key, result in looked.items() if result.retry_at_ns is not None
+            }
             memory, _ = record.record(memory, policy, check_results(again.values(), host.module))
             due_ns = min(
-                seen.retry_at_ns for seen in again.values() if seen.retry_at_ns is not None
+                result.retry_at_ns for result in again.values() if result.retry_at_ns is not None
             )
             time.sleep(max(0, due_ns - monotonic_ns()) / 1e9)
             known = memory.namespaces
             if guard.host.identity in again:
                 host = guard.check_host(policy, Reason.APPLY, known.get(guard.host.identity))
-                looked[guard.host.identity] = host.seen[0]
+                looked[guard.host.identity] = host.results[0]
             left = [
                 target._replace(known=known[target.namespace.identity])
                 for target in others

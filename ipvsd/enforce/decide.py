@@ -1,4 +1,4 @@
-"""Decisions: from policy, memory and what was just seen to actions and the next look."""
+"""Decides what to write and when to check again, from policy, memory and what was read."""
 
 from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
@@ -25,28 +25,28 @@ from ipvsd.model import (
 Readings = Dict[str, Reading]
 
 # Before Linux 5.11 (and 5.10.5, 5.4.87, 4.19.165: 38dc717e9715) `add` is sent before the
-# module's init, the sysctls appear later and nothing tells. The wait between two looks is an
-# eighth of the time waited so far: some 50 looks for an init of half a second, and the value
+# module's init. The sysctls appear later, without an event. The wait between two checks is an
+# eighth of the time waited so far: some 50 checks for an init of half a second, and the value
 # is wrong for at most an eighth longer than init took.
 RECHECK_SHARE = 8
 RECHECK_MIN_NS = NS_PER_MS
 RECHECK_MAX_NS = 50 * NS_PER_MS
-# An init that takes longer hangs; the periodic look finds the file if it comes after all.
+# An init that takes longer hangs. If the file appears after all, the periodic check finds it.
 LOAD_WAIT_NS = 10 * NS_PER_S
 
-# Thirty times the window in which the deadlock was seen; the first pass of a new service's
-# estimation is cheap. Services that keep coming are no reason to wait for ever.
+# Thirty times the window in which the deadlock was seen. The first estimation run of a new service
+# is cheap. The wait ends even if services are added all the time.
 HOLD_NS = 3 * NS_PER_S
 HOLD_MAX_NS = 30 * NS_PER_S
 
 
 class Decision(NamedTuple):
-    """What to do about the values that differ: all of them, and those left as they are for now."""
+    """What to do about the values that differ: all writes, and those that wait."""
 
     writes: Tuple[Write, ...] = ()
-    restrained: Dict[str, State] = {}
-    retry_at_ns: Optional[int] = None  # when to decide anew about those
-    contested: Tuple[str, ...] = ()  # keys that somebody keeps changing back
+    restrained: Dict[str, State] = {}  # why each write that waits does so, by key
+    retry_at_ns: Optional[int] = None  # when to decide again about those
+    contested: Tuple[str, ...] = ()  # keys that somebody else keeps changing
 
     @property
     def due(self) -> Tuple[Write, ...]:
@@ -54,14 +54,14 @@ class Decision(NamedTuple):
         return tuple(write for write in self.writes if write.key not in self.restrained)
 
     def restrained_state(self, key: str) -> Optional[State]:
-        """Return the state of a key whose value is not as wanted in the end, None for the usual."""
+        """Return the state of a key whose write waits or is contested, None for any other key."""
         return State.CONTESTED if key in self.contested else self.restrained.get(key)
 
 
 def plan(
     settings: Sequence[Setting], namespace: Namespace, readings: Readings, reason: Reason
 ) -> Tuple[Write, ...]:
-    """Return the writes that make the values as wanted, none for those that already are."""
+    """Return the writes for the values that differ from the wanted ones."""
     return tuple(
         Write(namespace, setting.key, readings[setting.key].value, setting.wanted, reason)
         for setting in settings
@@ -77,11 +77,11 @@ def restrain(
     held_until_ns: Optional[int],
     now_ns: int,
 ) -> Decision:
-    """Return which of the writes are better not made now.
+    """Return which of the writes are made now, and which wait.
 
-    A value that somebody keeps changing back waits for its back-off, unless a load or a birth is
-    why it differs. `held_until_ns` is what hold_until() says of this namespace. What has proved to
-    be read-only is not tried again.
+    A contested value waits for its back-off, unless it differs because of a load or a birth.
+    `held_until_ns` is the result of hold_until() for this namespace. A value that has proved
+    read-only is not tried again.
     """
     restrained = {}
     contested = []
@@ -111,10 +111,10 @@ def hold_until(
 ) -> Optional[int]:
     """Return until when a namespace's run_estimation is left alone on kernels with kthreads.
 
-    From Linux 6.2 until 2fd109238925 (2026), stopping the kthreads can deadlock with whoever
-    changes the services, within some 100 ms after the first one or while many are added. So the
-    write waits until their number has stood still for a while; without any there is no kthread
-    to stop, and no reason to wait. None when there is none, or no longer.
+    From Linux 6.2 until 2fd109238925 (2026), stopping the kthreads can deadlock with a process
+    that changes the services, within some 100 ms after the first service or while many are added.
+    So the write waits until the number of services has not changed for HOLD_NS. Without services
+    there is no kthread to stop. None if there is no reason to wait, or no longer.
     """
     if estimators == 0:
         return None
@@ -127,14 +127,24 @@ def hold_until(
     return until_ns if until_ns > now_ns else None
 
 
-def reason_for(trigger: Reason, module_before: Optional[Module], reloaded: bool) -> Reason:
-    """Why a value is found different: a load, if ip_vs was last seen without its sysctls.
+def why_different(
+    trigger: Reason, known: Optional[NamespaceState], reloaded: bool, is_host: bool = False
+) -> Reason:
+    """Return why a value is found different from the configuration in a namespace.
 
-    So a load is told as what it is though its `add`, or that and the `remove` before it, was
-    lost. `module_before` is None in the first pass.
+    `trigger` is why the check is made, `known` the namespace's state before it (None if the
+    namespace was never checked). `reloaded` says that ip_vs may have been loaded since the last
+    check. A value that the last check left different is so for the reason that it had then.
     """
-    appeared = module_before is not None and not module_before.loaded
-    return Reason.LOAD if appeared or reloaded else trigger
+    if trigger in (Reason.START, Reason.APPLY, Reason.LOAD):
+        return trigger
+    if known is None:
+        return trigger if trigger is Reason.RELOAD or is_host else Reason.BIRTH
+    if reloaded:
+        return Reason.LOAD
+    if known.differs and (trigger is Reason.DRIFT or not is_host):
+        return known.reason
+    return Reason.DRIFT if trigger is Reason.BIRTH else trigger
 
 
 def classify(
@@ -145,11 +155,11 @@ def classify(
     restrained_state: Optional[State] = None,
     foreign: bool = False,
 ) -> KeyStatus:
-    """Return the state of one key at the end of a look.
+    """Return the state of one key at the end of a check.
 
-    `outcome` where a write was tried, `otherwise` as Decision.otherwise() has it. `foreign` says
-    that another user namespace owns the network namespace: nobody may change its sysctls then. Up
-    to Linux 6.9 the kernel shows none, from 6.10 on read-only ones.
+    `outcome` is there if a write was tried; `restrained_state` is Decision.restrained_state().
+    `foreign` says that another user namespace owns the network namespace. Nobody may change its
+    sysctls then: up to Linux 6.9 the kernel shows none, from 6.10 on read-only ones.
     """
     if outcome is not None:
         reading = outcome.after
@@ -176,12 +186,12 @@ def classify(
     if foreign and module.loaded:
         return KeyStatus(setting, State.HIDDEN)
     if outcome is not None and module.loaded:
-        return KeyStatus(setting, State.ABSENT)  # it was there before the write: it has gone since
+        return KeyStatus(setting, State.ABSENT)  # it was there before the write, and is gone now
     return KeyStatus(setting, *_missing(module, reading))
 
 
 def _missing(module: Module, reading: Reading) -> Tuple[State, str, str]:
-    """State, value and detail of a key whose file is not there."""
+    """Return state, value and detail of a key whose file does not exist."""
     if module is Module.COMING:
         return State.LOADING, "", ""
     if not module.loaded:
@@ -192,7 +202,7 @@ def _missing(module: Module, reading: Reading) -> Tuple[State, str, str]:
 
 
 def next_check(policy: Policy, waiting_since_ns: Optional[int], now_ns: int) -> int:
-    """Return when to look again though nothing told to (monotonic nanoseconds)."""
+    """Return when to check again if no event arrives (monotonic nanoseconds)."""
     if waiting_since_ns is None or now_ns - waiting_since_ns >= LOAD_WAIT_NS:
         return now_ns + policy.resync_ns
     share = (now_ns - waiting_since_ns) // RECHECK_SHARE

@@ -1,7 +1,7 @@
-"""A look at guarded keys: observe, plan, perform. The host's namespace, or others by visits."""
+"""Checks guarded keys: read, decide, write, read back. In the host's namespace or another one."""
 
 import time
-from typing import Iterable, NamedTuple, Optional, Tuple
+from typing import Callable, Iterable, NamedTuple, Optional, Tuple
 
 from ipvsd.config import sysctl_values
 from ipvsd.config.policy import Rules, rules_for
@@ -12,6 +12,7 @@ from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.model import (
     CheckResults,
     Found,
+    Identity,
     KeyStatus,
     Mode,
     Module,
@@ -28,25 +29,62 @@ _MISSING = (Found.NO_KEY, Found.NO_TREE)
 
 
 class Target(NamedTuple):
-    """A namespace to be looked at: what is known of it, and, if it is not the own one, ways in."""
+    """A namespace to be checked: its state and, unless it is the own one, paths into it."""
 
     namespace: Namespace
     reason: Reason
     known: Optional[NamespaceState] = None
     paths: Tuple[str, ...] = ()
-    event_ns: Optional[int] = None  # as in Seen
+    event_ns: Optional[int] = None  # as in NamespaceResult
+
+
+class KernelAccess:
+    """What the enforcer reads and writes; unit tests put a fake in its place."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def sysctls(self) -> Sysctls:
+        """Return the sysctls of the namespace that the calling thread is in."""
+        return Sysctls(self._root)
+
+    def facts(self, exactly: bool) -> ipvs.Facts:
+        """Return what the namespace of the calling thread tells of itself."""
+        return ipvs.facts(self._root, exactly=exactly)
+
+    def module_state(self) -> Module:
+        """Return the state of ip_vs."""
+        return module.state(self._root)
+
+    def module_instance(self) -> Optional[int]:
+        """Return a number that differs after each load of ip_vs, None without ip_vs."""
+        return module.instance(self._root)
+
+    def enter(
+        self, paths: Tuple[str, ...], identity: Identity, check: Callable[[], NamespaceResult]
+    ) -> NamespaceResult:
+        """Enter a namespace and check it there. Raises netns_worker.Gone and OSError."""
+        return netns_worker.enter(paths, identity, check)
+
+    def owned_elsewhere(self) -> bool:
+        """Return whether another user namespace owns the namespace of the calling thread."""
+        return netns_worker.owned_elsewhere()
+
+    def now_ns(self) -> int:
+        """Return the monotonic time."""
+        return monotonic_ns()
 
 
 class Enforcer:
-    """What the daemon, `apply` and `status` have in common; it tells nothing and keeps nothing."""
+    """Makes the values in one namespace as the policy wants; logs and remembers nothing."""
 
-    def __init__(self, root: str = "/") -> None:
-        self._root = root
+    def __init__(self, root: str = "/", kernel: Optional[KernelAccess] = None) -> None:
+        self.kernel = kernel if kernel is not None else KernelAccess(root)
         self.host = netns_discovery.own(root)
 
     def read(self, key: str) -> Reading:
         """Read a key in the namespace of the calling thread."""
-        with Sysctls(self._root) as sysctls:
+        with self.kernel.sysctls() as sysctls:
             return sysctls.read(key)
 
     def check_host(
@@ -57,31 +95,33 @@ class Enforcer:
         event_ns: Optional[int] = None,
         dry: bool = False,
     ) -> CheckResults:
-        """Make the host's values as the policy wants, and return how it went.
+        """Make the host's values as the policy wants, and return the result.
 
-        Nothing is written when `dry`, or when mode = observe.
+        Nothing is written if `dry` is true, or if mode = observe.
         """
         target = Target(self.host, reason, known, event_ns=event_ns)
-        with Sysctls(self._root) as sysctls:
-            seen, state = self._check(policy, target, sysctls, dry, is_host=True)
-        return check_results((seen,), state)
+        with self.kernel.sysctls() as sysctls:
+            result, state = self._check(policy, target, sysctls, dry, is_host=True)
+        return check_results((result,), state, now_ns=self.kernel.now_ns())
 
     def visit(self, policy: Policy, target: Target, dry: bool = False) -> NamespaceResult:
-        """Make the values of another namespace as the policy wants: in a job of a netns.Visitor.
+        """Make the values of another namespace as the policy wants, in a NamespaceWorker's job.
 
-        One that an exclusion names is not even entered.
+        A namespace that an exclusion names is not even entered.
         """
         rules = rules_for(policy, target.namespace)
-        seen = NamespaceResult(target.namespace, target.reason, rules.rule, now_ns=monotonic_ns())
+        result = NamespaceResult(
+            target.namespace, target.reason, rules.rule, now_ns=self.kernel.now_ns()
+        )
         if not rules.settings:
-            return seen
+            return result
 
         def check() -> NamespaceResult:
-            with Sysctls(self._root) as sysctls:
+            with self.kernel.sysctls() as sysctls:
                 return self._check(policy, target, sysctls, dry, is_host=False)[0]
 
         try:
-            return netns_worker.enter(target.paths, target.namespace.identity, check)
+            return self.kernel.enter(target.paths, target.namespace.identity, check)
         except netns_worker.Gone:
             state, detail = State.GONE, ""
         except OSError as error:
@@ -89,28 +129,28 @@ class Enforcer:
             state = State.DENIED if denied else State.UNREADABLE
             detail = f"cannot be entered: {error.strerror}"
         keys = tuple(KeyStatus(setting, state, detail=detail) for setting in rules.settings)
-        return seen._replace(keys=keys)
+        return result._replace(keys=keys)
 
     def _check(
         self, policy: Policy, target: Target, sysctls: Sysctls, dry: bool, is_host: bool
     ) -> Tuple[NamespaceResult, Module]:
-        """Look at the namespace that the calling thread is in.
+        """Check the namespace that the calling thread is in.
 
-        The values come first, the module's state after them: it only serves to explain a value
-        that is not there, and, of the host's, to notice loads.
+        The values are read first and the module's state after them. The state only serves to
+        explain a missing value, and, in the host's namespace, to notice loads.
         """
         rules = rules_for(policy, target.namespace)
         perform = policy.mode is Mode.ENFORCE and not dry
         readings, state = self._observe(sysctls, rules)
-        seen, decision = self._decide(policy, target, rules, sysctls, readings, is_host)
+        result, decision = self._decide(policy, target, rules, sysctls, readings, is_host)
         due = decision.due if perform else ()
         outcomes = {write.key: sysctls.write(write, sysctl_values.same) for write in due}
         plain = all(reading.found is Found.VALUE for reading in readings.values())
         if state is None:
-            state = Module.LIVE if plain and not is_host else module.state(self._root)
+            state = Module.LIVE if plain and not is_host else self.kernel.module_state()
         refused = any(outcome.denied for outcome in outcomes.values())
-        settled = plain and not refused and len(outcomes) == len(seen.writes)
-        foreign = not settled and not is_host and netns_worker.owned_elsewhere()
+        settled = plain and not refused and len(outcomes) == len(result.writes)
+        foreign = not settled and not is_host and self.kernel.owned_elsewhere()
         keys = tuple(
             decide.classify(
                 setting,
@@ -122,20 +162,22 @@ class Enforcer:
             )
             for setting in rules.settings
         )
-        seen = seen._replace(keys=keys, outcomes=tuple(outcomes.values()), now_ns=monotonic_ns())
-        return seen, state
+        result = result._replace(
+            keys=keys, outcomes=tuple(outcomes.values()), now_ns=self.kernel.now_ns()
+        )
+        return result, state
 
     def _observe(self, sysctls: Sysctls, rules: Rules) -> Tuple[decide.Readings, Optional[Module]]:
-        """Read all values, and the module's state where one of them is not there.
+        """Read all values, and the module's state if one of them is missing.
 
-        If ip_vs is loaded, it may have come after the first look: only the second one tells
-        that it has no such key, or shows no sysctls here. All of its keys come at once.
+        If ip_vs is loaded, its sysctls may have appeared after the first reading. Only the second
+        reading proves that there is no such key here. All keys of ip_vs appear at once.
         """
         for _ in range(2):
             readings = {s.key: sysctls.read(s.key) for s in rules.settings}
             if not any(reading.found in _MISSING for reading in readings.values()):
                 return readings, None
-            state = module.state(self._root)
+            state = self.kernel.module_state()
             if not state.loaded:
                 break
         return readings, state
@@ -149,9 +191,9 @@ class Enforcer:
         readings: decide.Readings,
         is_host: bool,
     ) -> Tuple[NamespaceResult, decide.Decision]:
-        """Decide what to write, asking the namespace for more where that depends on it.
+        """Decide what to write; read more of the namespace only if the decision depends on it.
 
-        The host's is always the same one, and nothing waits longer than it has to.
+        The host's namespace is always the same one, so that its cookie is not read.
         """
         namespace, known = target.namespace, target.known
         reason, event_ns = target.reason, target.event_ns
@@ -159,17 +201,17 @@ class Enforcer:
         with_kthreads = bool(writes) and sysctls.has(ipvs.EST_NICE)
         asked = ipvs.Facts()
         if with_kthreads or not is_host:
-            asked = ipvs.facts(self._root, exactly=with_kthreads)
+            asked = self.kernel.facts(exactly=with_kthreads)
         if not is_host and known is not None and namespace_state.is_another(known, asked.cookie):
-            known, reason, event_ns = None, namespace_state.reason_for(None, reason, None), None
+            known, reason, event_ns = None, decide.why_different(reason, None, reloaded=False), None
             writes = decide.plan(rules.settings, namespace, readings, reason)
         held_until_ns = None
         if with_kthreads:
-            held_until_ns = decide.hold_until(known, asked.estimators, monotonic_ns())
+            held_until_ns = decide.hold_until(known, asked.estimators, self.kernel.now_ns())
         decision = decide.restrain(
-            writes, known, policy.contest_policy, held_until_ns, monotonic_ns()
+            writes, known, policy.contest_policy, held_until_ns, self.kernel.now_ns()
         )
-        seen = NamespaceResult(
+        result = NamespaceResult(
             namespace,
             reason,
             rules.rule,
@@ -179,11 +221,15 @@ class Enforcer:
             retry_at_ns=decision.retry_at_ns,
             event_ns=event_ns,
         )
-        return seen, decision
+        return result, decision
 
 
 def check_results(
-    seen: Iterable[NamespaceResult], state: Module, since_ns: Optional[int] = None
+    results: Iterable[NamespaceResult],
+    state: Module,
+    since_ns: Optional[int] = None,
+    now_ns: Optional[int] = None,
 ) -> CheckResults:
-    """Return a pass that ends now."""
-    return CheckResults(state, tuple(seen), since_ns, monotonic_ns(), int(time.time() * 1e9))
+    """Return the results of a check that ends now."""
+    now_ns = monotonic_ns() if now_ns is None else now_ns
+    return CheckResults(state, tuple(results), since_ns, now_ns, int(time.time() * 1e9))

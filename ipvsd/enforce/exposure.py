@@ -1,21 +1,21 @@
-"""How long estimation may have run in a namespace although the policy says that it should not."""
+"""Counts how long estimation may have run in a namespace where the policy wants it off."""
 
 from typing import NamedTuple, Optional
 
 from ipvsd.model import NS_PER_S
 
 # The timer's period, also the wait for its first tick after the namespace or the module came
-# (jiffies + 2*HZ in net/netfilter/ipvs/ip_vs_est.c): what is set sooner costs no pass.
+# (jiffies + 2*HZ in net/netfilter/ipvs/ip_vs_est.c): before it, a value costs no estimation run.
 PERIOD_NS = 2 * NS_PER_S
 
 
 class Exposure(NamedTuple):
-    """Time at the wrong value, in nanoseconds, and the estimation passes that may have run in it.
+    """Time at the wrong value, in nanoseconds, and the estimation runs that may have been in it.
 
-    The time is an upper bound: where the moment of a change is not known, the last one is taken at
-    which the value was still right, or at which the namespace was not yet there. A pass is counted
-    for each full period, which is exact from a birth or a load on; after a change in between, one
-    more may have run.
+    The time is an upper bound. Where the moment of a change is unknown, it is counted from the last
+    moment at which the value was still right, or at which the namespace did not exist yet. One run
+    is counted for each full period. That is exact after a birth or a load; after a change in
+    between, there may have been one run more.
     """
 
     since_ns: Optional[int] = None  # monotonic, while the value is wrong
@@ -24,12 +24,12 @@ class Exposure(NamedTuple):
 
 
 def wrong(exposure: Exposure, since_ns: int) -> Exposure:
-    """Return the exposure of a value that is wrong since a moment, or since earlier."""
+    """Return the exposure of a value that is wrong since a moment, or has been wrong for longer."""
     return exposure if exposure.since_ns is not None else exposure._replace(since_ns=since_ns)
 
 
 def right(exposure: Exposure, now_ns: int) -> Exposure:
-    """Return the exposure of a value that is right from now on."""
+    """Return the exposure of a value that is right from a moment on."""
     if exposure.since_ns is None:
         return exposure
     open_ns = max(0, now_ns - exposure.since_ns)

@@ -1,1 +1,4 @@
-"""The kernel: one module for each of its interfaces."""
+"""One module for each interface of the kernel: files and sockets become plain data.
+
+What the data means for the guard is decided in other rooms.
+"""

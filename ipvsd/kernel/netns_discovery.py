@@ -28,13 +28,13 @@ class Holder(NamedTuple):
     birth_ns: int = 0
 
 
-class ScanResult(NamedTuple):
+class FoundHolders(NamedTuple):
     """What a look came to: holders by namespace, and those that may be new."""
 
     holders: Dict[Identity, List[Holder]]
     # Namespaces with a holder that the look before did not see there. One that is not among them
     # has been held by the same process or mount all the time, so it is still the same.
-    fresh: Set[Identity]
+    maybe_new: Set[Identity]
     deep: bool
 
 
@@ -59,7 +59,7 @@ class NamespaceFinder:
         self._before: Dict[Holder, Identity] = {}
         self._hidden: Dict[Holder, Identity] = {}  # what the last deep look has added
 
-    def scan(self, deep: bool) -> ScanResult:
+    def scan(self, deep: bool) -> FoundHolders:
         """Return the namespaces other than the own one.
 
         Held by processes, the threads of the guard itself, and mounts in the table of pid 1. A
@@ -80,10 +80,10 @@ class NamespaceFinder:
             still = (one for one in self._hidden.items() if self._is_there(*one))
             self._add(holders, still)
         before, self._before = self._before, _by_holder(holders)
-        fresh = {
+        maybe_new = {
             ns_state for holder, ns_state in self._before.items() if before.get(holder) != ns_state
         }
-        return ScanResult(holders, fresh, deep)
+        return FoundHolders(holders, maybe_new, deep)
 
     def _add(
         self,

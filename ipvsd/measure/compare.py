@@ -75,8 +75,8 @@ def switch(
         raise GuardError("--compare: ip_vs is not loaded", Exit.CANNOT_TELL)
     if any(key.state is State.UNSUPPORTED for key in now.keys):
         raise GuardError("--compare: this kernel cannot switch estimation off", Exit.UNSUPPORTED)
-    meant = [seen for seen in now.seen if _means(selectors, seen)]
-    chosen = [seen for seen in meant if _is_switched(seen, bool(selectors))]
+    meant = [result for result in now.results if _means(selectors, result)]
+    chosen = [result for result in meant if _is_switched(result, bool(selectors))]
     if not chosen or (selectors and len(chosen) < len(meant)):
         where = ", ".join(printable(str(one)) for one in selectors) or "any namespace"
         message = f"--compare: the configuration does not want estimation off in {where}"
@@ -84,7 +84,7 @@ def switch(
     sections = [f"sysctl {one}" for one in selectors] or ["sysctl"]
     text = f"# Of `ipvsd measure --compare`, pid {os.getpid()}, which removes it at its end.\n"
     text += "".join(f"\n[{section}]\n{RUN_ESTIMATION} = {_ON}\n" for section in sections)
-    namespaces = {seen.namespace.identity for seen in chosen}
+    namespaces = {result.namespace.identity for result in chosen}
     return Switch(os.path.join(folder, DROP_IN), text, namespaces, apply_configuration)
 
 
@@ -96,7 +96,7 @@ def restore(chosen: Switch) -> bool:
     except (GuardError, OSError) as error:
         _complain(str(error))
         return False
-    left = [seen for seen in _of(chosen, after) if _value(seen) != _OFF]
+    left = [result for result in _of(chosen, after) if _value(result) != _OFF]
     if left:
         _complain(f"run_estimation is not 0 again in {_names(left)}; see `ipvsd status`")
     return not left
@@ -140,39 +140,39 @@ def compare(
     return on, sampler.run("off", task), sampler.run("off again", task)
 
 
-def _means(selectors: Sequence[Selector], seen: NamespaceResult) -> bool:
-    return not selectors or any(matches(one, seen.namespace) for one in selectors)
+def _means(selectors: Sequence[Selector], result: NamespaceResult) -> bool:
+    return not selectors or any(matches(one, result.namespace) for one in selectors)
 
 
-def _is_switched(seen: NamespaceResult, named: bool) -> bool:
+def _is_switched(result: NamespaceResult, named: bool) -> bool:
     """Whether the drop-in would switch a namespace on that the configuration wants off.
 
     Where a section of its own has a say, only a namespace that was `named` is.
     """
-    key = _key(seen)
+    key = _key(result)
     if key is None or key.setting.wanted != _OFF or key.state not in _SWITCHABLE:
         return False
     return named or not key.setting.rule
 
 
-def _key(seen: NamespaceResult) -> Optional[KeyStatus]:
-    return next((key for key in seen.keys if key.setting.key == RUN_ESTIMATION), None)
+def _key(result: NamespaceResult) -> Optional[KeyStatus]:
+    return next((key for key in result.keys if key.setting.key == RUN_ESTIMATION), None)
 
 
-def _value(seen: NamespaceResult) -> Optional[str]:
+def _value(result: NamespaceResult) -> Optional[str]:
     """The value; as wished where the namespace is gone."""
-    key = _key(seen)
+    key = _key(result)
     return None if key is None else key.value
 
 
 def _of(chosen: Switch, look: AllNamespaces) -> List[NamespaceResult]:
     """Those of the chosen namespaces that are still there."""
-    found = [seen for seen in look.seen if seen.namespace.identity in chosen.namespaces]
+    found = [result for result in look.results if result.namespace.identity in chosen.namespaces]
     return [s for s in found if all(key.state is not State.GONE for key in s.keys)]
 
 
-def _names(seen: Sequence[NamespaceResult]) -> str:
-    return ", ".join(printable(str(one.namespace)) for one in seen)
+def _names(result: Sequence[NamespaceResult]) -> str:
+    return ", ".join(printable(str(one.namespace)) for one in result)
 
 
 def _complain(message: str) -> None:

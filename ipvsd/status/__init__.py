@@ -1,1 +1,4 @@
-"""."""
+"""How states and counts are shown: documents, metrics, exit codes, the daemon's files.
+
+Printing belongs in commands/.
+"""

@@ -19,69 +19,11 @@ from ipvsd.model import (
     State,
 )
 from ipvsd.status.severity import SEVERITY, worst
-from ipvsd.system.json_shape import Maybe
 from ipvsd.text import format_duration, iso_time
 
 # Version of the documents that `status --json` prints and status.json holds: raised when a
 # field changes its meaning or goes, not when one is added.
 STATUS_VERSION = 2
-
-# The forms of the daemon's files, as far as the commands read them.
-_DAEMON = {"pid": int, "start_time": str}
-STATUS = {
-    **_DAEMON,
-    "guard": str,
-    "started": str,
-    "mode": str,
-    "states": {str: int},
-    "sources": {str: str},
-    "canary": Maybe({"time": str, "fixed_usec": Maybe(int), "error": Maybe(str)}),
-    "counters": {
-        "loads": int,
-        "writes": {str: int},
-        "failures": int,
-        "events_lost": int,
-        "exposed_usec": int,
-        "passes_leaked": int,
-        "reactions": {
-            "count": int,
-            "sum_usec": int,
-            "slowest_usec": Maybe(int),
-            "buckets": [(int, int)],
-        },
-    },
-}
-EVENTS = {
-    **_DAEMON,
-    "recent": [{"time": str, "event": str, "message": str}],
-    "last_write": Maybe(
-        {
-            "namespace": str,
-            "key": str,
-            "old": str,
-            "new": str,
-            "reason": str,
-            "time": str,
-            "reaction_usec": Maybe(int),
-        }
-    ),
-}
-NAMESPACES = {
-    **_DAEMON,
-    "namespaces": [
-        {
-            "device": int,
-            "inode": int,
-            "keys": [{"key": str, "state": str}],
-            "exposure": {
-                "since": str,
-                "set_after_usec": Maybe(int),
-                "exposed_usec": int,
-                "passes": int,
-            },
-        }
-    ],
-}
 
 
 def state_word(keys: Iterable[KeyStatus]) -> str:
@@ -228,20 +170,24 @@ def within(reactions: Dict[str, Any], share: float) -> str:
     return f"more than {format_duration(BOUNDS_NS[-1])}"
 
 
-def namespace_document(seen: NamespaceResult) -> Dict[str, Any]:
+def namespace_document(
+    result: NamespaceResult, user: Optional[str] = None, started: Optional[str] = None
+) -> Dict[str, Any]:
     """Return one namespace, as a look found it, as plain data for JSON."""
     return {
-        **_identity(seen.namespace),
-        "state": state_word(seen.keys),
-        "rule": seen.rule or None,
-        "estimators": seen.estimators,
+        **_identity(result.namespace),
+        "state": state_word(result.keys),
+        "rule": result.rule or None,
+        "estimators": result.estimators,
         "owner": {
-            "mounts": list(seen.namespace.owner.mounts),
-            "cgroup": seen.namespace.owner.cgroup or None,
-            "container": seen.namespace.owner.container or None,
-            "unit": seen.namespace.owner.unit or None,
-            "pid": seen.namespace.owner.pid or None,
-            "command": seen.namespace.owner.command or None,
+            "mounts": list(result.namespace.owner.mounts),
+            "cgroup": result.namespace.owner.cgroup or None,
+            "container": result.namespace.owner.container or None,
+            "unit": result.namespace.owner.unit or None,
+            "pid": result.namespace.owner.pid or None,
+            "command": result.namespace.owner.command or None,
+            "user": user,
+            "started": started,
         },
         "keys": [
             {
@@ -252,7 +198,7 @@ def namespace_document(seen: NamespaceResult) -> Dict[str, Any]:
                 "detail": key.detail or None,
                 "origin": key.setting.origin,
             }
-            for key in seen.keys
+            for key in result.keys
         ],
     }
 
@@ -286,10 +232,10 @@ def _usec(duration_ns: Optional[int]) -> Optional[int]:
     return None if duration_ns is None else duration_ns // NS_PER_US
 
 
-def in_order(seen: Iterable[NamespaceResult]) -> List[NamespaceResult]:
+def in_order(result: Iterable[NamespaceResult]) -> List[NamespaceResult]:
     """Return namespaces in the order in which they are shown: the host, then the worst first."""
     return sorted(
-        seen,
+        result,
         key=lambda one: (
             one.namespace.name != HOST_NAME,
             severity(one.keys),

@@ -78,6 +78,8 @@ def _metrics(
     yield _family("source_up", "gauge", "Whether a source of news is in use.", "source", sources)
     if status["canary"] is not None:
         yield from _canary(status["canary"])
+    if status.get("cost") is not None:
+        yield from _cost(status["cost"])
     if host is not None:
         yield from _host(host)
 
@@ -89,6 +91,18 @@ def _canary(canary: Dict[str, Any]) -> Iterator[Metric]:
     if fixed_usec is not None:
         text = "Time from the birth of the last throw-away namespace to its value."
         yield _gauge("canary_seconds", text, fixed_usec / _USEC_PER_S)
+
+
+def _cost(cost: Dict[str, Any]) -> Iterator[Metric]:
+    size = cost["resident_bytes"]
+    yield _gauge("resident_memory_bytes", "Resident memory of the daemon.", size)
+    text = "CPU time of the daemon, as a share of one CPU, since its start."
+    yield _gauge("cpu_ratio", text, cost["cpu_share"])
+    if cost["cpu_share_last_minute"] is not None:
+        text = "CPU time of the daemon, as a share of one CPU, in the last minute."
+        yield _gauge("cpu_ratio_last_minute", text, cost["cpu_share_last_minute"])
+    yield _gauge("open_descriptors", "Open file descriptors of the daemon.", cost["descriptors"])
+    yield _gauge("threads", "Threads of the daemon.", cost["threads"])
 
 
 def _host(host: Counters) -> Iterator[Metric]:

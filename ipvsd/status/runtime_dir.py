@@ -7,7 +7,7 @@ import os
 from typing import Any, Dict, Optional
 
 from ipvsd.model import Exit, GuardError
-from ipvsd.status import documents
+from ipvsd.status import shapes
 from ipvsd.system import files, json_shape
 
 FOLDER = "run/ipvs-estoff-guard"
@@ -17,7 +17,7 @@ STATUS = "status.json"
 EVENTS = "events.json"
 NAMESPACES = "namespaces.json"
 _MODES = {STATUS: 0o644, EVENTS: 0o600, NAMESPACES: 0o600}
-_SHAPES = {STATUS: documents.STATUS, EVENTS: documents.EVENTS, NAMESPACES: documents.NAMESPACES}
+_SHAPES = {STATUS: shapes.STATUS, EVENTS: shapes.EVENTS, NAMESPACES: shapes.NAMESPACES}
 # Of which each namespace takes some 230.
 _MAX_BYTES = 256 * 1024 * 1024
 _START_TIME_FIELD = 22 - 3  # proc(5): field 22 of /proc/PID/stat, counted behind ") "

@@ -17,6 +17,12 @@ class Maybe(NamedTuple):
     shape: Shape
 
 
+class Newer(NamedTuple):
+    """The shape of a field that older versions do not write: it may be missing."""
+
+    shape: Shape
+
+
 def load(text: str, shape: Shape) -> Dict[str, Any]:
     """Return the document of a shape that a JSON text is. Raises ValueError with a sentence."""
     document = parse(text)
@@ -42,15 +48,17 @@ def check(document: Dict[str, Any], shape: Shape) -> None:
 
 
 def _misfits(value: Any, shape: Shape, place: str) -> Iterator[str]:
-    if isinstance(shape, Maybe):
+    if isinstance(shape, Newer):
+        yield from _misfits(value, shape.shape, place)
+    elif isinstance(shape, Maybe):
         if value is not None:
             yield from _misfits(value, shape.shape, place)
     elif isinstance(shape, dict) and isinstance(value, dict):
         for name in value if str in shape else shape:
+            inner = shape[str] if str in shape else shape[name]
             if name in value:
-                inner = shape[str] if str in shape else shape[name]
                 yield from _misfits(value[name], inner, f"{place}.{name}")
-            else:
+            elif not isinstance(inner, Newer):
                 yield f"{place}.{name}"
     elif isinstance(shape, list) and isinstance(value, list):
         for number, one in enumerate(value):

@@ -29,7 +29,7 @@ class Totals(Enum):
 class WatchedNamespace(NamedTuple):
     """One namespace: its value at the end, and its counters before and after the watch."""
 
-    seen: NamespaceResult
+    result: NamespaceResult
     before: Optional[Readout]
     after: Optional[Readout]
 
@@ -70,14 +70,14 @@ def judge(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Judgement:
     problems: List[str] = []
     notes: List[str] = []
     for ns_state in namespaces:
-        wanted_off = _wants(ns_state.seen.keys, "0")
+        wanted_off = _wants(ns_state.result.keys, "0")
         text = _line(ns_state, watch)
-        if text and wanted_off and not _excused(ns_state.seen):
+        if text and wanted_off and not _excused(ns_state.result):
             problems.append(text)
         elif text:
             notes.append(text)
     problems += _strays(namespaces, watch)
-    code = exit_code(key for ns_state in namespaces for key in ns_state.seen.keys)
+    code = exit_code(key for ns_state in namespaces for key in ns_state.result.keys)
     if code is Exit.AS_WANTED and problems:
         code = Exit.NOT_AS_WANTED
     return Judgement(code, problems, notes, _summary(namespaces, watch))
@@ -85,35 +85,35 @@ def judge(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Judgement:
 
 def _line(ns_state: WatchedNamespace, watch: Watch) -> str:
     """Return why a namespace is not off, empty where it is proven or said to be."""
-    seen = ns_state.seen
-    causes = [] if _is_off(seen.keys) else [_state(seen)]
-    runs = (watch.runs or {}).get(seen.namespace.inode, 0)
+    result = ns_state.result
+    causes = [] if _is_off(result.keys) else [_state(result)]
+    runs = (watch.runs or {}).get(result.namespace.inode, 0)
     if runs:
         causes.append(f"{runs} passes of estimation ran")
     elif totals(ns_state) is Totals.MOVED:
         causes.append("its totals move, so estimation runs")
     if not causes:
         return ""
-    owner = describe(seen.namespace.owner)
-    return f"{seen.namespace}: {'; '.join(causes)}" + (f" ({owner})" if owner else "")
+    owner = describe(result.namespace.owner)
+    return f"{result.namespace}: {'; '.join(causes)}" + (f" ({owner})" if owner else "")
 
 
-def _state(seen: NamespaceResult) -> str:
-    word = documents.state_word(seen.keys)
-    value = next((key.value for key in seen.keys if key.value), "")
-    detail = next((key.detail for key in seen.keys if key.detail), "")
+def _state(result: NamespaceResult) -> str:
+    word = documents.state_word(result.keys)
+    value = next((key.value for key in result.keys if key.value), "")
+    detail = next((key.detail for key in result.keys if key.detail), "")
     if word in (State.HIDDEN.value, State.READ_ONLY.value):
         detail = "another user namespace owns it, so nobody can switch it off"
     shown = f"run_estimation is {value}, {word}" if value else word
-    if seen.rule.startswith(shown):
-        return seen.rule
-    return ", ".join(part for part in (shown, detail, seen.rule) if part)
+    if result.rule.startswith(shown):
+        return result.rule
+    return ", ".join(part for part in (shown, detail, result.rule) if part)
 
 
 def _strays(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Iterator[str]:
     """Yield what estimates although it belongs to no namespace that may."""
-    known = {ns_state.seen.namespace.inode for ns_state in namespaces}
-    everywhere = all(_is_off(ns_state.seen.keys) for ns_state in namespaces)
+    known = {ns_state.result.namespace.inode for ns_state in namespaces}
+    everywhere = all(_is_off(ns_state.result.keys) for ns_state in namespaces)
     for inode, count in (watch.runs or {}).items():
         if inode is None and everywhere:
             yield f"kernel: {count} passes of estimation ran although it is off everywhere"
@@ -127,7 +127,7 @@ def _strays(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Iterator[st
 
 
 def _summary(namespaces: Sequence[WatchedNamespace], watch: Watch) -> List[str]:
-    off = [ns_state for ns_state in namespaces if _is_off(ns_state.seen.keys)]
+    off = [ns_state for ns_state in namespaces if _is_off(ns_state.result.keys)]
     words: Dict[Totals, int] = {}
     for ns_state in off:
         words[totals(ns_state)] = words.get(totals(ns_state), 0) + 1
@@ -161,11 +161,11 @@ def document(
         "notes": list(judgement.notes),
         "namespaces": [
             dict(
-                documents.namespace_document(ns_state.seen),
+                documents.namespace_document(ns_state.result),
                 totals=totals(ns_state).name.lower(),
                 passes=None
                 if watch.runs is None
-                else watch.runs.get(ns_state.seen.namespace.inode, 0),
+                else watch.runs.get(ns_state.result.namespace.inode, 0),
             )
             for ns_state in namespaces
         ],
@@ -180,5 +180,5 @@ def _wants(keys: Iterable[KeyStatus], value: str) -> bool:
     return any(key.setting.wanted == value for key in keys)
 
 
-def _excused(seen: NamespaceResult) -> bool:
-    return all(key.state in _EXCUSED for key in seen.keys)
+def _excused(result: NamespaceResult) -> bool:
+    return all(key.state in _EXCUSED for key in result.keys)

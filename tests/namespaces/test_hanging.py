@@ -44,7 +44,7 @@ def test_all_other_namespaces_are_set_and_what_hangs_is_named(holders, hanging, 
     paths = [holders.process()[1], holders.mount("other"), holders.thread()[1]]
     drive.sweep()
     looking, entering = drive.hung
-    assert looking == "looking for namespaces"
+    assert looking == "scanning for namespaces"
     assert entering.startswith("entering ") and "covered/web" in entering
     assert [value_in(path) for path in paths] == ["63"] * 3
     assert hanging not in drive.memory.namespaces

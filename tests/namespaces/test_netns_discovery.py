@@ -48,13 +48,13 @@ def test_each_kind_of_holder_is_found(holders, why, make, shallow):
     finder = NamespaceFinder(holders.root)
     glance = finder.scan(deep=False)
     assert (meant in glance.holders) is shallow
-    assert (meant in glance.fresh) is shallow
+    assert (meant in glance.maybe_new) is shallow
     deep = finder.scan(deep=True)
     assert meant in deep.holders
-    assert (meant in deep.fresh) is not shallow, "fresh only where a holder is new"
+    assert (meant in deep.maybe_new) is not shallow, "fresh only where a holder is new"
     again = finder.scan(deep=False)
     assert meant in again.holders, "a glance remembers what a deep look has found"
-    assert meant not in again.fresh
+    assert meant not in again.maybe_new
     assert (glance.deep, deep.deep) == (False, True)
 
 
@@ -100,10 +100,10 @@ def test_a_new_holder_makes_it_fresh_once(holders):
     finder.scan(deep=False)
     child = holders.spawn(["nsenter", "--net=" + path, "sh", "-c", "echo ready; exec cat"])
     child.stdout.readline()
-    assert identity(path) in finder.scan(deep=False).fresh
-    assert identity(path) not in finder.scan(deep=False).fresh
+    assert identity(path) in finder.scan(deep=False).maybe_new
+    assert identity(path) not in finder.scan(deep=False).maybe_new
     holders.end(child)
-    assert identity(path) not in finder.scan(deep=False).fresh, "one less is no news"
+    assert identity(path) not in finder.scan(deep=False).maybe_new, "one less is no news"
 
 
 def test_another_namespace_at_the_same_path_is_fresh_even_if_its_inode_is_the_same(holders):
@@ -115,7 +115,7 @@ def test_another_namespace_at_the_same_path_is_fresh_even_if_its_inode_is_the_sa
         holders.unmount(path)
         time.sleep(0.05)  # until the kernel has let the namespace go, which cannot be seen
         holders.mount()
-        assert identity(path) in finder.scan(deep=False).fresh
+        assert identity(path) in finder.scan(deep=False).maybe_new
         return identity(path) == before
 
     wait_until(renewed, "the kernel never uses the inode again")
@@ -131,7 +131,7 @@ def test_a_process_that_goes_elsewhere_is_another_holder(holders):
     child.stdin.write(b"go\n")
     child.stdin.flush()
     assert child.stdout.readline() == b"moved\n"
-    assert identity(path) in finder.scan(deep=False).fresh
+    assert identity(path) in finder.scan(deep=False).maybe_new
 
 
 def test_few_ways_are_kept_however_many_there_are(holders):

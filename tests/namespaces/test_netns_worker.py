@@ -62,9 +62,9 @@ IDS = ["process", "mount", "thread", "descriptor", "mount elsewhere"]
 @pytest.mark.parametrize("way", WAYS, ids=IDS)
 def test_a_value_is_set_in_a_namespace_and_nowhere_else(holders, worker, way):
     path, here = way(holders), read()
-    seen = visit(worker, target(path))
-    assert [(key.state, key.value) for key in seen.keys] == [(State.AS_WANTED, "63")]
-    (outcome,) = seen.outcomes
+    result = visit(worker, target(path))
+    assert [(key.state, key.value) for key in result.keys] == [(State.AS_WANTED, "63")]
+    (outcome,) = result.outcomes
     assert (outcome.write.found, outcome.after.value, outcome.error) == ("64", "63", "")
     assert outcome.written_ns is not None
     again = visit(worker, target(path))
@@ -133,9 +133,9 @@ def test_a_namespace_that_is_gone_is_told_as_gone(holders, worker):
     child, path = holders.process()
     where = target(path)
     holders.end(child)
-    seen = visit(worker, where)
-    assert [key.state for key in seen.keys] == [State.GONE]
-    assert seen.outcomes == ()
+    result = visit(worker, where)
+    assert [key.state for key in result.keys] == [State.GONE]
+    assert result.outcomes == ()
     with pytest.raises(Gone):
         worker.call(lambda: netns_worker.enter([path], where.namespace.identity, _where))
 
@@ -144,8 +144,8 @@ def test_a_path_that_leads_to_another_namespace_now_is_not_entered(holders, work
     _, path = holders.process()
     other = holders.mount()
     before = worker.call(lambda: netns_worker.enter([other], identity(other), read))
-    seen = visit(worker, target(other, meant=identity(path)))
-    assert [key.state for key in seen.keys] == [State.GONE]
+    result = visit(worker, target(other, meant=identity(path)))
+    assert [key.state for key in result.keys] == [State.GONE]
     assert worker.call(lambda: netns_worker.enter([other], identity(other), read)) == before
 
 
@@ -166,8 +166,8 @@ def test_an_excluded_namespace_is_not_even_entered(holders, worker, monkeypatch)
 
 def test_observing_writes_nothing(holders, worker):
     path = holders.mount()
-    seen = visit(worker, target(path), POLICY._replace(mode=Mode.OBSERVE))
-    assert seen.keys[0].state is State.DIFFERS and len(seen.writes) == 1
+    result = visit(worker, target(path), POLICY._replace(mode=Mode.OBSERVE))
+    assert result.keys[0].state is State.DIFFERS and len(result.writes) == 1
     assert worker.call(lambda: netns_worker.enter([path], identity(path), read)) == "64"
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ipvsd.daemon import scanner
+from ipvsd.daemon import scanner, visit_queue
 from ipvsd.daemon.scan_schedule import FULL_SHARE, QUICK_SHARE
 from ipvsd.daemon.scanner import NamespaceScanner
 from ipvsd.enforce import record
@@ -58,7 +58,7 @@ class Drive:
         if done is not None:
             if done.alive is not None:
                 self.memory = record.forget(self.memory, done.alive, monotonic_ns())
-            settled = check_results(done.seen, Module.LIVE, done.since_ns)
+            settled = check_results(done.results, Module.LIVE, done.since_ns)
             self.memory, new_events = record.record(self.memory, self.policy, settled)
             self.new_events += new_events
         self.scanner.proceed(self.policy, self.memory, self.told)
@@ -184,7 +184,10 @@ def test_how_long_describing_takes_does_not_keep_the_next_look_waiting(holders, 
     monkeypatch.setattr(NamespaceFinder, "describe", slow)
     holders.process()
     drive.sweep()
-    assert drive.scanner._schedule.quick_after_ns < monotonic_ns() + QUICK_SHARE * NS_PER_S // 2
+    assert (
+        drive.scanner._progress.schedule.quick_after_ns
+        < monotonic_ns() + QUICK_SHARE * NS_PER_S // 2
+    )
 
 
 def test_a_second_sweep_writes_nothing(holders, drive):
@@ -247,8 +250,8 @@ def estimators(drive, counts):
     real = drive.guard.visit
 
     def visit(policy, target, dry=False):
-        seen = real(policy, target, dry)
-        return seen._replace(estimators=counts.get(target.namespace.identity, 0))
+        result = real(policy, target, dry)
+        return result._replace(estimators=counts.get(target.namespace.identity, 0))
 
     drive.guard.visit = visit
 
@@ -263,7 +266,7 @@ def test_a_sweep_begins_with_the_namespaces_that_have_the_most_estimators(holder
 
 
 def test_what_is_new_does_not_wait_for_the_end_of_a_sweep(holders, drive, monkeypatch):
-    monkeypatch.setattr(scanner, "VISITS_A_JOB", 1)
+    monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     known = [identity(holders.mount(str(number))) for number in range(6)]
     drive.sweep()
     drive.guard.visits = []
@@ -282,7 +285,7 @@ def test_what_is_new_does_not_wait_for_the_end_of_a_sweep(holders, drive, monkey
 
 
 def test_what_a_routine_sweep_finds_new_does_not_wait_for_its_end(holders, drive, monkeypatch):
-    monkeypatch.setattr(scanner, "VISITS_A_JOB", 1)
+    monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     for number in range(6):
         holders.mount(str(number))
     drive.sweep()
@@ -334,11 +337,11 @@ def test_a_visit_from_before_the_load_does_not_count(holders, drive):
     real, loads = drive.guard.visit, []
 
     def visit(policy, target, dry=False):
-        seen = real(policy, target, dry)
+        result = real(policy, target, dry)
         if not loads:
             loads.append(drive.load())
             drive.scanner.rescan_all(Reason.LOAD, loads[0])
-        return seen
+        return result
 
     drive.guard.visit = visit
     drive.sweep(Reason.RESYNC)
@@ -347,7 +350,7 @@ def test_a_visit_from_before_the_load_does_not_count(holders, drive):
 
 def test_a_sweep_that_takes_longer_than_its_period_comes_to_an_end(holders, drive, monkeypatch):
     """Else the namespaces at its end would never be looked into."""
-    monkeypatch.setattr(scanner, "VISITS_A_JOB", 1)
+    monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     meant = {identity(holders.mount(str(number))) for number in range(5)}
     drive.policy = POLICY._replace(resync_ns=1)
     drive.scanner.rescan_all(Reason.START, None)
@@ -395,7 +398,7 @@ def test_a_look_that_hangs_is_made_again(holders, drive, monkeypatch):
     try:
         drive.until(lambda: drive.hung)
         monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 60 * NS_PER_S)
-        assert drive.hung == ["looking for namespaces"]
+        assert drive.hung == ["scanning for namespaces"]
         assert not drive.scanner.scan_complete, "nothing has been looked into yet"
         drive.until(lambda: drive.memory.namespaces and value_in(path) == "63", timeout_s=3)
         count = len(drive.guard.visits)
@@ -468,11 +471,11 @@ def left_as_it_is(drive, state, wait_ns):
     real = drive.guard.visit
 
     def visit(policy, target, dry=False):
-        seen = real(policy, target, True)
+        result = real(policy, target, True)
         if len(drive.guard.visits) > 1:
             return real(policy, target, dry)
         keys = (KeyStatus(STAND_IN, state, "64"),)
-        return seen._replace(keys=keys, outcomes=(), retry_at_ns=monotonic_ns() + wait_ns)
+        return result._replace(keys=keys, outcomes=(), retry_at_ns=monotonic_ns() + wait_ns)
 
     drive.guard.visit = visit
 
@@ -513,7 +516,7 @@ def test_paused_it_does_nothing_until_all_is_looked_at_anew(holders, drive):
 
 
 def test_paused_in_the_middle_of_a_sweep_it_visits_nothing_more(holders, drive, monkeypatch):
-    monkeypatch.setattr(scanner, "VISITS_A_JOB", 1)
+    monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     for number in range(4):
         holders.mount(str(number))
     drive.guard.at_visit = lambda _target: drive.scanner.pause()

@@ -57,7 +57,7 @@ class Stage:
         root.configure("[guard]\nresync = 1s\n")
         folder = root.join("etc/ipvs-estoff-guard")
         self.parts = Parts(
-            guard=Enforcer(root.path),
+            enforcer=Enforcer(root.path),
             load_config=lambda: config_files.load(config_files.Places(folder)),
             folder=RuntimeFolder(root.path),
             send=lambda event: self.told.append(event) is None,
@@ -202,7 +202,7 @@ def test_what_was_left_out_of_the_journal_is_told_at_the_end(root, stage, monkey
     monkeypatch.setattr(FakeMonitor, "drain", drain)
     daemon = Daemon(stage.parts)
     suppressed = RateLimiter(monotonic_ns(), 100, {"changed": 7}, 0)
-    daemon._memory = daemon._memory._replace(rate_limiter=suppressed)
+    daemon._state.memory = daemon._state.memory._replace(rate_limiter=suppressed)
     assert daemon.run() == 0
     many = [event for event in stage.told if event.kind is Kind.MANY]
     assert [event.fields["IPVSD_COUNT"] for event in many] == ["7"]

@@ -94,7 +94,7 @@ def looks(draw):
 
 
 surveys = st.lists(looks(), min_size=1, max_size=3).map(
-    lambda seen: AllNamespaces(Module.LIVE, tuple(seen))
+    lambda result: AllNamespaces(Module.LIVE, tuple(result))
 )
 
 
@@ -189,8 +189,8 @@ def test_status(root, now, odd, encoding, options):
 @given(surveys, encodings)
 def test_verify(root, now, encoding):
     quiet = Readout(Counters(), Counters())
-    readouts = {seen.namespace.identity: quiet for seen in now.seen}
-    watched = (readouts, readouts, Watch(5, None, {one.namespace.inode: 2 for one in now.seen}))
+    readouts = {result.namespace.identity: quiet for result in now.results}
+    watched = (readouts, readouts, Watch(5, None, {one.namespace.inode: 2 for one in now.results}))
     with mock.patch.multiple(verify, check_all=lambda *_a, **_k: now, _watch=lambda *_a: watched):
         check_command(root, ["verify"], encoding)
 
@@ -233,9 +233,8 @@ def test_history(root, odd, encoding):
 @given(hostile_text, hostile_text, hostile_text, encodings)
 def test_doctor(root, summary, path, found, encoding):
     finding = Finding("kernel", Severity.PROBLEM, summary, (Line(path, 3, found),), summary)
-    examination = mock.Mock()
-    examination.return_value.diagnose.return_value = Diagnosis((finding,), None, (path,))
-    with mock.patch.object(doctor, "Examination", examination):
+    diagnose = mock.Mock(return_value=Diagnosis((finding,), None, (path,)))
+    with mock.patch.object(doctor, "diagnose", diagnose):
         check_command(root, ["doctor"], encoding)
 
 
@@ -291,25 +290,25 @@ def test_errors(root, odd, encoding, kind):
     assert (code, out, err.count("\n")) == (5, "", 1)
 
 
-def all_events(seen, odd):
+def all_events(result, odd):
     """One event of each function that makes them."""
-    (write,), (outcome,), (key,) = seen.writes, seen.outcomes, seen.keys
+    (write,), (outcome,), (key,) = result.writes, result.outcomes, result.keys
     yield events.changed(outcome, 1500, 2)
     yield events.held(write)
     yield events.contested(write, POLICY._replace(contest_policy=ContestPolicy.YIELD), odd)
-    yield events.contest_over(write.key, seen.namespace)
-    yield events.foreign(write.key, seen.namespace, key.state)
+    yield events.contest_over(write.key, result.namespace)
+    yield events.foreign(write.key, result.namespace, key.state)
     yield events.many({odd: 3}, 5, 1)
     yield events.would_change(write)
     yield events.not_changed(write, odd, POLICY)
-    yield events.unsupported(write.key, seen.namespace, odd)
-    yield events.unreadable(write.key, seen.namespace, odd)
+    yield events.unsupported(write.key, result.namespace, odd)
+    yield events.unreadable(write.key, result.namespace, odd)
     yield events.plain(Kind.SOURCE_LOST, odd)
 
 
 @given(looks(), hostile_text)
-def test_the_journal(seen, odd):
-    lines = hostile.journal_lines(list(all_events(seen, odd)))
+def test_the_journal(result, odd):
+    lines = hostile.journal_lines(list(all_events(result, odd)))
     check(lines, MAX_LINE + len("IPVSD_NETNS_INODE="))
 
 
@@ -317,10 +316,10 @@ def test_every_kind_of_event_is_among_them():
     made = {name for name, one in vars(events).items() if callable(one) and name[0] != "_"}
     made -= {name for name in made if name[0].isupper() or name in ("describe", "printable")}
     made -= {"format_duration"}
-    assert len(list(all_events(_seen(), ""))) == len(made), made
+    assert len(list(all_events(_result(), ""))) == len(made), made
 
 
-def _seen():
+def _result():
     write = Write(HOST, RUN.key, "1", "0", Reason.DRIFT)
     outcome = Outcome(write, Reading(Found.VALUE, "0"), 5)
     return NamespaceResult(
@@ -329,9 +328,9 @@ def _seen():
 
 
 @given(looks(), hostile_text)
-def test_the_journals_own_library_takes_every_field(seen, odd):
+def test_the_journals_own_library_takes_every_field(result, odd):
     """It encodes strictly, and raises what nobody expects."""
-    for event in all_events(seen, odd):
+    for event in all_events(result, odd):
         for field in hostile.sender.fields(event):
             name, _, value = field.partition("=")
             field.encode("utf-8")

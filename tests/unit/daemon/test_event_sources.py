@@ -54,7 +54,7 @@ def test_what_is_not_to_be_had_is_told_once_for_each_reason_and_when_it_is_back(
     source = Source("ticks", "no ticks", loop, open_it)
     (event,) = source.open()
     assert event.kind is Kind.SOURCE_LOST
-    assert event.message == "ticks: not to be had (/sys/x: locked down); no ticks"
+    assert event.message == "ticks: unavailable (/sys/x: locked down); no ticks"
     assert source.open() == []
     assert kinds(source.open()) == [Kind.SOURCE_LOST]
     assert source.state == "/sys/x: not mounted"
@@ -67,7 +67,7 @@ def test_on_a_host_without_tracefs_new_devices_are_listened_for(loop, root):
     sources = NamespaceSources(loop, root.path)
     assert kinds(sources.arrange(True)) == [Kind.SOURCE_LOST, Kind.SOURCE_LOST]  # births, mounts
     assert sources.arrange(True) == []
-    assert not sources.complete
+    assert not sources.births_reported
     states = sources.states()
     assert states["devices"] == ON and states["births"] not in (ON, OFF)
     assert sources.arrange(False) == []

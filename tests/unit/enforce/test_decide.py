@@ -58,26 +58,70 @@ def test_a_performed_plan_leaves_nothing_to_plan(run, sync):
     assert decide.plan(BOTH.settings, HOST, readings, Reason.DRIFT) == ()
 
 
+def known(state=State.AS_WANTED, reason=Reason.BIRTH, checked_ns=100):
+    keys = (KeyStatus(RUN, state),)
+    return NamespaceState(WEB, 1, 1, checked_ns, reason=reason, keys=keys)
+
+
 @pytest.mark.parametrize(
-    "trigger, before, expected",
+    "why, ns_state, trigger, reloaded, expected",
     [
-        (Reason.START, None, Reason.START),
-        (Reason.DRIFT, Module.LIVE, Reason.DRIFT),
-        (Reason.DRIFT, Module.BUILT_IN, Reason.DRIFT),
-        (Reason.DRIFT, Module.ABSENT, Reason.LOAD),  # its event was lost
-        (Reason.DRIFT, Module.COMING, Reason.LOAD),
-        (Reason.RESYNC, Module.GOING, Reason.LOAD),
-        (Reason.LOAD, Module.LIVE, Reason.LOAD),
-        (Reason.RELOAD, Module.LIVE, Reason.RELOAD),
+        ("at start all is found so", None, Reason.START, False, Reason.START),
+        ("whatever was known", known(), Reason.START, False, Reason.START),
+        ("by hand", known(State.HELD), Reason.APPLY, False, Reason.APPLY),
+        ("a load resets all", known(), Reason.LOAD, False, Reason.LOAD),
+        ("also what was held", known(State.HELD), Reason.LOAD, False, Reason.LOAD),
+        ("new, and told so", None, Reason.BIRTH, False, Reason.BIRTH),
+        ("new, found by the periodic look", None, Reason.DRIFT, False, Reason.BIRTH),
+        ("new, found after lost events", None, Reason.RESYNC, False, Reason.BIRTH),
+        ("new to the policy", None, Reason.RELOAD, False, Reason.RELOAD),
+        ("changed", known(), Reason.DRIFT, False, Reason.DRIFT),
+        ("changed, and it has a new holder", known(), Reason.BIRTH, False, Reason.DRIFT),
+        ("changed before events were lost", known(), Reason.RESYNC, False, Reason.RESYNC),
+        ("the policy wants another value", known(), Reason.RELOAD, False, Reason.RELOAD),
+        ("the load came after the last look", known(), Reason.DRIFT, True, Reason.LOAD),
+        ("before it", known(), Reason.DRIFT, False, Reason.DRIFT),
+        ("a load that came too early", known(), Reason.BIRTH, True, Reason.LOAD),
+        ("ip_vs was away", known(State.ABSENT), Reason.DRIFT, True, Reason.LOAD),
+        ("held since its birth", known(State.HELD), Reason.DRIFT, False, Reason.BIRTH),
+        ("and told again", known(State.HELD), Reason.BIRTH, False, Reason.BIRTH),
+        (
+            "different since a load",
+            known(State.DIFFERS, Reason.LOAD),
+            Reason.DRIFT,
+            False,
+            Reason.LOAD,
+        ),
+        (
+            "contested since a drift",
+            known(State.CONTESTED, Reason.DRIFT),
+            Reason.BIRTH,
+            False,
+            Reason.DRIFT,
+        ),
     ],
 )
-def test_reason(trigger, before, expected):
-    assert decide.reason_for(trigger, before, reloaded=False) is expected
+def test_reason(why, ns_state, trigger, reloaded, expected):
+    assert decide.why_different(trigger, ns_state, reloaded) is expected, why
 
 
-@pytest.mark.parametrize("trigger", [Reason.DRIFT, Reason.RESYNC, Reason.RELOAD])
-def test_another_instance_is_a_load_whatever_was_heard(trigger):
-    assert decide.reason_for(trigger, Module.LIVE, reloaded=True) is Reason.LOAD
+@pytest.mark.parametrize(
+    "why, ns_state, trigger, reloaded, expected",
+    [
+        ("the first check", None, Reason.START, False, Reason.START),
+        ("the first check by hand", None, Reason.APPLY, False, Reason.APPLY),
+        ("changed", known(), Reason.DRIFT, False, Reason.DRIFT),
+        ("held since a load", known(State.HELD, Reason.LOAD), Reason.DRIFT, False, Reason.LOAD),
+        ("held, loaded again", known(State.HELD, Reason.START), Reason.LOAD, True, Reason.LOAD),
+        ("reloaded", known(State.DIFFERS, Reason.START), Reason.RELOAD, False, Reason.RELOAD),
+        ("ip_vs was away", known(State.ABSENT), Reason.LOAD, True, Reason.LOAD),
+        ("the event of a load was lost", known(), Reason.DRIFT, True, Reason.LOAD),
+        ("after lost events", known(), Reason.RESYNC, True, Reason.LOAD),
+        ("reloaded after a lost load", known(), Reason.RELOAD, True, Reason.LOAD),
+    ],
+)
+def test_reason_in_the_host_namespace(why, ns_state, trigger, reloaded, expected):
+    assert decide.why_different(trigger, ns_state, reloaded, is_host=True) is expected, why
 
 
 def outcome(after, error="", denied=False):

@@ -33,21 +33,21 @@ def test_ip_vs_is_loaded_while_its_values_are_read(root, monkeypatch, policy, fo
         root.load_ip_vs(run_estimation="1", sync_threshold="3\t60")
 
     done = look(root, policy, monkeypatch, loaded, found)
-    (seen,) = done.seen
-    assert {key.state for key in seen.keys} == {State.AS_WANTED} and done.module is Module.LIVE
-    assert len(seen.outcomes) == len(policy.settings)  # each written, and told
+    (result,) = done.results
+    assert {key.state for key in result.keys} == {State.AS_WANTED} and done.module is Module.LIVE
+    assert len(result.outcomes) == len(policy.settings)  # each written, and told
 
 
 def test_ip_vs_becomes_live_when_its_values_have_been_missed(root, monkeypatch):
     root.load_ip_vs("coming", am_droprate="10")
     states = iter([Module.COMING])
     monkeypatch.setattr("ipvsd.enforce.enforcer.module.state", lambda _: next(states, Module.LIVE))
-    (seen,) = look(root, POLICY, monkeypatch).seen
-    assert [key.state for key in seen.keys] == [State.LOADING]
+    (result,) = look(root, POLICY, monkeypatch).results
+    assert [key.state for key in result.keys] == [State.LOADING]
 
 
 def test_a_key_that_ip_vs_has_not_is_unsupported(root, monkeypatch):
     root.load_ip_vs(run_estimation="1")
-    (seen,) = look(root, BOTH, monkeypatch).seen
-    assert [key.state for key in seen.keys] == [State.AS_WANTED, State.UNSUPPORTED]
-    assert len(seen.outcomes) == 1
+    (result,) = look(root, BOTH, monkeypatch).results
+    assert [key.state for key in result.keys] == [State.AS_WANTED, State.UNSUPPORTED]
+    assert len(result.outcomes) == 1

@@ -3,8 +3,9 @@
 import pytest
 
 from ipvsd.enforce import record
-from ipvsd.enforce.decide import LOAD_WAIT_NS, reason_for
+from ipvsd.enforce.decide import LOAD_WAIT_NS
 from ipvsd.enforce.memory import Memory
+from ipvsd.enforce.record_module import record_module
 from ipvsd.journal.events import Kind
 from ipvsd.model import (
     NS_PER_MS,
@@ -18,52 +19,15 @@ from ipvsd.model import (
     State,
     Write,
 )
-from tests.builders import HOST, OBSERVE, POLICY, RUN, WALL_NS, value
-
-
-class HostStory:
-    """A memory that passes over the host are settled into, one after the other."""
-
-    def __init__(self, policy=POLICY):
-        self.policy = policy
-        self.memory = Memory()
-        self.now_ns = NS_PER_S
-
-    def look(
-        self,
-        module,
-        state,
-        trigger=Reason.DRIFT,
-        detail="",
-        event_ns=None,
-        wrote=False,
-        instance=None,
-    ):
-        """Settle a pass that found `state`; return the kinds of the news."""
-        reloaded = record.is_reload(self.memory, instance)
-        reason = reason_for(trigger, self.memory.module, reloaded)
-        write = Write(HOST, RUN.key, "1", "0", reason)
-        failed = state in (State.DENIED, State.REFUSED)
-        writes = (write,) if wrote or failed or state is State.DIFFERS else ()
-        outcomes = ()
-        if wrote:
-            outcomes = (Outcome(write, value("0"), self.now_ns),)
-        elif failed:
-            outcomes = (Outcome(write, value("1"), None, detail, True),)
-        keys = (KeyStatus(RUN, state, "0", detail),)
-        host = NamespaceResult(HOST, reason, "", keys, writes, outcomes, event_ns=event_ns)
-        done = CheckResults(
-            module, (host,), None, self.now_ns, WALL_NS + self.now_ns, instance=instance
-        )
-        self.memory, self.new_events = record.record_host(self.memory, self.policy, done)
-        return [event.kind for event in self.new_events]
+from tests.builders import HOST, NO_TREE, OBSERVE, POLICY, RUN, value
+from tests.stories import HostStory
 
 
 def test_a_load_is_told_once_with_its_reaction_time():
     story = HostStory()
-    assert story.look(Module.ABSENT, State.ABSENT, Reason.START) == []
+    assert story.check(Module.ABSENT, State.ABSENT, Reason.START) == []
     event_ns = story.now_ns - 3 * NS_PER_MS
-    kinds = story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=event_ns, wrote=True)
+    kinds = story.check(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=event_ns, wrote=True)
     assert kinds == [Kind.CHANGED]
     fields = story.new_events[0].fields
     assert fields["IPVSD_REASON"] == "load"
@@ -78,17 +42,17 @@ def test_a_load_is_told_once_with_its_reaction_time():
 
 def test_a_repeated_event_is_no_news():
     story = HostStory()
-    story.look(Module.LIVE, State.AS_WANTED, Reason.START)
-    assert story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1) == []
+    story.check(Module.LIVE, State.AS_WANTED, Reason.START)
+    assert story.check(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1) == []
     assert story.memory.loads == 0
 
 
 def test_a_load_of_which_nothing_was_heard_is_told_as_a_load_by_its_instance():
     """However often: it is nobody's doing, and no contest."""
     story = HostStory()
-    story.look(Module.LIVE, State.AS_WANTED, Reason.START, instance=1)
+    story.check(Module.LIVE, State.AS_WANTED, Reason.START, instance=1)
     for number in range(2, 7):
-        kinds = story.look(Module.LIVE, State.AS_WANTED, wrote=True, instance=number)
+        kinds = story.check(Module.LIVE, State.AS_WANTED, wrote=True, instance=number)
         assert (kinds, story.new_events[0].fields["IPVSD_REASON"]) == ([Kind.CHANGED], "load")
     assert story.memory.loads == 5
 
@@ -96,81 +60,81 @@ def test_a_load_of_which_nothing_was_heard_is_told_as_a_load_by_its_instance():
 @pytest.mark.parametrize("before, now", [(1, 1), (None, 1), (1, None)])
 def test_the_same_instance_or_an_unknown_one_is_no_load(before, now):
     story = HostStory()
-    story.look(Module.LIVE, State.AS_WANTED, Reason.START, instance=before)
-    story.look(Module.LIVE, State.AS_WANTED, wrote=True, instance=now)
+    story.check(Module.LIVE, State.AS_WANTED, Reason.START, instance=before)
+    story.check(Module.LIVE, State.AS_WANTED, wrote=True, instance=now)
     assert (story.new_events[0].fields["IPVSD_REASON"], story.memory.loads) == ("drift", 0)
 
 
 def test_a_load_that_needs_no_write_is_told_as_a_load():
     story = HostStory()
-    story.look(Module.ABSENT, State.ABSENT, Reason.START)
-    assert story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1) == [Kind.LOADED]
+    story.check(Module.ABSENT, State.ABSENT, Reason.START)
+    assert story.check(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1) == [Kind.LOADED]
     assert story.memory.loads == 1
 
 
 def test_a_load_whose_event_was_lost_is_told_as_a_load():
     story = HostStory()
-    story.look(Module.ABSENT, State.ABSENT, Reason.START)
-    assert story.look(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
+    story.check(Module.ABSENT, State.ABSENT, Reason.START)
+    assert story.check(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
     assert story.memory.tally.writes == {"load": 1} and story.memory.loads == 1
 
 
 def test_remove_and_add_in_one_batch_are_two_things():
     story = HostStory()
-    story.look(Module.LIVE, State.AS_WANTED, Reason.START)
-    story.memory, new_events = record.module_seen(story.memory, Module.ABSENT, 1, 1)
+    story.check(Module.LIVE, State.AS_WANTED, Reason.START)
+    story.memory, new_events = record_module(story.memory, Module.ABSENT, 1, 1)
     assert [event.kind for event in new_events] == [Kind.REMOVED]
-    kinds = story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1, wrote=True)
+    kinds = story.check(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1, wrote=True)
     assert kinds == [Kind.CHANGED] and story.memory.loads == 1
 
 
 def test_drift_is_told_without_a_reaction_time():
     story = HostStory()
-    story.look(Module.LIVE, State.AS_WANTED, Reason.START)
-    assert story.look(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
+    story.check(Module.LIVE, State.AS_WANTED, Reason.START)
+    assert story.check(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
     assert story.new_events[0].fields["IPVSD_REASON"] == "drift"
     assert "IPVSD_REACTION_USEC" not in story.new_events[0].fields
 
 
 def test_an_early_add_is_waited_for_and_its_reaction_counts_from_the_event():
     story = HostStory()
-    story.look(Module.ABSENT, State.ABSENT, Reason.START)
+    story.check(Module.ABSENT, State.ABSENT, Reason.START)
     add_ns = story.now_ns
-    assert story.look(Module.COMING, State.LOADING, Reason.LOAD, event_ns=add_ns) == []
+    assert story.check(Module.COMING, State.LOADING, Reason.LOAD, event_ns=add_ns) == []
     assert story.memory.waiting_since_ns == add_ns
     story.now_ns += 300 * NS_PER_MS
-    assert story.look(Module.COMING, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
+    assert story.check(Module.COMING, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
     assert story.new_events[0].fields["IPVSD_REACTION_USEC"] == "300000"
     story.now_ns += NS_PER_MS
-    assert story.look(Module.LIVE, State.AS_WANTED) == []
+    assert story.check(Module.LIVE, State.AS_WANTED) == []
     assert story.memory.waiting_since_ns is None
     assert story.memory.loads == 1
 
 
 def test_a_load_that_fails_ends_the_wait():
     story = HostStory()
-    story.look(Module.ABSENT, State.ABSENT, Reason.START)
-    story.look(Module.COMING, State.LOADING, Reason.LOAD, event_ns=1)
-    assert story.look(Module.ABSENT, State.ABSENT) == [Kind.LOAD_FAILED]
+    story.check(Module.ABSENT, State.ABSENT, Reason.START)
+    story.check(Module.COMING, State.LOADING, Reason.LOAD, event_ns=1)
+    assert story.check(Module.ABSENT, State.ABSENT) == [Kind.LOAD_FAILED]
     assert story.memory.waiting_since_ns is None
-    assert story.look(Module.ABSENT, State.ABSENT) == []
+    assert story.check(Module.ABSENT, State.ABSENT) == []
 
 
 def test_a_load_that_fails_is_told_once_when_remove_is_heard_first():
     story = HostStory()
-    story.look(Module.COMING, State.LOADING, Reason.START)
-    story.memory, new_events = record.module_seen(story.memory, Module.ABSENT, 1, 1)
+    story.check(Module.COMING, State.LOADING, Reason.START)
+    story.memory, new_events = record_module(story.memory, Module.ABSENT, 1, 1)
     assert [event.kind for event in new_events] == [Kind.LOAD_FAILED]
-    assert story.look(Module.ABSENT, State.ABSENT) == []
+    assert story.check(Module.ABSENT, State.ABSENT) == []
 
 
 def test_a_wait_is_bounded_and_its_end_told_once():
     story = HostStory()
-    story.look(Module.COMING, State.LOADING, Reason.START)
+    story.check(Module.COMING, State.LOADING, Reason.START)
     story.now_ns += LOAD_WAIT_NS
-    assert story.look(Module.COMING, State.LOADING) == [Kind.LOAD_SLOW]
-    assert story.look(Module.COMING, State.LOADING) == []
-    assert story.look(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
+    assert story.check(Module.COMING, State.LOADING) == [Kind.LOAD_SLOW]
+    assert story.check(Module.COMING, State.LOADING) == []
+    assert story.check(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
 
 
 @pytest.mark.parametrize(
@@ -184,12 +148,13 @@ def test_a_wait_is_bounded_and_its_end_told_once():
 )
 def test_a_lasting_condition_is_told_once_through_all_loads(state, kind):
     story = HostStory()
-    assert story.look(Module.LIVE, state, Reason.START, detail="why") == [kind]
+    assert story.check(Module.LIVE, state, Reason.START, detail="why") == [kind]
     for _ in range(3):
-        assert story.look(Module.LIVE, state, detail="why") == []
-        assert story.look(Module.ABSENT, State.ABSENT) == [Kind.REMOVED]
-        assert story.look(Module.LIVE, state, Reason.LOAD, detail="why") == []
-    assert story.look(Module.LIVE, state, detail="another reason") == [kind]
+        assert story.check(Module.LIVE, state, detail="why") == []
+        assert story.check(Module.ABSENT, State.ABSENT) == [Kind.REMOVED]
+        assert story.check(Module.LIVE, state, Reason.LOAD, detail="why") == []
+    shown = NO_TREE if state is State.UNSUPPORTED else None
+    assert story.check(Module.LIVE, state, detail="another reason", shown=shown) == [kind]
 
 
 def test_a_write_that_the_kernel_does_not_keep_is_told_once_and_never_as_a_change():
@@ -206,25 +171,25 @@ def test_a_write_that_the_kernel_does_not_keep_is_told_once_and_never_as_a_chang
 
 def test_a_condition_that_was_cured_is_told_when_it_comes_back():
     story = HostStory()
-    story.look(Module.LIVE, State.DENIED, Reason.START, detail="EROFS")
-    story.look(Module.LIVE, State.AS_WANTED, wrote=True)
-    assert story.look(Module.LIVE, State.DENIED, detail="EROFS") == [Kind.NOT_CHANGED]
+    story.check(Module.LIVE, State.DENIED, Reason.START, detail="EROFS")
+    story.check(Module.LIVE, State.AS_WANTED, wrote=True)
+    assert story.check(Module.LIVE, State.DENIED, detail="EROFS") == [Kind.NOT_CHANGED]
     assert story.memory.tally.failures == 2
 
 
 def test_observing_tells_each_load_once():
     story = HostStory(OBSERVE)
-    assert story.look(Module.LIVE, State.DIFFERS, Reason.START) == [Kind.WOULD_CHANGE]
-    assert story.look(Module.LIVE, State.DIFFERS) == []
-    assert story.look(Module.LIVE, State.DIFFERS, Reason.LOAD) == []  # synthetic
+    assert story.check(Module.LIVE, State.DIFFERS, Reason.START) == [Kind.WOULD_CHANGE]
+    assert story.check(Module.LIVE, State.DIFFERS) == []
+    assert story.check(Module.LIVE, State.DIFFERS, Reason.LOAD) == []  # synthetic
     assert story.memory.loads == 0
-    story.look(Module.ABSENT, State.ABSENT)
-    assert story.look(Module.LIVE, State.DIFFERS, Reason.LOAD) == [Kind.WOULD_CHANGE]
+    story.check(Module.ABSENT, State.ABSENT)
+    assert story.check(Module.LIVE, State.DIFFERS, Reason.LOAD) == [Kind.WOULD_CHANGE]
 
 
 def test_what_is_no_longer_guarded_is_forgotten():
     story = HostStory()
-    story.look(Module.LIVE, State.UNSUPPORTED, Reason.START)
+    story.check(Module.LIVE, State.UNSUPPORTED, Reason.START)
     done = CheckResults(Module.LIVE, (NamespaceResult(HOST, Reason.RELOAD),), None, 1, 0)
     memory, _ = record.record_host(story.memory, POLICY, done)
     assert memory.namespaces[HOST.identity].conditions == {}
@@ -232,10 +197,10 @@ def test_what_is_no_longer_guarded_is_forgotten():
 
 def test_a_load_is_told_from_when_the_next_look_has_found_it_when_nothing_told():
     story = HostStory()
-    story.look(Module.ABSENT, State.ABSENT, Reason.START)
+    story.check(Module.ABSENT, State.ABSENT, Reason.START)
     before_ns = story.now_ns
     story.now_ns += 5 * NS_PER_S
-    story.look(Module.LIVE, State.AS_WANTED, wrote=True)
+    story.check(Module.LIVE, State.AS_WANTED, wrote=True)
     assert story.memory.loaded_ns == before_ns
     assert "IPVSD_REACTION_USEC" not in story.new_events[0].fields
     assert story.memory.tally.exposed_ns == 5 * NS_PER_S
@@ -245,10 +210,10 @@ def test_a_load_is_told_from_when_the_next_look_has_found_it_when_nothing_told()
 
 def test_a_load_that_is_followed_at_once_leaks_nothing():
     story = HostStory()
-    story.look(Module.ABSENT, State.ABSENT, Reason.START)
+    story.check(Module.ABSENT, State.ABSENT, Reason.START)
     story.now_ns += NS_PER_S
     event_ns = story.now_ns - 8 * NS_PER_MS
-    story.look(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=event_ns, wrote=True)
+    story.check(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=event_ns, wrote=True)
     assert story.memory.loaded_ns == event_ns
     assert story.memory.tally.exposed_ns == 8 * NS_PER_MS
     assert story.memory.tally.runs_leaked == 0

@@ -8,9 +8,11 @@ from ipvsd import model
 from ipvsd.enforce import record
 from ipvsd.enforce.contest import QUIET_MIN_NS
 from ipvsd.enforce.decide import HOLD_MAX_NS, HOLD_NS
+from ipvsd.enforce.record_module import without_module
 from ipvsd.journal.events import Kind
 from ipvsd.model import NS_PER_MS, NS_PER_S, ContestPolicy, Reason, Selector, Setting, State
-from tests.builders import LB, NO_TREE, OBSERVE, POD, POLICY, RUN, WEB, Kernel, Story, value
+from tests.builders import LB, NO_TREE, OBSERVE, POD, POLICY, RUN, WEB, value
+from tests.stories import FakeSysctls, Story
 
 YIELD = POLICY._replace(contest_policy=ContestPolicy.YIELD)
 
@@ -21,7 +23,7 @@ def only(story):
 
 
 def test_a_birth_is_told_with_its_reaction_time():
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     event_ns = story.now_ns - 7 * NS_PER_MS
     assert story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=event_ns) == [Kind.CHANGED]
     assert only(story).message == (
@@ -38,7 +40,7 @@ def test_a_birth_is_told_with_its_reaction_time():
 
 
 def test_a_birth_that_was_not_told_has_the_look_before_as_its_bound():
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     since_ns = story.now_ns - 5 * NS_PER_S
     assert story.visit((WEB, kernel), since_ns=since_ns) == [Kind.CHANGED]
     assert "(the namespace is new; up to 2 estimation passes may have run)" in only(story).message
@@ -49,14 +51,14 @@ def test_a_birth_that_was_not_told_has_the_look_before_as_its_bound():
 
 def test_a_new_namespace_that_is_right_already_is_no_news():
     story = Story()
-    assert story.visit((WEB, Kernel("0")), trigger=Reason.BIRTH) == []
+    assert story.visit((WEB, FakeSysctls("0")), trigger=Reason.BIRTH) == []
     assert story.state(WEB) is State.AS_WANTED
     assert story.memory.tally.writes == {} and story.memory.tally.exposed_ns == 0
 
 
 def test_a_load_is_told_in_each_namespace():
     story = Story()
-    kernels = [(WEB, Kernel()), (POD, Kernel()), (LB, Kernel())]
+    kernels = [(WEB, FakeSysctls()), (POD, FakeSysctls()), (LB, FakeSysctls())]
     story.visit(*kernels, trigger=Reason.START)
     for number in (1, 2):
         for _, kernel in kernels:
@@ -76,7 +78,7 @@ def test_a_load_is_told_in_each_namespace():
 
 
 def test_a_load_that_only_the_periodic_look_finds_is_told_as_a_load():
-    story, kernel = Story(), Kernel("0")
+    story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     story.now_ns += 20 * NS_PER_S
     story.load()
@@ -88,7 +90,7 @@ def test_a_load_that_only_the_periodic_look_finds_is_told_as_a_load():
 
 
 def test_drift_is_told_and_its_exposure_counts_from_the_last_right_look():
-    story, kernel = Story(), Kernel("0")
+    story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     kernel.set("1")
     story.now_ns += 30 * NS_PER_S
@@ -112,7 +114,7 @@ def contest(story, kernel, times, every_ns=30 * NS_PER_S):
 
 
 def test_a_contest_is_told_once_and_so_is_its_end():
-    story, kernel = Story(), Kernel("0")
+    story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     kinds = contest(story, kernel, 20)
     assert kinds == [[Kind.CHANGED], [Kind.CHANGED], [Kind.CONTESTED]] + [[]] * 17
@@ -128,7 +130,7 @@ def test_a_contest_is_told_once_and_so_is_its_end():
 
 
 def test_who_contests_meets_ever_longer_waits():
-    story, kernel = Story(), Kernel("0")
+    story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     begin_ns = story.now_ns
     contest(story, kernel, 1000, NS_PER_S)
@@ -140,7 +142,7 @@ def test_who_contests_meets_ever_longer_waits():
 
 
 def test_who_yields_leaves_a_contested_value_alone_and_says_so():
-    story, kernel = Story(YIELD), Kernel("0")
+    story, kernel = Story(YIELD), FakeSysctls("0")
     story.visit((WEB, kernel))
     assert contest(story, kernel, 3)[-1] == [Kind.CONTESTED]
     assert "left alone from now on (contested = yield)" in only(story).message
@@ -152,7 +154,7 @@ def test_who_yields_leaves_a_contested_value_alone_and_says_so():
 @pytest.mark.parametrize("policy", [POLICY, YIELD])
 @pytest.mark.parametrize("times", [3, 4, 9])
 def test_a_load_is_set_and_told_whatever_is_contested(policy, times):
-    story, kernel = Story(policy), Kernel("0")
+    story, kernel = Story(policy), FakeSysctls("0")
     story.visit((WEB, kernel))
     contest(story, kernel, times)
     kernel.set("1")
@@ -165,7 +167,7 @@ def test_a_load_is_set_and_told_whatever_is_contested(policy, times):
 
 
 def test_reload_forgives():
-    story, kernel = Story(YIELD), Kernel("0")
+    story, kernel = Story(YIELD), FakeSysctls("0")
     story.visit((WEB, kernel))
     contest(story, kernel, 5)
     story.memory = record.reset_contests(story.memory)
@@ -176,7 +178,7 @@ def test_reload_forgives():
 
 
 def test_one_contest_is_not_anothers():
-    story, web, pod = Story(), Kernel("0"), Kernel("0")
+    story, web, pod = Story(), FakeSysctls("0"), FakeSysctls("0")
     story.visit((WEB, web), (POD, pod))
     contest(story, web, 5)
     pod.set("1")
@@ -191,7 +193,7 @@ def test_one_contest_is_not_anothers():
     ],
 )
 def test_what_nobody_may_change_is_told_once_through_all_loads(state, error, reading):
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     kernel.foreign, kernel.error, kernel.reading = True, error, reading
     assert story.visit((POD, kernel), trigger=Reason.BIRTH) == [Kind.FOREIGN]
     assert "another user namespace owns it" in only(story).message
@@ -200,14 +202,14 @@ def test_what_nobody_may_change_is_told_once_through_all_loads(state, error, rea
         story.load()
         assert story.visit((POD, kernel), trigger=Reason.LOAD) == []
         assert story.visit((POD, kernel)) == []
-        assert story.seen[0].outcomes == ()
+        assert story.results[0].outcomes == ()
     assert story.state(POD) is state
     assert story.memory.tally.exposed_ns == 0 and story.memory.tally.failures == 0
     assert story.ns_state(POD).exposure.since_ns is None, "nobody could have done better"
 
 
 def test_a_namespace_that_goes_while_it_is_wrong_closes_its_exposure():
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     kernel.error = "EROFS"
     story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
     assert story.memory.tally.exposed_ns == 0
@@ -222,7 +224,7 @@ def test_a_namespace_that_goes_while_it_is_wrong_closes_its_exposure():
 
 def test_what_is_alive_is_not_forgotten():
     story = Story()
-    story.visit((WEB, Kernel()), (POD, Kernel()))
+    story.visit((WEB, FakeSysctls()), (POD, FakeSysctls()))
     assert record.forget(story.memory, {WEB.identity, POD.identity}, 1) is story.memory
     left = record.forget(story.memory, {WEB.identity}, story.now_ns)
     assert set(left.namespaces) == {WEB.identity}
@@ -230,7 +232,7 @@ def test_what_is_alive_is_not_forgotten():
 
 
 def test_another_cookie_is_another_namespace():
-    story, first, second = Story(), Kernel(), Kernel()
+    story, first, second = Story(), FakeSysctls(), FakeSysctls()
     first.cookie, second.cookie = 5, 6
     first.error = "EROFS"
     story.visit((WEB, first), trigger=Reason.BIRTH, event_ns=story.now_ns)
@@ -243,7 +245,7 @@ def test_another_cookie_is_another_namespace():
 
 
 def test_an_inode_that_is_used_again_does_not_inherit_a_contest():
-    story, first, second = Story(YIELD), Kernel("0"), Kernel()
+    story, first, second = Story(YIELD), FakeSysctls("0"), FakeSysctls()
     first.cookie, second.cookie = 5, 6
     story.visit((WEB, first))
     contest(story, first, 5)
@@ -252,7 +254,7 @@ def test_an_inode_that_is_used_again_does_not_inherit_a_contest():
 
 
 def test_without_cookies_the_same_identity_is_the_same_namespace():
-    story, kernel = Story(), Kernel("0")
+    story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     first_ns = story.now_ns
     story.now_ns += NS_PER_S
@@ -261,7 +263,7 @@ def test_without_cookies_the_same_identity_is_the_same_namespace():
 
 
 def test_observing_tells_once_and_counts_no_exposure():
-    story, kernel = Story(OBSERVE), Kernel()
+    story, kernel = Story(OBSERVE), FakeSysctls()
     assert story.visit((WEB, kernel), trigger=Reason.BIRTH) == [Kind.WOULD_CHANGE]
     story.now_ns += 60 * NS_PER_S
     assert story.visit((WEB, kernel)) == []
@@ -280,7 +282,7 @@ def test_observing_tells_once_and_counts_no_exposure():
     ],
 )
 def test_an_exposure_ends_when_the_policy_does_not_mind_any_more(why, policy):
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     kernel.error = "EROFS"
     story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
     story.now_ns += 5 * NS_PER_S
@@ -291,15 +293,15 @@ def test_an_exposure_ends_when_the_policy_does_not_mind_any_more(why, policy):
 
 
 def test_held_then_written_keeps_its_reason_and_is_no_strike():
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     kernel.kthreads, kernel.estimators = True, 5
     event_ns = story.now_ns
     assert story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=event_ns) == [Kind.HELD]
-    assert story.seen[0].retry_at_ns == story.now_ns + HOLD_NS
+    assert story.results[0].retry_at_ns == story.now_ns + HOLD_NS
     assert kernel.reading.value == "1" and story.state(WEB) is State.HELD
     story.now_ns += NS_PER_S
     assert story.visit((WEB, kernel)) == []
-    story.now_ns = story.seen[0].retry_at_ns
+    story.now_ns = story.results[0].retry_at_ns
     assert story.visit((WEB, kernel)) == [Kind.CHANGED]
     assert only(story).fields["IPVSD_REASON"] == "birth"
     assert kernel.reading.value == "0"
@@ -310,7 +312,7 @@ def test_held_then_written_keeps_its_reason_and_is_no_strike():
 
 
 def test_services_that_keep_coming_hold_the_write_half_a_minute_and_no_longer():
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     kernel.kthreads = True
     begin_ns = story.now_ns
     told = []
@@ -323,15 +325,15 @@ def test_services_that_keep_coming_hold_the_write_half_a_minute_and_no_longer():
 
 
 def test_without_services_nothing_is_held():
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     kernel.kthreads = True
     assert story.visit((WEB, kernel), trigger=Reason.BIRTH) == [Kind.CHANGED]
 
 
 def test_a_namespace_that_vanished_while_it_was_looked_at_is_forgotten():
-    story, kernel = Story(), Kernel("0")
+    story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
-    gone = story.seen[0]._replace(keys=(story.seen[0].keys[0]._replace(state=State.GONE),))
+    gone = story.results[0]._replace(keys=(story.results[0].keys[0]._replace(state=State.GONE),))
     done = model.CheckResults(story.memory.module, (gone,), None, story.now_ns, story.now_ns)
     memory, new_events = record.record(story.memory, POLICY, done)
     assert memory.namespaces == {} and new_events == []
@@ -340,11 +342,11 @@ def test_a_namespace_that_vanished_while_it_was_looked_at_is_forgotten():
 def test_a_storm_of_births_is_told_as_a_hundred_lines_and_a_number():
     story = Story()
     namespaces = [WEB._replace(inode=1000 + n, name=f"pod {n}") for n in range(5000)]
-    story.visit(*((one, Kernel()) for one in namespaces), trigger=Reason.BIRTH)
+    story.visit(*((one, FakeSysctls()) for one in namespaces), trigger=Reason.BIRTH)
     assert story.kinds() == [Kind.CHANGED] * 100
     assert story.memory.tally.writes == {"birth": 5000}
     story.now_ns += 30 * NS_PER_S
-    story.visit(*((one, Kernel("0")) for one in namespaces))
+    story.visit(*((one, FakeSysctls("0")) for one in namespaces))
     assert story.kinds() == [Kind.MANY]
     assert only(story).fields["IPVSD_COUNT"] == "4900"
 
@@ -364,7 +366,7 @@ def test_whatever_happens_the_books_balance(steps, kthreads, policy):
     """No time is counted twice, every write is counted, and no value is written when right."""
     story = Story(policy)
     begin_ns = story.now_ns
-    kernels = {WEB: Kernel(), POD: Kernel()}
+    kernels = {WEB: FakeSysctls(), POD: FakeSysctls()}
     absent_ns = {WEB: begin_ns, POD: begin_ns}  # when each was last known not to be there
     writes = 0
     for what, wait_ns, namespace in steps:
@@ -378,9 +380,9 @@ def test_whatever_happens_the_books_balance(steps, kthreads, policy):
             right_before = kernel.reading.value == "0"
             trigger = Reason.LOAD if what == "load" else Reason.DRIFT
             story.visit((namespace, kernel), trigger=trigger, since_ns=absent_ns[namespace])
-            done = [outcome for outcome in story.seen[0].outcomes if not outcome.error]
+            done = [outcome for outcome in story.results[0].outcomes if not outcome.error]
             writes += len(done)
-            assert not (right_before and story.seen[0].outcomes)
+            assert not (right_before and story.results[0].outcomes)
             assert len(story.new_events) <= 2
         elif what == "write":
             kernel.set("1")
@@ -408,21 +410,21 @@ def test_quiet_for_a_minute_is_the_least_that_ends_a_contest():
 
 
 def test_what_was_told_of_a_namespace_outlives_the_module_and_its_value_does_not():
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
     kernel.error = "EROFS"
     story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
     told = story.ns_state(WEB).conditions
     story.now_ns += 5 * NS_PER_S
-    story.memory = record.without_module(story.memory, (0, 0), story.now_ns)
+    story.memory = without_module(story.memory, (0, 0), story.now_ns)
     assert story.ns_state(WEB).keys == () and story.ns_state(WEB).conditions == told
     assert story.ns_state(WEB).exposure.since_ns is None
     assert story.memory.tally.runs_leaked == 2
-    again = record.without_module(story.memory, (0, 0), story.now_ns + 9 * NS_PER_S)
+    again = without_module(story.memory, (0, 0), story.now_ns + 9 * NS_PER_S)
     assert again == story.memory
 
 
 def test_a_revision_is_what_there_is_to_tell_and_not_that_it_was_looked_at():
-    story, kernel = Story(), Kernel()
+    story, kernel = Story(), FakeSysctls()
 
     def revised(*visits, **how):
         before = story.memory.revision
@@ -438,13 +440,13 @@ def test_a_revision_is_what_there_is_to_tell_and_not_that_it_was_looked_at():
     kernel.error = "EACCES"
     assert revised((WEB, kernel))
     assert revised((WEB, kernel))  # for longer at 1
-    foreign = Kernel()
+    foreign = FakeSysctls()
     foreign.foreign, foreign.error = True, "EROFS"
     assert revised((POD, foreign))
     assert not revised((POD, foreign))  # at 1 for longer too, but that is not accounted for
     for changes in (1, 0):
         before = story.memory.revision
-        story.memory = record.without_module(story.memory, (0, 0), story.now_ns)
+        story.memory = without_module(story.memory, (0, 0), story.now_ns)
         assert (story.memory.revision != before) == bool(changes)
     story.memory = record.forget(story.memory, set(story.memory.namespaces), story.now_ns)
     before = story.memory.revision

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ipvsd.journal import events
 from ipvsd.journal.events import Kind
-from ipvsd.journal.rate_limit import LINES_MAX, WINDOW_NS, RateLimiter, rate_limiter
+from ipvsd.journal.rate_limit import LINES_MAX, WINDOW_NS, RateLimiter, limit_rate
 from ipvsd.model import Outcome, Reason, Write
 from tests.builders import HOST, POD, RUN, WEB, value
 
@@ -24,17 +24,17 @@ def counted(after):
 
 def test_a_few_events_are_told_as_they_are():
     new_events = [change(), change(POD), change(HOST)]
-    assert rate_limiter(RateLimiter(), new_events, NOW_NS)[1] == new_events
+    assert limit_rate(RateLimiter(), new_events, NOW_NS)[1] == new_events
 
 
 def test_what_is_more_than_a_hundred_is_counted():
-    after, told = rate_limiter(RateLimiter(), [change()] * 250, NOW_NS)
+    after, told = limit_rate(RateLimiter(), [change()] * 250, NOW_NS)
     assert len(told) == LINES_MAX == 100
     assert after.suppressed == {"changed": 150}
 
 
 def test_all_about_the_host_is_told():
-    after, told = rate_limiter(RateLimiter(), [change()] * 200 + [change(HOST)] * 200, NOW_NS)
+    after, told = limit_rate(RateLimiter(), [change()] * 200 + [change(HOST)] * 200, NOW_NS)
     assert told.count(change(HOST)) == 200
     assert counted(after) == 100
 
@@ -42,17 +42,17 @@ def test_all_about_the_host_is_told():
 def test_what_concerns_no_namespace_is_told():
     removed = events.plain(Kind.REMOVED, "ip_vs: removed")
     full = RateLimiter(NOW_NS, LINES_MAX)
-    assert rate_limiter(full, [removed], NOW_NS + 1)[1] == [removed]
+    assert limit_rate(full, [removed], NOW_NS + 1)[1] == [removed]
 
 
 def test_what_was_left_out_is_told_as_one_line_when_the_window_is_over():
-    full, _ = rate_limiter(RateLimiter(), [change()] * LINES_MAX, NOW_NS)
+    full, _ = limit_rate(RateLimiter(), [change()] * LINES_MAX, NOW_NS)
     more = [change(reaction_ns=5_000_000, leaked=2), change(POD, 7_000_000, leaked=1)]
     more.append(events.held(_held()))
-    full, told = rate_limiter(full, more, NOW_NS + 1)
+    full, told = limit_rate(full, more, NOW_NS + 1)
     assert told == []
-    assert rate_limiter(full, [], NOW_NS + WINDOW_NS - 1) == (full, [])
-    after, (line,) = rate_limiter(full, [], NOW_NS + WINDOW_NS)
+    assert limit_rate(full, [], NOW_NS + WINDOW_NS - 1) == (full, [])
+    after, (line,) = limit_rate(full, [], NOW_NS + WINDOW_NS)
     assert line.kind is Kind.MANY
     assert line.message.endswith("2 changed, 1 held; slowest reaction 7.0 ms")
     assert line.fields == {
@@ -69,14 +69,14 @@ def _held():
 
 
 def test_a_new_window_tells_again():
-    full, _ = rate_limiter(RateLimiter(), [change()] * 150, NOW_NS)
-    _, told = rate_limiter(full, [change()], NOW_NS + WINDOW_NS)
+    full, _ = limit_rate(RateLimiter(), [change()] * 150, NOW_NS)
+    _, told = limit_rate(full, [change()], NOW_NS + WINDOW_NS)
     assert [event.kind for event in told] == [Kind.MANY, Kind.CHANGED]
 
 
 def test_a_window_in_which_nothing_was_left_out_ends_silently():
-    after, _ = rate_limiter(RateLimiter(), [change()], NOW_NS)
-    assert rate_limiter(after, [], NOW_NS + WINDOW_NS)[1] == []
+    after, _ = limit_rate(RateLimiter(), [change()], NOW_NS)
+    assert limit_rate(after, [], NOW_NS + WINDOW_NS)[1] == []
 
 
 @pytest.mark.parametrize("word", [kind.word for kind in Kind])
@@ -96,7 +96,7 @@ def test_nothing_is_lost(runs):
     lines, summed, came = 0, 0, 0
     for others, hosts, wait_ns, rest in runs:
         now_ns += wait_ns
-        state, told = rate_limiter(state, [change()] * others + [change(HOST)] * hosts, now_ns)
+        state, told = limit_rate(state, [change()] * others + [change(HOST)] * hosts, now_ns)
         many = [event for event in told if event.kind is Kind.MANY]
         lines += len(told) - len(many)
         summed += sum(int(event.fields["IPVSD_COUNT"]) for event in many)
@@ -105,5 +105,5 @@ def test_nothing_is_lost(runs):
         assert len(told) - len(many) - hosts <= LINES_MAX
         assert lines + summed + counted(state) == came
         now_ns += WINDOW_NS if rest else 0
-    _, told = rate_limiter(state, [], now_ns + WINDOW_NS)
+    _, told = limit_rate(state, [], now_ns + WINDOW_NS)
     assert lines + summed + sum(int(e.fields["IPVSD_COUNT"]) for e in told) == came

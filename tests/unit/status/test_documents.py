@@ -176,14 +176,14 @@ def test_the_counters_are_plain_data():
 
 def test_a_namespace_is_plain_data():
     owner = Owner(("/run/netns/web",), "/kube", "3f2a", "a.service", 7, "x")
-    seen = NamespaceResult(
+    result = NamespaceResult(
         WEB._replace(owner=owner),
         Reason.START,
         "name:web (x:1)",
         keys(State.AS_WANTED),
         estimators=12,
     )
-    document = documents.namespace_document(seen)
+    document = documents.namespace_document(result)
     assert json.loads(json.dumps(document)) == document
     assert document == {
         "name": "web",
@@ -199,6 +199,10 @@ def test_a_namespace_is_plain_data():
             "unit": "a.service",
             "pid": 7,
             "command": "x",
+            "user": None,
+            "started": None,
+            "user": None,
+            "started": None,
         },
         "keys": [
             {
@@ -224,6 +228,10 @@ def test_what_is_not_known_is_null_and_not_empty():
         "unit": None,
         "pid": None,
         "command": None,
+        "user": None,
+        "started": None,
+        "user": None,
+        "started": None,
     }
     assert document["state"] == "excluded"
     assert document["rule"] is None and document["estimators"] is None
@@ -251,16 +259,16 @@ def test_what_the_daemon_alone_knows_is_plain_data_too():
 
 
 def test_the_host_is_shown_first_then_the_worst_then_the_largest():
-    def seen(namespace, state, estimators=None):
+    def result(namespace, state, estimators=None):
         return NamespaceResult(namespace, Reason.DRIFT, keys=keys(state), estimators=estimators)
 
     ordered = [
-        seen(HOST, State.AS_WANTED),
-        seen(POD, State.DENIED),
-        seen(LB, State.AS_WANTED, 900),
-        seen(WEB._replace(inode=22, name="c"), State.AS_WANTED, 50),
-        seen(WEB._replace(inode=20, name="a"), State.AS_WANTED, 5),
-        seen(WEB._replace(inode=21, name="b"), State.AS_WANTED, 5),
-        seen(WEB._replace(inode=23, name="A"), State.AS_WANTED),
+        result(HOST, State.AS_WANTED),
+        result(POD, State.DENIED),
+        result(LB, State.AS_WANTED, 900),
+        result(WEB._replace(inode=22, name="c"), State.AS_WANTED, 50),
+        result(WEB._replace(inode=20, name="a"), State.AS_WANTED, 5),
+        result(WEB._replace(inode=21, name="b"), State.AS_WANTED, 5),
+        result(WEB._replace(inode=23, name="A"), State.AS_WANTED),
     ]
     assert documents.in_order(reversed(ordered)) == ordered

@@ -65,6 +65,23 @@ def test_without_canary_there_is_no_sample_of_one():
     assert failed["canary_success"] == 0 and "canary_seconds" not in failed
 
 
+def test_the_cost_of_the_daemon_is_there_as_far_as_it_is_known():
+    cost = {
+        "resident_bytes": 12582912,
+        "cpu_share": 0.0004,
+        "cpu_share_last_minute": None,
+        "descriptors": 17,
+        "threads": 2,
+    }
+    samples = rendered(cost=cost)
+    assert samples["resident_memory_bytes"] == 12582912 and samples["cpu_ratio"] == 0.0004
+    assert samples["open_descriptors"] == 17 and samples["threads"] == 2
+    assert "cpu_ratio_last_minute" not in samples, "unknown is not nought"
+    assert rendered(cost=dict(cost, cpu_share_last_minute=0.0))["cpu_ratio_last_minute"] == 0
+    unknown = rendered(cost=None)
+    assert "resident_memory_bytes" not in unknown and "threads" not in unknown
+
+
 def test_labels_cannot_break_a_line():
     text = metrics.render(dict(STATUS, guard='1"\n\\x'), Running("6", "none"), None)
     assert 'version="1\\"\\\\n\\\\x"' in text

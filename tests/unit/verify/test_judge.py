@@ -31,8 +31,8 @@ def ns_state(namespace, state=State.AS_WANTED, found="0", setting=RUN, after=BUS
     ],
 )
 def test_totals(before, after, what):
-    seen = ns_state(WEB).seen
-    assert judge.totals(WatchedNamespace(seen, before, after)) is what
+    result = ns_state(WEB).result
+    assert judge.totals(WatchedNamespace(result, before, after)) is what
 
 
 @pytest.mark.parametrize(

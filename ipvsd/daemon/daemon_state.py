@@ -1,0 +1,42 @@
+"""What the parts of the daemon share: configuration, memory, and events that are not logged yet."""
+
+from typing import List, Tuple
+
+from ipvsd.config.parser import Config
+from ipvsd.enforce.memory import Memory
+from ipvsd.journal.events import Event
+from ipvsd.model import KeyStatus, Namespace, Policy, Scope
+
+
+class DaemonState:
+    """One object for all parts; only the loop's thread touches it."""
+
+    def __init__(self, config: Config, host: Namespace) -> None:
+        self.config = config
+        self.host = host
+        self.memory = Memory()
+        self.new_events: List[Event] = []
+        # From the start or a SIGHUP until everything has been checked, which READY=1 then says.
+        self.reloading = True
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of the running configuration."""
+        return self.config.policy
+
+    @property
+    def loaded(self) -> bool:
+        """Whether ip_vs was loaded at the last check."""
+        return self.memory.module is not None and self.memory.module.loaded
+
+    @property
+    def guards_others(self) -> bool:
+        """Whether namespaces other than the host's can have values to set."""
+        has_others = self.host.inode != 0  # a kernel without CONFIG_NET_NS has none
+        return self.loaded and self.policy.scope is Scope.ALL and has_others
+
+    @property
+    def host_keys(self) -> Tuple[KeyStatus, ...]:
+        """The keys of the host's namespace as the last check left them."""
+        host = self.memory.namespaces.get(self.host.identity)
+        return host.keys if host is not None else ()

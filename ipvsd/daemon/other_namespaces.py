@@ -1,0 +1,114 @@
+"""Guards the namespaces other than the host's: scans, records of visits, the canary."""
+
+from typing import List, Optional
+
+from ipvsd.config.policy import rules_for
+from ipvsd.config.sysctl_values import RUN_ESTIMATION
+from ipvsd.daemon.canary import Canary, is_canary
+from ipvsd.daemon.daemon_state import DaemonState
+from ipvsd.daemon.event_sources import NamespaceSources
+from ipvsd.daemon.scanner import Collected, NamespaceScanner
+from ipvsd.enforce import record
+from ipvsd.enforce.enforcer import check_results
+from ipvsd.journal import events
+from ipvsd.journal.events import Kind
+from ipvsd.kernel.netns_births import BirthEvents
+from ipvsd.model import CANARY_NAME, Mode, Module, Namespace, Reason, State
+from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.system.sd_notify import Notifier
+from ipvsd.text import printable
+
+
+class OtherNamespaces:
+    """Drives the scanner and the canary, and records what they find."""
+
+    def __init__(
+        self,
+        state: DaemonState,
+        scanner: NamespaceScanner,
+        sources: NamespaceSources,
+        canary: Canary,
+        notifier: Notifier,
+    ) -> None:
+        self._state = state
+        self._scanner = scanner
+        self._sources = sources
+        self._canary = canary
+        self._notifier = notifier
+
+    def rescan(self, reason: Optional[Reason]) -> None:
+        """Check every namespace for a reason, or, if there is none to guard, pause."""
+        if not self._state.guards_others:
+            self._scanner.pause()
+        elif reason is not None:
+            event_ns = self._state.memory.loaded_ns if reason is Reason.LOAD else None
+            self._scanner.rescan_all(reason, event_ns)
+
+    def expect(self, births: Optional[BirthEvents]) -> None:
+        """Scan soon for namespaces that were reported, if any were."""
+        if births is not None and self._state.guards_others:
+            self._scanner.expect_births(births.births, births.first_ns)
+
+    def proceed(self) -> None:
+        """Record what the worker has done, and give it its next job."""
+        state, now_ns = self._state, monotonic_ns()
+        done = self._scanner.collect(state.memory)
+        hung = self._scanner.give_up_what_hangs()
+        if hung:
+            message = f"namespaces: {printable(hung)} took too long and was given up"
+            state.new_events.append(events.plain(Kind.VISIT_HUNG, message))
+        if done is not None and state.guards_others:
+            self._record(done)
+        elif (state.memory.rate_limiter.due_ns or now_ns) < now_ns:
+            self._record(Collected())  # only logs the summary that is due
+        if done is not None and state.reloading and not self._scanner.scan_complete:
+            self._notifier.extend_timeout()
+        self._run_canary()
+        self._scanner.proceed(state.policy, state.memory, self._sources.births_reported)
+
+    def canary_wanted(self) -> bool:
+        """Return whether the guard would set a new namespace to 0, so that a canary proves it."""
+        policy = self._state.policy
+        if policy.canary_ns is None or not self._state.guards_others:
+            return False
+        settings = rules_for(policy, Namespace(0, 0, CANARY_NAME)).settings
+        zero = any(setting.key == RUN_ESTIMATION and setting.wanted == "0" for setting in settings)
+        states = [k.state for k in self._state.host_keys if k.setting.key == RUN_ESTIMATION]
+        return policy.mode is Mode.ENFORCE and zero and State.UNSUPPORTED not in states
+
+    def deadlines_ns(self) -> List[int]:
+        """Return when to call proceed() if nothing happens."""
+        moments = [self._scanner.deadline_ns(), self._state.memory.rate_limiter.due_ns]
+        if self._scanner.scan_complete and self.canary_wanted():
+            moments.append(self._canary.deadline_ns())
+        return [moment for moment in moments if moment is not None]
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._canary.forget()
+        self._scanner.close()
+
+    def _record(self, done: Collected) -> None:
+        state = self._state
+        if done.alive is not None:
+            alive = {state.host.identity} | done.alive
+            state.memory = record.forget(state.memory, alive, monotonic_ns())
+        for result in filter(is_canary, done.results):
+            self._canary.see(result)
+        others = [result for result in done.results if not is_canary(result)]
+        results = check_results(others, Module.LIVE, done.since_ns)
+        results = results._replace(writer=self._sources.writer)
+        state.memory, new_events = record.record(state.memory, state.policy, results)
+        state.new_events += new_events
+
+    def _run_canary(self) -> None:
+        period_ns = self._state.policy.canary_ns
+        if period_ns is None:
+            self._canary.forget()
+        elif not self.canary_wanted():
+            self._canary.interrupt()
+        elif self._scanner.scan_complete:
+            self._state.new_events += self._canary.proceed(period_ns, monotonic_ns())
+            if self._canary.failed:
+                reason = "the canary's birth was not reported"
+                self._state.new_events += self._sources.distrust(reason)

@@ -1,0 +1,104 @@
+"""Publishes the daemon's state: status files, journal, metrics, status for systemd."""
+
+import time
+from typing import Any, Callable, Dict, Optional
+
+from ipvsd import __version__
+from ipvsd.daemon.canary import Canary
+from ipvsd.daemon.daemon_state import DaemonState
+from ipvsd.daemon.other_namespaces import OtherNamespaces
+from ipvsd.daemon.own_cost import OwnCost
+from ipvsd.daemon.publisher import Publisher
+from ipvsd.daemon.scanner import NamespaceScanner
+from ipvsd.enforce.memory import Memory
+from ipvsd.status import documents
+from ipvsd.status.runtime_dir import EVENTS, STATUS
+from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.system.sd_notify import Notifier
+from ipvsd.text import iso_time
+
+
+class Reporter:
+    """Decides when to publish, and does it; it never takes time from namespaces that wait."""
+
+    def __init__(
+        self,
+        state: DaemonState,
+        publisher: Publisher,
+        notifier: Notifier,
+        scanner: NamespaceScanner,
+        canary: Canary,
+        others: OtherNamespaces,
+    ) -> None:
+        self._state = state
+        self._publisher = publisher
+        self._notifier = notifier
+        self._scanner = scanner
+        self._canary = canary
+        self._others = others
+        self._cost = OwnCost()
+        self._started = iso_time(int(time.time() * 1e9))
+        self._published: Optional[Memory] = None
+        self._checked = False  # since the last publishing
+
+    def deadline_ns(self) -> Optional[int]:
+        """Return when to call publish() if nothing happens, None for never."""
+        return self._publisher.describing_ns(self._state.memory) if self._scanner.idle else None
+
+    def publish(self, checked: bool, sources: Callable[[], Dict[str, str]]) -> bool:
+        """Publish what is new; return whether that includes a check of the host's namespace.
+
+        Namespaces that wait to be set come first: publishing meanwhile would make them wait twice
+        as long. Then, and in a storm of births, it is done once in a while. Uevents about other
+        modules, which come in storms too, cause nothing here.
+        """
+        state, idle = self._state, self._scanner.idle
+        if idle:
+            state.new_events += self._publisher.describe(state.memory)
+        now_ns = monotonic_ns()
+        self._checked = self._checked or checked
+        at_once = idle or (self._checked and not self._scanner.visiting)
+        new = self._checked or bool(state.new_events) or self._published is not state.memory
+        if not (new and self._publisher.is_due(at_once, now_ns)):
+            return False
+        checked, self._checked = self._checked, False
+        self._published = state.memory if idle else None
+        self._publish_all(sources())
+        self._publisher.took(monotonic_ns() - now_ns)
+        return checked
+
+    def _publish_all(self, sources: Dict[str, str]) -> None:
+        state, publisher = self._state, self._publisher
+        document = self._document(sources)
+        recent = publisher.remember_recent(state.new_events)
+        state.new_events += publisher.publish(STATUS, document)
+        last = {"recent": recent, "last_write": documents.last_write(state.memory)}
+        state.new_events += publisher.publish(EVENTS, last)
+        textfile = state.policy.textfile
+        state.new_events += publisher.publish_metrics(textfile, document, state.loaded)
+        new_events, state.new_events = state.new_events, []
+        publisher.log(*new_events)
+        summary = documents.summary(state.memory, state.policy)
+        canary_proven = self._canary.proven or not self._others.canary_wanted()
+        if state.reloading and self._scanner.scan_complete and canary_proven:
+            state.reloading = False
+            self._notifier.ready(summary)
+        self._notifier.status(summary)
+
+    def _document(self, sources: Dict[str, str]) -> Dict[str, Any]:
+        """Return the content of status.json."""
+        policy, memory = self._state.policy, self._state.memory
+        known = documents.known(memory)
+        return {
+            "version": documents.STATUS_VERSION,
+            "guard": __version__,
+            "started": self._started,
+            "mode": policy.mode.value,
+            "scope": policy.scope.value,
+            "module": memory.module.value if memory.module is not None else None,
+            "states": documents.count_states(ns_state.keys for ns_state in known),
+            "sources": sources,
+            "canary": self._canary.status,
+            "counters": documents.counters(memory, monotonic_ns()),
+            "cost": self._cost.read(monotonic_ns()) if self._scanner.scan_complete else None,
+        }

@@ -1,0 +1,64 @@
+"""Keeps account of scans: the schedule, the scan under way, and what the last one looked for."""
+
+from typing import NamedTuple, Optional
+
+from ipvsd.daemon import scan_schedule
+from ipvsd.daemon.scan_schedule import Scan, ScanReport, ScanSchedule
+
+
+class LastScan(NamedTuple):
+    """The last scan that has begun."""
+
+    began_ns: int
+    since_ns: Optional[int]  # what it finds new did not exist before this moment
+    born_ns: Optional[int]  # when the first birth was reported that it looks for
+
+
+class ScanProgress:
+    """The schedule of scans, moved on as scans begin and end. All times are monotonic."""
+
+    def __init__(self) -> None:
+        self.schedule = ScanSchedule()
+        # The scan under way, until what it found urgent has been visited.
+        self.scanning: Optional[Scan] = None
+        self.new = 0  # namespaces that it has found so far
+        self.took_ns = 0
+        self.last: Optional[LastScan] = None
+        self._deep_began_ns: Optional[int] = None
+
+    def pause(self) -> None:
+        """Plan no scan; one that is under way counts no more."""
+        self.schedule, self.scanning = ScanSchedule(), None
+
+    def next_ns(self, now_ns: int) -> Optional[int]:
+        """Return when the next scan is due, None for never."""
+        return scan_schedule.next_scan(self.schedule, now_ns)[1]
+
+    def due(self, now_ns: int) -> Optional[Scan]:
+        """Return the scan that is due, if any."""
+        return scan_schedule.next_scan(self.schedule, now_ns)[0]
+
+    def begin(self, scan: Scan, now_ns: int) -> None:
+        """Note that a scan begins."""
+        last_ns = self.last.began_ns if self.last is not None else None
+        before_ns = self._deep_began_ns if scan is Scan.DEEP else last_ns
+        since_ns = before_ns - scan_schedule.VISIBLE_NS if before_ns is not None else None
+        born_ns = scan_schedule.earliest_birth(self.schedule, scan, before_ns)
+        self.last = LastScan(now_ns, since_ns, born_ns)
+        if scan is Scan.DEEP:
+            self._deep_began_ns = now_ns
+        self.schedule = scan_schedule.scan_begun(self.schedule, scan, now_ns)
+        self.scanning, self.new = scan, 0
+
+    def end(self, period_ns: int, births_reported: bool, now_ns: int) -> None:
+        """Note that the scan under way has ended; the arguments are those of ScanReport."""
+        if self.scanning is not None:
+            report = ScanReport(self.scanning, self.new, self.took_ns, period_ns, births_reported)
+            self.schedule = scan_schedule.scan_ended(self.schedule, report, now_ns)
+            self.scanning = None
+
+    def abort(self, now_ns: int) -> None:
+        """Note that the scan under way has failed."""
+        if self.scanning is not None:
+            self.schedule = scan_schedule.scan_failed(self.schedule, self.scanning, now_ns)
+            self.scanning = None

@@ -1,0 +1,82 @@
+"""Reads the configuration files of other programs, and has the pure checks judge them."""
+
+import os
+from typing import Dict, List, Sequence
+
+from ipvsd.doctor import check_modprobe, check_other_writers, check_sysctl_files
+from ipvsd.doctor.diagnosis import Finding, Severity
+from ipvsd.doctor.file_syntax import File
+from ipvsd.doctor.host import Host
+
+_UNREADABLE_SHOWN = 5
+
+
+def sysctl_files(host: Host) -> List[Finding]:
+    """Return what sysctl files say about guarded keys."""
+    last = host.files.file(check_sysctl_files.LAST_FILE)
+    boot = host.files.folders(check_sysctl_files.FOLDERS, ".conf")
+    # A link to sysctl.conf is sysctl.conf: whoever reads the finding wants that name.
+    boot = [_same(file, last) for file in boot]
+    return check_sysctl_files.check(check_sysctl_files.Sources(boot, boot + last), host.wanted())
+
+
+def modprobe_files(host: Host) -> List[Finding]:
+    """Return the hooks on ip_vs."""
+    files = host.files.folders(check_modprobe.FOLDERS, ".conf")
+    fixable = [file.path for file in files if is_fixable(host.root, file)]
+    return check_modprobe.check(files, fixable)
+
+
+def udev(host: Host) -> List[Finding]:
+    """Return the udev rules that act on ip_vs."""
+    return check_other_writers.check_udev(
+        host.files.folders(check_other_writers.UDEV_FOLDERS, ".rules")
+    )
+
+
+def tuned(host: Host) -> List[Finding]:
+    """Return the tuned profiles that set values of IPVS."""
+    profiles: Dict[str, File] = {}
+    for folder in check_other_writers.TUNED_FOLDERS:  # the last ranks first
+        for file in host.files.matching(f"{folder}/*/tuned.conf"):
+            profiles[file.path.split("/")[-2]] = file
+    active = tuple(host.files.text("etc/tuned/active_profile").split())
+    return check_other_writers.check_tuned(
+        check_other_writers.Tuned(active, profiles), host.wanted()
+    )
+
+
+def scripts(host: Host) -> List[Finding]:
+    """Return the scripts, cron lines and units that mention settings of IPVS."""
+    return check_other_writers.check_scripts(host.script_files())
+
+
+def containers(host: Host) -> List[Finding]:
+    """Return the containers, and what the kubelet allows them."""
+    kubelet = check_other_writers.check_kubelet(
+        host.files.matching(*check_other_writers.KUBELET_FILES)
+    )
+    bundles = host.files.matching(*check_other_writers.BUNDLE_FILES)
+    return kubelet + check_other_writers.check_containers(bundles, host.wanted())
+
+
+def unreadable(host: Host) -> List[Finding]:
+    """Return the files that could not be read."""
+    if not host.files.unreadable:
+        return []
+    text = f"{len(host.files.unreadable)} files or folders could not be read"
+    evidence = host.files.unreadable[:_UNREADABLE_SHOWN]
+    return [Finding("files", Severity.HINT, text, evidence, "run it as root to have them read")]
+
+
+def is_fixable(root: str, file: File) -> bool:
+    """Return whether `doctor --fix` may change a file: the administrator's, below /etc."""
+    etc = os.path.realpath(os.path.join(root, "etc"))
+    return os.path.realpath(file.path).startswith(etc + "/")
+
+
+def _same(file: File, others: Sequence[File]) -> File:
+    for other in others:
+        if os.path.realpath(file.path) == os.path.realpath(other.path):
+            return other
+    return file

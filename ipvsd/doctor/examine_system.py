@@ -1,0 +1,126 @@
+"""Reads facts about kernel, namespaces, programs, service; the pure checks judge them."""
+
+import os
+from typing import List, Optional, Tuple
+
+from ipvsd import __version__
+from ipvsd.config import files as config_files
+from ipvsd.config.parser import ConfigError
+from ipvsd.config.sysctl_values import RUN_ESTIMATION
+from ipvsd.doctor import (
+    check_environment,
+    check_ipvs_usage,
+    check_kernel,
+    check_service,
+    check_values,
+    module_file,
+    processes,
+)
+from ipvsd.doctor.diagnosis import Finding
+from ipvsd.doctor.host import Host
+from ipvsd.enforce.all_namespaces import NamespaceReader
+from ipvsd.kernel import ipvs, module, netns_births
+from ipvsd.model import GuardError, Reason, Scope
+from ipvsd.system import programs
+from ipvsd.system.processes import available
+
+_AUDIT_LOG = "var/log/audit/audit.log"
+_RELEASE = "proc/sys/kernel/osrelease"
+# Of the kernel's messages since boot: denials of today, not of the whole year.
+_MESSAGES_MAX = 2000
+
+
+def configuration(host: Host) -> List[Finding]:
+    """Return what is wrong with the guard's own configuration, and take over its policy."""
+    try:
+        config = config_files.load(host.places)
+    except ConfigError as error:
+        return check_values.check_configuration(error.problems, ())
+    except GuardError as error:
+        return check_values.check_configuration((str(error),), ())
+    host.policy = config.policy
+    return check_values.check_configuration((), config.warnings)
+
+
+def kernel(host: Host) -> List[Finding]:
+    """Return whether the kernel has the setting, and which kind of estimator."""
+    release = host.files.text(_RELEASE).strip() or os.uname().release
+    seen = check_kernel.Kernel(
+        release,
+        module.state(host.root),
+        host.enforcer.read(RUN_ESTIMATION),
+        ipvs.has_kthreads(host.root),
+        module_file.inspect(host.root, release),
+    )
+    host.supported = check_kernel.supported(seen)
+    return check_kernel.check(seen)
+
+
+def values(host: Host) -> List[Finding]:
+    """Return which values in the host's namespace are not as wanted."""
+    if not module.state(host.root).loaded:
+        return []  # there are none, nor is anything mounted below the root of an image
+    (result,) = host.enforcer.check_host(host.policy, Reason.APPLY, dry=True).results
+    mode = host.daemon["mode"] if host.daemon is not None else None
+    return check_values.check_values(result.keys, mode)
+
+
+def use(host: Host) -> List[Finding]:
+    """Return where IPVS is used."""
+    loaded = module.state(host.root).loaded
+    (_, own), *others = _services(host) if loaded else [("", None)]
+    is_root, host_only = os.geteuid() == 0, host.policy.scope is Scope.HOST
+    seen = check_ipvs_usage.Usage(loaded, own, others, is_root, host_only, host.programs())
+    return check_ipvs_usage.check_use(seen)
+
+
+def readers(host: Host) -> List[Finding]:
+    """Return who reads statistics that stand still."""
+    files = host.script_files() + host.files.matching(*check_ipvs_usage.KEEPALIVED_FILES)
+    return check_ipvs_usage.check_readers(host.programs(), files)
+
+
+def environment(host: Host) -> List[Finding]:
+    """Return what the system keeps the guard from doing."""
+    is_root = os.geteuid() == 0
+    obstacle = netns_births.obstacle(host.root) if is_root else None
+    tracing = f"{obstacle.filename}: {obstacle.strerror}" if obstacle is not None else ""
+    marks = [os.path.join(host.root, name) for name in check_environment.CONTAINER_MARKS]
+    return check_environment.check(
+        check_environment.Environment(
+            os.geteuid(),
+            tracing if is_root else None,
+            host.files.text(check_environment.LOCKDOWN_FILE).strip(),
+            host.files.text(check_environment.SELINUX_FILE),
+            host.files.text(check_environment.APPARMOR_FILE),
+            [mark for mark in marks if os.path.exists(mark)],
+            _messages(host) if is_root else None,
+            processes.status(host.root, host.daemon["pid"]) if host.daemon else {},
+            available(),
+        )
+    )
+
+
+def service(host: Host) -> List[Finding]:
+    """Return how the service does."""
+    shown = None
+    if host.is_live:
+        shown = programs.unit_properties(check_service.NAME, check_service.PROPERTIES)
+    properties = check_service.parse_show(shown) if shown is not None else None
+    return check_service.check(check_service.Service(properties, host.daemon, __version__))
+
+
+def _services(host: Host) -> List[Tuple[str, Optional[int]]]:
+    """The namespaces, the host's first, and how many services and real servers each has."""
+    reader = NamespaceReader(host.policy._replace(scope=Scope.ALL, exclusions=()), host.root)
+    try:
+        found = reader.read(lambda: ipvs.facts(host.root, exactly=True))
+    finally:
+        reader.close()
+    return [(str(ns_state), facts and facts.estimators) for ns_state, facts in found]
+
+
+def _messages(host: Host) -> Optional[List[str]]:
+    """The messages of the kernel and of auditd; None if they cannot be read."""
+    shown = programs.kernel_messages(_MESSAGES_MAX) if host.is_live else ""
+    return None if shown is None else f"{shown}\n{host.files.tail(_AUDIT_LOG)}".split("\n")

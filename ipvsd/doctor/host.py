@@ -1,0 +1,60 @@
+"""What several checks of the doctor need: each fact is read once."""
+
+import os
+from typing import Dict, List, Mapping, Optional
+
+from ipvsd.config.files import Places
+from ipvsd.config.parser import parse
+from ipvsd.doctor import check_ipvs_usage, check_other_writers, processes
+from ipvsd.doctor.check_ipvs_usage import Program
+from ipvsd.doctor.file_reader import Reader
+from ipvsd.doctor.file_syntax import File
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.status.runtime_dir import RuntimeFolder
+from ipvsd.system.processes import Member, member
+
+
+class Host:
+    """The host that is examined, or an image of one below a root."""
+
+    def __init__(self, root: str, places: Places) -> None:
+        self.root = root
+        self.places = places
+        self.files = Reader(root)
+        self.enforcer = Enforcer(root)
+        self.policy = parse([]).policy  # until the configuration has been read
+        self.daemon = RuntimeFolder(root).daemon()
+        self.supported: Optional[bool] = None  # until the kernel has been examined
+        self._programs: Optional[List[Program]] = None
+        self._script_files: Optional[List[File]] = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this is the running system: systemd and the journal know no other."""
+        return os.path.realpath(self.root) == "/"
+
+    def wanted(self) -> Mapping[str, str]:
+        """Return the values that the configuration wants in every namespace."""
+        return {setting.key: setting.wanted for setting in self.policy.settings}
+
+    def programs(self) -> List[Program]:
+        """Return the processes; those that use IPVS or read its statistics with their user."""
+        if self._programs is None:
+            found = processes.programs(self.root, self.enforcer.host.identity)
+            self._programs = [self._with_user(program) for program in found]
+        return self._programs
+
+    def script_files(self) -> List[File]:
+        """Return the cron tables, boot scripts and units."""
+        if self._script_files is None:
+            files = self.files.matching(*check_other_writers.SCRIPT_FILES)
+            units = self.files.folders(check_other_writers.UNIT_FOLDERS, ".service")
+            self._script_files = files + units
+        return self._script_files
+
+    def _with_user(self, program: Program) -> Program:
+        known: Dict[str, str] = {**check_ipvs_usage.USERS, **check_ipvs_usage.READING}
+        if program.name not in known or not self.is_live:
+            return program
+        found: Optional[Member] = member(program.pid)
+        return program if found is None else program._replace(user=found.user)

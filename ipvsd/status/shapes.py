@@ -1,0 +1,70 @@
+"""The shapes of the daemon's files, as far as the commands read them."""
+
+from ipvsd.system.json_shape import Maybe, Newer
+
+_DAEMON = {"pid": int, "start_time": str}
+STATUS = {
+    **_DAEMON,
+    "guard": str,
+    "started": str,
+    "mode": str,
+    "states": {str: int},
+    "sources": {str: str},
+    "cost": Newer(
+        Maybe(
+            {
+                "resident_bytes": int,
+                "cpu_share": float,
+                "cpu_share_last_minute": Maybe(float),
+                "descriptors": int,
+                "threads": int,
+            }
+        )
+    ),
+    "canary": Maybe({"time": str, "fixed_usec": Maybe(int), "error": Maybe(str)}),
+    "counters": {
+        "loads": int,
+        "writes": {str: int},
+        "failures": int,
+        "events_lost": int,
+        "exposed_usec": int,
+        "passes_leaked": int,
+        "reactions": {
+            "count": int,
+            "sum_usec": int,
+            "slowest_usec": Maybe(int),
+            "buckets": [(int, int)],
+        },
+    },
+}
+EVENTS = {
+    **_DAEMON,
+    "recent": [{"time": str, "event": str, "message": str}],
+    "last_write": Maybe(
+        {
+            "namespace": str,
+            "key": str,
+            "old": str,
+            "new": str,
+            "reason": str,
+            "time": str,
+            "reaction_usec": Maybe(int),
+        }
+    ),
+}
+NAMESPACES = {
+    **_DAEMON,
+    "namespaces": [
+        {
+            "device": int,
+            "inode": int,
+            "keys": [{"key": str, "state": str}],
+            "exposure": {
+                "since": str,
+                "set_after_usec": Maybe(int),
+                "exposed_usec": int,
+                "passes": int,
+            },
+        }
+    ],
+}

@@ -1,0 +1,83 @@
+"""Processes, through psutil, which is optional: without it, what it would tell is unknown.
+
+psutil is imported at the first use: that takes 30 ms, and no event may wait for it.
+"""
+
+import functools
+import pwd
+import time
+from typing import Any, NamedTuple, Optional
+
+
+class Usage(NamedTuple):
+    """What a process has used since its start."""
+
+    resident_bytes: int
+    cpu_ns: int
+    age_ns: int
+    descriptors: int
+    threads: int
+
+
+class Member(NamedTuple):
+    """A process that is a member of a namespace.
+
+    Its command is not read here: psutil reads /proc/PID/cmdline for it, and that blocks for as long
+    as the memory map of the process is locked.
+    """
+
+    user: str
+    started_s: float  # since the epoch; together with the pid it names one process
+
+
+def available() -> bool:
+    """Return whether psutil is installed."""
+    return _psutil() is not None
+
+
+def own_usage() -> Optional[Usage]:
+    """Return what the calling process uses, None if psutil is missing."""
+    psutil = _psutil()
+    if psutil is None:
+        return None
+    process = psutil.Process()
+    with process.oneshot():
+        times = process.cpu_times()
+        return Usage(
+            process.memory_info().rss,
+            int((times.user + times.system) * 1e9),
+            int((time.time() - process.create_time()) * 1e9),
+            process.num_fds(),
+            process.num_threads(),
+        )
+
+
+def member(pid: int) -> Optional[Member]:
+    """Return who runs a process and since when.
+
+    None if it has ended, may not be seen, or psutil is missing.
+    """
+    psutil = _psutil()
+    if psutil is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        return Member(_user(process.uids().real), process.create_time())
+    except (psutil.Error, OSError):
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _psutil() -> Any:
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil
