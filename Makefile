@@ -24,21 +24,21 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
 
 demo: setup ## see it work: boots a VM, installs the RPM with dnf, reloads ip_vs with and without
-	$(PYTHON) -m tests.vm.demo
+	$(PYTHON) -m lab.demo
 
 examples: setup ## print the examples that the man pages quote, from a VM
-	$(PYTHON) -m tests.vm.examples
+	$(PYTHON) -m lab.examples
 
 bench: setup ## the guard beside its alternatives, in VMs; writes docs/benchmarks.* (PART=stall: that)
-	$(PYTHON) -m tests.vm.bench $(PART:%=--only %)
+	$(PYTHON) -m lab.bench $(PART:%=--only %)
 
 bench-quick: setup ## the same with fewer samples
-	$(PYTHON) -m tests.vm.bench --quick
+	$(PYTHON) -m lab.bench --quick
 
 DURATION ?= 2h
 SCALE ?= 10
 soak: setup ## faults, and hosts' lives of DURATION=2h, in VMs; writes docs/reliability.* (PART=)
-	$(PYTHON) -m tests.vm.soak $(DURATION) --scale $(SCALE) $(PART:%=--part %)
+	$(PYTHON) -m lab.soak $(DURATION) --scale $(SCALE) $(PART:%=--part %)
 
 test: check test-vm ## everything, in about an hour
 
