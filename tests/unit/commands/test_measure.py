@@ -3,15 +3,29 @@
 import json
 import os
 import sys
+import tempfile
 
 import pytest
+from hypothesis import given
 
 from ipvsd import cli
 from ipvsd.measure import measurement
 from ipvsd.measure.sampler import Sampler
 from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
-from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun, Exit, Namespace
-from ipvsd.system.terminal import Progress, bar
+from ipvsd.model import (
+    NS_PER_MS,
+    NS_PER_S,
+    EstimationRun,
+    Exit,
+    Namespace,
+)
+from tests import hostile
+from tests.unit.output_checks import (
+    check_command,
+    encodings,
+    few,
+    hostile_text,
+)
 
 
 @pytest.fixture
@@ -193,40 +207,23 @@ def test_a_plot_needs_matplotlib_and_is_refused_before_measuring(run, monkeypatc
     assert (code, out) == (Exit.CANNOT_TELL, "") and "python3-matplotlib" in err
 
 
-class Terminal:
-    def __init__(self, is_one=True):
-        self.written, self.is_one = "", is_one
+@few
+@given(hostile_text, encodings)
+def test_measure_of_a_file(loaded_root, odd, encoding):
+    def replaced(value):
+        if isinstance(value, dict):
+            return {name: replaced(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [replaced(one) for one in value]
+        return odd if isinstance(value, str) else value
 
-    def isatty(self):
-        return self.is_one
-
-    def write(self, text):
-        self.written += text
-
-    def flush(self):
-        pass
-
-
-@pytest.mark.parametrize(
-    "why, terminal, wanted, environ, shown",
-    [
-        ("a terminal", True, True, {"TERM": "xterm"}, True),
-        ("a pipe", False, True, {"TERM": "xterm"}, False),
-        ("a dumb one", True, True, {"TERM": "dumb"}, False),
-        ("none named", True, True, {}, False),
-        ("--quiet", True, False, {"TERM": "xterm"}, False),
-    ],
-)
-def test_progress(why, terminal, wanted, environ, shown):
-    stderr = Terminal(terminal)
-    progress = Progress(wanted, stderr, environ)
-    progress.show("on", 0.5)
-    progress.show("on", 0.5)
-    assert (stderr.written.count("[") - stderr.written.count("\x1b[") == 1) is shown, why
-    progress.end()
-    assert stderr.written.endswith("\r\x1b[K") or not shown
-
-
-@pytest.mark.parametrize("done, full", [(-1, 0), (0, 0), (0.5, 15), (1, 30), (7, 30)])
-def test_bar(done, full):
-    assert bar("x\n", done) == f"[{'#' * full}{'-' * (30 - full)}] x\\n"
+    (seed,) = hostile.TARGETS["measurement"].seeds
+    document = dict(replaced(json.loads(seed.decode())), kind="ipvsd measure")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "saved.json")
+        with open(path, "w", encoding="ascii") as file:
+            json.dump(document, file)
+        check_command(loaded_root, ["measure", "--show", path], encoding)
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(odd.encode("utf-8", "replace").decode())
+        check_command(loaded_root, ["measure", "--show", path], encoding, [Exit.USAGE])

@@ -4,25 +4,25 @@ import os
 import re
 
 import pytest
+from hypothesis import given
 
 from ipvsd.enforce.histogram import BOUNDS_NS, Histogram
 from ipvsd.enforce.memory import Memory
 from ipvsd.kernel.ipvs_counters import Counters
-from ipvsd.model import NS_PER_MS, NS_PER_S, State
+from ipvsd.model import (
+    NS_PER_MS,
+    NS_PER_S,
+    State,
+)
 from ipvsd.status import documents, metrics, runtime_dir
 from ipvsd.status.metrics import Running
 from ipvsd.system import files
-
-STATUS = {
-    "guard": "1.0",
-    "mode": "enforce",
-    "scope": "all",
-    "module": "live",
-    "states": {"off": 3, "contested": 1},
-    "sources": {"births": "on", "mounts": 'a "b" \\ c\n'},
-    "canary": {"fixed_usec": 2500, "error": None, "time": "x"},
-    "counters": documents.counters(Memory(), 0),
-}
+from ipvsd.text import MAX_PRINTED
+from tests.status_document import STATUS
+from tests.unit.output_checks import (
+    check,
+    hostile_text,
+)
 
 
 def rendered(**changes):
@@ -130,3 +130,13 @@ def test_a_link_in_the_way_is_not_followed(tmp_path):
 def test_a_file_that_cannot_be_written_is_told_with_its_path(tmp_path):
     error = runtime_dir.publish(str(tmp_path / "nowhere" / "x.prom"), "text")
     assert error == f"{tmp_path}/nowhere/x.prom: No such file or directory"
+
+
+@given(hostile_text, hostile_text)
+def test_metrics(odd, other):
+    labels = {"guard": odd, "mode": other, "scope": odd, "module": other, "canary": None}
+    labels.update(states={odd: 1}, sources={other: odd})
+    labels["counters"] = dict(documents.counters(Memory(), 0), writes={odd: 1})
+    text = metrics.render(labels, Running(odd, other), None)
+    check(text.split("\n"), 10 * MAX_PRINTED)
+    assert all(line.startswith(("#", "ipvs_estoff_guard_")) for line in text.split("\n")[:-1])
