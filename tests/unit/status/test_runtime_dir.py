@@ -9,13 +9,16 @@ import subprocess
 import pytest
 
 from ipvsd.enforce.memory import Memory
-from ipvsd.model import GuardError
+from ipvsd.model import (
+    GuardError,
+)
 from ipvsd.status import documents, runtime_dir
 from ipvsd.status.runtime_dir import EVENTS, NAMESPACES, STATUS, RuntimeFolder
 from ipvsd.system import files
 from tests.time_limits import in_alarm
 
 COUNTERS = documents.counters(Memory(), 0)
+
 DOCUMENTS = {
     STATUS: {
         "guard": "1",
@@ -145,3 +148,23 @@ def test_nor_what_is_put_there_at_the_last_moment(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "unlink", unlink)
     with in_alarm():
         assert "File exists" in runtime_dir.publish(str(tmp_path / "guard.prom"), "text")
+
+
+def test_a_file_is_replaced_at_one_stroke_and_all_may_read_it(tmp_path):
+    path = tmp_path / "x.prom"
+    path.write_text("old")
+    reader = open(str(path))
+    mask = os.umask(0o077)
+    try:
+        assert runtime_dir.publish(str(path), "new") is None
+    finally:
+        os.umask(mask)
+    assert reader.read() == "old" and path.read_text() == "new"
+    reader.close()
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert os.listdir(str(tmp_path)) == ["x.prom"]
+
+
+def test_a_file_that_cannot_be_written_is_told_with_its_path(tmp_path):
+    error = runtime_dir.publish(str(tmp_path / "nowhere" / "x.prom"), "text")
+    assert error == f"{tmp_path}/nowhere/x.prom: No such file or directory"
