@@ -17,30 +17,34 @@ FUZZ_RUNS ?= 100000
 # Says when a part of the tests begins: where one takes long or hangs, the log tells which.
 BEGINS = @date -u +'== make $@, %H:%M:%S UTC'
 
-.PHONY: help demo examples bench bench-quick soak test check lint unit fuzz sbom test-packaging \
-	test-vm clean setup
+.PHONY: help demo examples bench bench-quick soak test test-all check lint unit unit-all fuzz sbom \
+	test-packaging test-vm test-vm-all vm vm-images clean setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
 
 demo: setup ## see it work: boots a VM, installs the RPM with dnf, reloads ip_vs with and without
-	$(PYTHON) -m tests.vm.demo
+	$(PYTHON) -m lab.demo
 
 examples: setup ## print the examples that the man pages quote, from a VM
-	$(PYTHON) -m tests.vm.examples
+	$(PYTHON) -m lab.examples
 
 bench: setup ## the guard beside its alternatives, in VMs; writes docs/benchmarks.* (PART=stall: that)
-	$(PYTHON) -m tests.vm.bench $(PART:%=--only %)
+	$(PYTHON) -m lab.bench $(PART:%=--only %)
 
 bench-quick: setup ## the same with fewer samples
-	$(PYTHON) -m tests.vm.bench --quick
+	$(PYTHON) -m lab.bench --quick
 
 DURATION ?= 2h
 SCALE ?= 10
 soak: setup ## faults, and hosts' lives of DURATION=2h, in VMs; writes docs/reliability.* (PART=)
-	$(PYTHON) -m tests.vm.soak $(DURATION) --scale $(SCALE) $(PART:%=--part %)
+	$(PYTHON) -m lab.soak $(DURATION) --scale $(SCALE) $(PART:%=--part %)
 
-test: check test-vm ## everything, in about an hour
+test: setup ## what each change must pass: lint, unit, packaging and VM tests
+	@$(PYTHON) tools/run_parts.py
+
+test-all: setup ## the same on every Python and on every kernel, with larger numbers
+	@$(PYTHON) tools/run_parts.py --all
 
 check: lint unit test-packaging ## everything that needs no VM
 
@@ -52,9 +56,13 @@ lint: setup ## style, types, lowest Python version, shell scripts
 	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py packaging/sbom.py
 	shellcheck $(SCRIPTS)
 
-unit: setup ## unit, process and (as root) namespace tests on every Python that is found
+unit: setup ## unit, process and (as root) namespace tests on the oldest and newest Python found
 	$(BEGINS)
 	$(PYTHON) tools/test_pythons.py
+
+unit-all: setup ## the same on every Python that is found
+	$(BEGINS)
+	$(PYTHON) tools/test_pythons.py --all
 
 fuzz: setup build/fuzz.stamp ## feed every parser of outside text FUZZ_RUNS inputs, by coverage
 	$(PYTHON) -m tests.fuzz $(FUZZ_RUNS)
@@ -66,11 +74,24 @@ sbom: ## list what the package is made of, and under which licences: build/sbom.
 
 test-packaging: setup ## install tree, wheel, RPM, repository, man pages
 	$(BEGINS)
-	$(PYTHON) -m pytest -q tests/packaging
+	$(PYTHON) -m pytest -q --no-skips tests/packaging
 
+TEST_VM = $(PYTHON) -m pytest -q --no-skips --durations=15 -n 2 --dist loadgroup tests/vm
 test-vm: setup ## the truth: real kernels, systemd, udev, journald and dnf in QEMU
 	$(BEGINS)
-	$(PYTHON) -m pytest -q -n 2 --dist loadgroup tests/vm
+	$(TEST_VM)
+
+test-vm-all: setup ## the same on every kernel, with larger numbers
+	$(BEGINS)
+	$(TEST_VM) --thorough
+
+vm-images: setup ## build the images of the VMs that are not there yet
+	$(BEGINS)
+	$(PYTHON) -m tests.vm.images
+
+SUITE ?= bookworm
+vm: setup ## a shell in a VM with the package installed (SUITE=bullseye, bookworm, trixie or sid)
+	@$(PYTHON) -m tests.vm.shell $(SUITE)
 
 build/fuzz.stamp: tests/fuzz/requirements.txt
 	@echo "Installing into .venv: $<"

@@ -13,6 +13,38 @@ settings.register_profile("ipvsd", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("ipvsd")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="run too what is marked as thorough: every kernel, and larger numbers",
+    )
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped is a failure")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out, and count as deselected, what only a thorough run is for."""
+    if config.getoption("--thorough"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+
+
+def pytest_sessionfinish(session):
+    """What has not been tested is not known to work."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def thorough(request):
+    """Whether this is a thorough run: then numbers are larger, and the statements the same."""
+    return request.config.getoption("--thorough")
+
+
 @pytest.fixture
 def root(tmp_path):
     """A fake root without ip_vs."""

@@ -1,10 +1,12 @@
-"""Runs the tests that need no VM on every Python from 3.6 on that is found here, as root.
+"""Runs the tests that need no VM on the oldest and the newest Python found here, as root.
 
-Looks at the PATH and at pyenv's versions. Each Python gets a virtual environment of its own
-below build/pythons, with the newest libraries that it can take. The oldest Python has another one,
-with the oldest libraries that pyproject.toml allows: those that distributions still ship.
+With --all, on every Python from 3.6 on. Looks at the PATH and at pyenv's versions. Each Python gets
+a virtual environment of its own below build/pythons, with the newest libraries that it can take.
+The oldest Python has another one, with the oldest libraries that pyproject.toml allows: those that
+distributions still ship.
 """
 
+import argparse
 import contextlib
 import os
 import re
@@ -78,10 +80,11 @@ class Run(NamedTuple):
         return "-".join([".".join(map(str, self.number)), *pins])
 
 
-def runs() -> list[Run]:
-    """Return what there is to be run."""
+def runs(every: bool) -> list[Run]:
+    """Return what there is to be run: on every Python, or on the oldest and the newest one."""
     found = [Run(number, python, NEWEST) for number, python in pythons().items()]
-    return [found[0]._replace(libraries=oldest_libraries()), *found] if found else []
+    chosen = found if every else found[:1] + found[1:][-1:]
+    return [found[0]._replace(libraries=oldest_libraries()), *chosen] if found else []
 
 
 def environment(run: Run) -> Path:
@@ -106,7 +109,8 @@ def run_tests(run: Run) -> bool:
     The output goes to a file: a pipe would be waited for as long as any process has it open.
     """
     interpreter = environment(run)
-    command = [interpreter, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    options = ["-q", "--no-skips", "-p", "no:cacheprovider"]
+    command = [interpreter, "-B", "-m", "pytest", *options, *TESTS]
     log = VENVS / f"{run.name}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -140,8 +144,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    """Run the tests on all Pythons, two at a time; return how many of them failed."""
-    found = runs()
+    """Run the tests on the chosen Pythons, two at a time; return how many of them failed."""
+    parser = argparse.ArgumentParser(prog="test_pythons", description=main.__doc__)
+    parser.add_argument("--all", action="store_true", help="on every Python that is found")
+    found = runs(parser.parse_args().all)
     with ThreadPoolExecutor(max_workers=2) as pool:
         passed = sum(pool.map(run_tests, found))
     print(f"== {passed} of {len(found)} Pythons passed")

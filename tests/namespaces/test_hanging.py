@@ -12,9 +12,9 @@ from ipvsd.daemon import scanner
 from ipvsd.kernel.netns_discovery import NamespaceFinder
 from ipvsd.model import NS_PER_MS, NS_PER_S, Reason
 from tests.fakeroot import FakeRoot
+from tests.namespaces.drive import Drive, value_in
 from tests.namespaces.holders import HOME, TIMEOUT_S, identity
-from tests.namespaces.test_scanner import Drive, value_in
-from tests.process.test_daemon import DaemonProcess
+from tests.process.daemon_process import DaemonProcess
 
 
 @pytest.fixture

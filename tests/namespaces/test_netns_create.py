@@ -12,8 +12,8 @@ from ipvsd.kernel import netns_create as throwaways
 from ipvsd.kernel.netns_create import Born, Failed, TemporaryNamespace
 from ipvsd.model import Found, Reading
 from tests.namespaces.holders import held, identity, wait_until
-from tests.namespaces.test_netns_worker import KEY
-from tests.unit.test_hostile import in_alarm
+from tests.namespaces.stand_in import KEY
+from tests.time_limits import in_alarm
 
 
 def made(read):

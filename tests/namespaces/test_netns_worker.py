@@ -9,19 +9,11 @@ import pytest
 from ipvsd.enforce.enforcer import Enforcer, Target
 from ipvsd.kernel import ipvs, libc, netns_worker
 from ipvsd.kernel.netns_worker import Gone, NamespaceWorker
-from ipvsd.model import Found, Mode, Namespace, Policy, Reading, Reason, Setting, State
+from ipvsd.model import Found, Mode, Namespace, Policy, Reading, Reason, State
 from tests.namespaces.holders import held, identity, wait_until
+from tests.namespaces.stand_in import KEY, STAND_IN, read
 
-# Every kernel has it for each namespace; 64 in a new one.
-KEY = "net.ipv4.ip_default_ttl"
-FILE = "/proc/sys/net/ipv4/ip_default_ttl"
-STAND_IN = Setting(KEY, "63", "test:1")
 POLICY = Policy(Mode.ENFORCE, 10**9, (STAND_IN,))
-
-
-def read():
-    with open(FILE, encoding="ascii") as file:
-        return file.read().strip()
 
 
 def target(path, meant=None, name="web"):

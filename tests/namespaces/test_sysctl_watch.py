@@ -7,7 +7,7 @@ import pytest
 
 from ipvsd.kernel.mounts import MountTable
 from ipvsd.kernel.sysctl_watch import WriteWatch
-from tests.namespaces.test_netns_worker import FILE, read
+from tests.namespaces.stand_in import FILE, read
 
 OTHER = "/proc/sys/net/ipv4/ip_no_pmtu_disc"
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from lab.bench.figures import percentile
+from lab.bench.page import page, summary, summary_in
 from tests.packaging.conftest import ROOT
-from tests.vm.bench.figures import percentile
-from tests.vm.bench.page import page, summary, summary_in
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from ipvsd.kernel.ipvs_counters import Counters
 from ipvsd.status import metrics
 from ipvsd.status.metrics import Running
 from tests.packaging.conftest import ROOT, run
-from tests.unit.status.test_metrics import STATUS
+from tests.status_document import STATUS
 
 RULES = ROOT / "packaging" / "prometheus" / "ipvs-estoff-guard.rules.yml"
 

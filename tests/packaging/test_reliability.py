@@ -2,8 +2,8 @@
 
 import json
 
+from lab.soak import losses, page
 from tests.packaging.conftest import ROOT
-from tests.vm.soak import losses, page
 
 
 def test_the_page_says_what_was_seen():

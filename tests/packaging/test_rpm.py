@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.packaging.conftest import NAME, ROOT, build, modules, query, run, version
-from tests.packaging.test_install import FILES, SHARE
+from tests.packaging.installed_files import FILES, SHARE
 
 SPEC = f"packaging/{NAME}.spec"
 LICENSES = ["COPYING.pyudev", "LICENSE", "LICENSE.sdnotify", "LICENSE.six"]

@@ -68,7 +68,7 @@ def test_every_python_prints_the_same(python, unpacked):
 
 def test_the_tests_that_the_threat_model_names_are_there():
     text = (ROOT / "SECURITY.md").read_text()
-    named = re.findall(r"`(tests/\w+/\w+\.py)(?:::(\w+))?`", text)
+    named = re.findall(r"`(tests/(?:\w+/)+\w+\.py)(?:::(\w+))?`", text)
     assert len(named) > 15
     for path, name in named:
         source = (ROOT / path).read_text()

@@ -258,3 +258,36 @@ def test_the_catalog_uses_only_fields_that_are_sent():
     used = set(re.findall(r"@([A-Z_]+)@", catalog()))
     sent = set(re.findall(r"IPVSD_[A-Z_]+", MODULES["ipvsd.journal.events"]))
     assert used <= sent
+
+
+# By text, since not every Python that runs this test can parse the tests of virtual machines.
+_IMPORT = re.compile(r"^[ \t]*(?:from\s+\S+\s+)?import\s+(?:\([^)]*\)|.*)$", re.MULTILINE)
+
+
+def imports_of_tests(text):
+    """Return each import of a module test_*.py in a module's text."""
+    return [found for found in _IMPORT.findall(text) if re.search(r"\btest_\w", found)]
+
+
+def test_no_module_imports_a_test():
+    """What tests share lies in helper modules; a test module can be read, moved and run alone."""
+    for folder, _, names in os.walk(os.path.join(HOME, "tests")):
+        for name in names:
+            if name.endswith(".py"):
+                with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    assert imports_of_tests(file.read()) == [], os.path.join(folder, name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from tests.unit.test_hostile import in_alarm",
+        "from tests.unit import test_hostile",
+        "from .test_guard import (\n    on,\n)",
+        "from tests.unit import (\n    builders,\n    test_hostile,\n)",
+        "import tests.vm.test_images",
+        "def late():\n    import tests.vm.test_images",
+    ],
+)
+def test_an_import_of_a_test_is_found(text):
+    assert imports_of_tests("import os\n" + text + "\nx = 1\n")

@@ -6,7 +6,6 @@ import json
 import lzma
 import os
 import re
-import signal
 import tracemalloc
 import zlib
 
@@ -24,6 +23,7 @@ from ipvsd.kernel import estimation_runs, mounts, netns_births
 from ipvsd.system import json_shape
 from ipvsd.system.json_shape import Maybe
 from tests import hostile
+from tests.time_limits import in_alarm, in_time
 
 # What has once been trouble somewhere: for terminals, regular expressions, numbers, encodings.
 _ODD = [
@@ -43,26 +43,6 @@ def mutated(draw, seeds):
         at = draw(st.integers(0, len(data)))
         data = data[:at] + draw(piece) + data[at + draw(st.integers(0, 40)) :]
     return data
-
-
-class TakesForEver(BaseException):
-    """No Exception, so that nothing takes it for a failure that is worth being tried again."""
-
-
-@contextlib.contextmanager
-def in_time(seconds=10):
-    """Fail when it takes more of the CPU's time: a thousand times what it should."""
-
-    def too_long(_number, _frame):
-        raise TakesForEver
-
-    before = signal.signal(signal.SIGPROF, too_long)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 @pytest.mark.parametrize("name", hostile.TARGETS)
@@ -220,22 +200,6 @@ def test_what_is_no_file_is_not_waited_for(root, name):
     os.mkfifo(path)
     with in_alarm():
         assert module.inspect().has_setting is None
-
-
-@contextlib.contextmanager
-def in_alarm(seconds=10):
-    """Fail when it waits, which costs no time of the CPU."""
-
-    def waits(_number, _frame):
-        raise AssertionError("it waits")
-
-    before = signal.signal(signal.SIGALRM, waits)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_mount_table_that_somebody_has_filled_is_never_in_memory(tmp_path):

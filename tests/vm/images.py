@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,13 +245,17 @@ def _remove_others(image: Image) -> None:
 
 
 def main() -> None:
-    """Build the named suites, or all, one after another."""
+    """Build the named suites, or all, two at a time: one waits for the mirror, one computes."""
     parser = argparse.ArgumentParser(prog="images", description=main.__doc__)
     parser.add_argument("suite", nargs="*", choices=[*SUITES, []], default=[])
-    for suite in parser.parse_args().suite or SUITES:
-        started = time.monotonic()
-        image = build(suite)
-        print(f"{image.folder}  {time.monotonic() - started:.1f} s", flush=True)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for line in pool.map(_timed, parser.parse_args().suite or SUITES):
+            print(line, flush=True)
+
+
+def _timed(suite: str) -> str:
+    started = time.monotonic()
+    return f"{build(suite).folder}  {time.monotonic() - started:.1f} s"
 
 
 if __name__ == "__main__":

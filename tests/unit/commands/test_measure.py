@@ -3,15 +3,30 @@
 import json
 import os
 import sys
+import tempfile
 
 import pytest
+from hypothesis import given
 
 from ipvsd import cli
-from ipvsd.measure import measurement
+from ipvsd.commands import measure
+from ipvsd.measure import compare, measurement
 from ipvsd.measure.sampler import Sampler
 from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
-from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun, Exit, Namespace
-from ipvsd.system.terminal import Progress, bar
+from ipvsd.model import (
+    NS_PER_MS,
+    NS_PER_S,
+    EstimationRun,
+    Exit,
+    Namespace,
+)
+from tests import hostile
+from tests.unit.output_checks import (
+    check_command,
+    encodings,
+    few,
+    hostile_text,
+)
 
 
 @pytest.fixture
@@ -22,6 +37,15 @@ def run(root, capsys):
         return code, out, err
 
     return call
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Tenths of seconds suffice where neither a kernel nor anybody else is waited for."""
+    monkeypatch.setattr(measure, "NS_PER_S", NS_PER_MS)  # the shortest duration that is taken
+    for module in (measure, compare):
+        monkeypatch.setattr(module, "HOLD_NS", 50 * NS_PER_MS)
+    monkeypatch.setattr(compare, "PERIOD_NS", 50 * NS_PER_MS)
 
 
 @pytest.fixture
@@ -67,17 +91,17 @@ def test_a_wrong_duration_is_told_by_the_parser(run, capsys):
     assert ended.value.code == Exit.USAGE
 
 
-def test_nothing_but_a_note_without_ip_vs(run):
-    code, out, err = run("--duration", "1s")
+def test_nothing_but_a_note_without_ip_vs(brief, run):
+    code, out, err = run("--duration", "100ms")
     assert (code, err) == (Exit.AS_WANTED, "")
     assert "Note: ip_vs is absent: nothing is estimated" in out
 
 
-def test_without_tracefs_the_expectation_is_left(root, run):
+def test_without_tracefs_the_expectation_is_left(brief, root, run):
     root.load_ip_vs()
     root.write("proc/thread-self/net/ip_vs", "a\nb\nc\nTCP  x\n  -> y\n  -> z\n")
     root.write("sys/devices/system/cpu/possible", "0-103\n")
-    code, out, err = run("--duration", "1s", "--json")
+    code, out, err = run("--duration", "100ms", "--json")
     document = json.loads(out)
     assert (code, err) == (Exit.CANNOT_TELL, "")
     assert document["namespaces"][0]["services"] == 1
@@ -124,17 +148,17 @@ def test_nobody_is_switched_without_having_been_asked(root, run, monkeypatch):
     sys.stdin.close()
 
 
-def test_a_comparison_switches_by_a_drop_in_and_puts_it_right(root, run, monkeypatch):
+def test_a_comparison_switches_by_a_drop_in_and_puts_it_right(brief, root, run, monkeypatch):
     values = []
-    measure = Sampler.run
+    run_phase = Sampler.run
 
     def note_and_measure(sampler, name, task):
         values.append((name, root.get()))
-        return measure(sampler, name, task)
+        return run_phase(sampler, name, task)
 
     monkeypatch.setattr(Sampler, "run", note_and_measure)
     root.load_ip_vs(run_estimation="0")
-    code, out, _ = run("--compare", "--yes", "--duration", "3s")
+    code, out, _ = run("--compare", "--yes", "--duration", "100ms")
     assert code == Exit.CANNOT_TELL, "there is no tracefs"
     assert "OFF AGAIN" in out
     assert values == [("on", "1"), ("off", "0"), ("off again", "0")]
@@ -142,11 +166,11 @@ def test_a_comparison_switches_by_a_drop_in_and_puts_it_right(root, run, monkeyp
     assert os.listdir(root.join("run/ipvs-estoff-guard.conf.d")) == []
 
 
-def test_what_a_killed_comparison_has_left_is_taken_away(root, run):
+def test_what_a_killed_comparison_has_left_is_taken_away(brief, root, run):
     root.load_ip_vs(run_estimation="1")
     drop_in = "run/ipvs-estoff-guard.conf.d/95-measure.conf"
     root.write(drop_in, "[sysctl]\nnet.ipv4.vs.run_estimation = 1\n")
-    run("--compare", "--yes", "--duration", "3s")
+    run("--compare", "--yes", "--duration", "100ms")
     assert root.get() == "0" and not os.path.exists(root.join(drop_in))
 
 
@@ -173,9 +197,9 @@ def test_what_is_shown_is_what_was_saved(run, saved, tmp_path):
     assert json.loads(run("--show", saved, "--json")[1]) == json.loads(open(saved).read())
 
 
-def test_saving_prints_the_same(run, tmp_path):
+def test_saving_prints_the_same(brief, run, tmp_path):
     path = str(tmp_path / "new.json")
-    _, text, _ = run("--duration", "1s", "--save", path)
+    _, text, _ = run("--duration", "100ms", "--save", path)
     assert run("--show", path)[1] == text
 
 
@@ -193,40 +217,23 @@ def test_a_plot_needs_matplotlib_and_is_refused_before_measuring(run, monkeypatc
     assert (code, out) == (Exit.CANNOT_TELL, "") and "python3-matplotlib" in err
 
 
-class Terminal:
-    def __init__(self, is_one=True):
-        self.written, self.is_one = "", is_one
+@few
+@given(hostile_text, encodings)
+def test_measure_of_a_file(loaded_root, odd, encoding):
+    def replaced(value):
+        if isinstance(value, dict):
+            return {name: replaced(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [replaced(one) for one in value]
+        return odd if isinstance(value, str) else value
 
-    def isatty(self):
-        return self.is_one
-
-    def write(self, text):
-        self.written += text
-
-    def flush(self):
-        pass
-
-
-@pytest.mark.parametrize(
-    "why, terminal, wanted, environ, shown",
-    [
-        ("a terminal", True, True, {"TERM": "xterm"}, True),
-        ("a pipe", False, True, {"TERM": "xterm"}, False),
-        ("a dumb one", True, True, {"TERM": "dumb"}, False),
-        ("none named", True, True, {}, False),
-        ("--quiet", True, False, {"TERM": "xterm"}, False),
-    ],
-)
-def test_progress(why, terminal, wanted, environ, shown):
-    stderr = Terminal(terminal)
-    progress = Progress(wanted, stderr, environ)
-    progress.show("on", 0.5)
-    progress.show("on", 0.5)
-    assert (stderr.written.count("[") - stderr.written.count("\x1b[") == 1) is shown, why
-    progress.end()
-    assert stderr.written.endswith("\r\x1b[K") or not shown
-
-
-@pytest.mark.parametrize("done, full", [(-1, 0), (0, 0), (0.5, 15), (1, 30), (7, 30)])
-def test_bar(done, full):
-    assert bar("x\n", done) == f"[{'#' * full}{'-' * (30 - full)}] x\\n"
+    (seed,) = hostile.TARGETS["measurement"].seeds
+    document = dict(replaced(json.loads(seed.decode())), kind="ipvsd measure")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "saved.json")
+        with open(path, "w", encoding="ascii") as file:
+            json.dump(document, file)
+        check_command(loaded_root, ["measure", "--show", path], encoding)
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(odd.encode("utf-8", "replace").decode())
+        check_command(loaded_root, ["measure", "--show", path], encoding, [Exit.USAGE])

@@ -1,13 +1,12 @@
-"""Passes as the kernel's trace tells them, and where structures keep what a probe reads."""
+"""Passes as the kernel's trace tells them."""
 
 import os
-import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvsd.kernel import btf, estimation_kthreads, estimation_runs, ipvs
+from ipvsd.kernel import btf, estimation_runs
 from ipvsd.kernel.estimation_runs import Mark, RunProbes, parse
 from ipvsd.model import EstimationRun
 
@@ -151,49 +150,6 @@ def test_leftovers_are_removed_of_the_dead_only(root):
     assert written == ["-:ipvsd_measure/begin_999999999", "-:ipvsd_measure/end_999999999"]
 
 
-# BTF
-
-
-def made_btf(*structs, strings=b"", before=0):
-    """Make a BTF file: an int, a function's prototype and the structures."""
-    names = bytearray(b"\0" + strings)
-
-    def place(name):
-        names.extend(name.encode() + b"\0")
-        return before + len(names) - len(name) - 1
-
-    types = struct.pack("<IIII", place("int"), 1 << 24, 4, 0x20)
-    types += struct.pack("<III", 0, 13 << 24 | 2, 1) + struct.pack("<IIII", 0, 1, 0, 1)
-    for name, members in structs:
-        types += struct.pack("<III", place(name), 4 << 24 | len(members), 64)
-        for member, offset in members.items():
-            types += struct.pack("<III", place(member), 1, offset * 8)
-    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(names))
-    return header + types + bytes(names)
-
-
-def test_members_are_found_in_the_modules_and_the_kernels_types(root):
-    kernel = made_btf(("net", {"ns": 128}), ("ns_common", {"inum": 16}))
-    names = len(btf._section(kernel, 16))
-    module = made_btf(("netns_ipvs", {"gen": 0, "net": 2160}), before=names)
-    os.makedirs(root.join("sys/kernel/btf"))
-    for name, data in (("vmlinux", kernel), ("ip_vs", module)):
-        with open(root.join(f"sys/kernel/btf/{name}"), "wb") as file:
-            file.write(data)
-    found = btf.members(root.path, "ip_vs", ["netns_ipvs", "net", "ns_common", "absent"])
-    assert found == {
-        "netns_ipvs": {"gen": 0, "net": 2160},
-        "net": {"ns": 128},
-        "ns_common": {"inum": 16},
-    }
-    assert btf.members(root.path, "built_in", ["net"]) == {"net": {"ns": 128}}
-
-
-def test_a_bit_fields_size_is_no_part_of_its_place():
-    data = made_btf(("s", {"field": (3 << 24) // 8 + 5}))
-    assert btf.parse(data, b"", ["s"]) == {"s": {"field": 5}}
-
-
 def test_without_types_a_probe_reads_nothing(root):
     assert estimation_runs._arguments(root.path) is None
 
@@ -206,57 +162,3 @@ def test_what_a_probe_reads_is_reached_from_the_timer(root, monkeypatch):
     }
     monkeypatch.setattr(btf, "members", lambda *_words: members)
     assert estimation_runs._arguments(root.path) == "run=-72($arg1):s32 inode=+144(+208($arg1)):u32"
-
-
-# What else is read
-
-
-@pytest.mark.parametrize("text, count", [("0\n", 1), ("0-1\n", 2), ("0-3,8,10-11\n", 7)])
-def test_possible_cpus(root, text, count):
-    root.write("sys/devices/system/cpu/possible", text)
-    assert ipvs.possible_cpus(root.path) == count
-
-
-def test_possible_cpus_that_cannot_be_told(root):
-    assert ipvs.possible_cpus(root.path) is None
-    root.write("sys/devices/system/cpu/possible", "many\n")
-    assert ipvs.possible_cpus(root.path) is None
-
-
-TABLE = """\
-IP Virtual Server version 1.2.1 (size=4096)
-Prot LocalAddress:Port Scheduler Flags
-  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
-"""
-SERVICE = "TCP  0A000001:0050 rr  \n"
-FWM = "FWM  00000001 rr\n"
-SERVER = "  -> C0A80101:0050      Masq    1      0          0\n"
-
-
-@pytest.mark.parametrize(
-    "text, expected",
-    [(TABLE, (0, 0)), (TABLE + SERVICE + SERVER * 2 + FWM + SERVER, (2, 3)), ("", (0, 0))],
-    ids=["none", "two with three", "empty"],
-)
-def test_services_and_real_servers(root, text, expected):
-    root.write("proc/thread-self/net/ip_vs", text)
-    assert ipvs.table(root.path) == expected
-
-
-def test_services_where_there_is_no_ip_vs(root):
-    assert ipvs.table(root.path) is None
-
-
-def test_run_times_of_threads(root):
-    of_the_kernel = 0x00208040
-    for pid, comm, schedstat, flags in (
-        (7, "ipvs-e:0:0", "1500 20 3", of_the_kernel),
-        (8, "bash", "9 9 9", 0),
-        (9, "ipvs-e:1:0", "", of_the_kernel),
-        (11, "ipvs-e:2:0", "7 7 7", 0),  # anybody may call a process so
-    ):
-        root.write(f"proc/{pid}/stat", f"{pid} ({comm}) S 2 0 0 0 -1 {flags} 0 0\n")
-        root.write(f"proc/{pid}/comm", comm + "\n")
-        root.write(f"proc/{pid}/schedstat", schedstat + "\n")
-    os.makedirs(root.join("proc/10"))
-    assert estimation_kthreads.run_times(root.path) == {"ipvs-e:0:0": 1500}

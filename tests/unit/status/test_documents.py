@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ipvsd.enforce.exposure import Exposure
+from ipvsd.enforce.histogram import Histogram
 from ipvsd.enforce.memory import LastWrite, Memory, Tally
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.model import (
@@ -201,8 +202,6 @@ def test_a_namespace_is_plain_data():
             "command": "x",
             "user": None,
             "started": None,
-            "user": None,
-            "started": None,
         },
         "keys": [
             {
@@ -228,8 +227,6 @@ def test_what_is_not_known_is_null_and_not_empty():
         "unit": None,
         "pid": None,
         "command": None,
-        "user": None,
-        "started": None,
         "user": None,
         "started": None,
     }
@@ -272,3 +269,16 @@ def test_the_host_is_shown_first_then_the_worst_then_the_largest():
         result(WEB._replace(inode=23, name="A"), State.AS_WANTED),
     ]
     assert documents.in_order(reversed(ordered)) == ordered
+
+
+def test_shares_of_reactions_are_told_by_bounds():
+    memory = Memory()
+    reactions = Histogram()
+    for number in range(20):
+        reactions = reactions.plus(NS_PER_MS if number < 18 else 400 * NS_PER_MS)
+    memory = memory._replace(tally=memory.tally._replace(reactions=reactions))
+    document = documents.counters(memory, 0)["reactions"]
+    assert documents.within(document, 0.5) == "1.0 ms"
+    assert documents.within(document, 0.95) == "500.0 ms"
+    document = dict(document, buckets=[[1, 0]])
+    assert documents.within(document, 0.5) == "more than 10 s"

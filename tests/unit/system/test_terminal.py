@@ -1,8 +1,10 @@
-"""Pages on a terminal and elsewhere."""
+"""Pages and progress on a terminal and elsewhere."""
 
 import io
 
-from ipvsd.system.terminal import Screen, page
+import pytest
+
+from ipvsd.system.terminal import Progress, Screen, bar, page
 
 
 class Terminal(io.StringIO):
@@ -29,3 +31,42 @@ def test_elsewhere_they_follow_each_other():
         screen.show(["one", "more"])
         screen.show(["two"])
         assert stdout.getvalue() == "one\nmore\n\ntwo\n"
+
+
+class ProgressTerminal:
+    def __init__(self, is_one=True):
+        self.written, self.is_one = "", is_one
+
+    def isatty(self):
+        return self.is_one
+
+    def write(self, text):
+        self.written += text
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    "why, terminal, wanted, environ, shown",
+    [
+        ("a terminal", True, True, {"TERM": "xterm"}, True),
+        ("a pipe", False, True, {"TERM": "xterm"}, False),
+        ("a dumb one", True, True, {"TERM": "dumb"}, False),
+        ("none named", True, True, {}, False),
+        ("--quiet", True, False, {"TERM": "xterm"}, False),
+    ],
+)
+def test_progress(why, terminal, wanted, environ, shown):
+    stderr = ProgressTerminal(terminal)
+    progress = Progress(wanted, stderr, environ)
+    progress.show("on", 0.5)
+    progress.show("on", 0.5)
+    assert (stderr.written.count("[") - stderr.written.count("\x1b[") == 1) is shown, why
+    progress.end()
+    assert stderr.written.endswith("\r\x1b[K") or not shown
+
+
+@pytest.mark.parametrize("done, full", [(-1, 0), (0, 0), (0.5, 15), (1, 30), (7, 30)])
+def test_bar(done, full):
+    assert bar("x\n", done) == f"[{'#' * full}{'-' * (30 - full)}] x\\n"

@@ -8,9 +8,8 @@ import pytest
 from tests.vm import repository
 from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
+from tests.vm.product.words import WITHOUT_TRACEFS
 from tests.vm.spaces import Spaces
-
-WITHOUT_TRACEFS = "[Service]\nInaccessiblePaths=-/sys/kernel/tracing -/sys/kernel/debug\n"
 
 
 @pytest.fixture(scope="session")

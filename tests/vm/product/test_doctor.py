@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import KEY, SERVICE, Guarded
-from tests.vm.product.test_guard import BOOKWORM, on
-from tests.vm.product.test_namespaces import ADD_SERVICE
+from tests.vm.product.kernels import BOOKWORM, on
+from tests.vm.product.words import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
 
-SUPPORTED = on("bookworm", "trixie")
+# Where the estimator's kind matters, and where one kernel stands for all.
+KINDS = on("bookworm", "trixie")
+SUPPORTED = on("bookworm", also=("trixie",))
 HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -q -p"
 MODPROBE_FILE = "/etc/modprobe.d/ip_vs.conf"
 
@@ -42,7 +44,7 @@ def doctor(host: Guarded) -> Doctor:
     return Doctor(host)
 
 
-@SUPPORTED
+@KINDS
 @pytest.mark.parametrize("loaded", [False, True])
 def test_a_clean_host_is_in_order(host: Guarded, doctor: Doctor, loaded: bool):
     if loaded:
@@ -54,7 +56,7 @@ def test_a_clean_host_is_in_order(host: Guarded, doctor: Doctor, loaded: bool):
     assert ("values" in topics) is loaded
 
 
-@SUPPORTED
+@KINDS
 def test_the_estimator_is_the_same_before_and_after_loading(host: Guarded, doctor: Doctor):
     word = "in a timer" if "6.1." in host.kernel() else "in kernel threads"
     (before,) = (one for one in doctor.findings("ok", code=0) if one["topic"] == "estimator")
@@ -171,7 +173,7 @@ def test_a_running_exporter_is_told_of(host: Guarded, doctor: Doctor, spaces: Sp
     host.succeed(f"systemctl stop {unit}")
 
 
-@SUPPORTED
+@KINDS
 def test_where_ipvs_is_used(host: Guarded, doctor: Doctor, spaces: Spaces):
     host.load()
     host.wait_for_value("0")

@@ -5,17 +5,12 @@ import re
 import pytest
 
 from tests.vm.guarded import FILE, SERVICE, Guarded
-from tests.vm.product.test_guard import ANSWERS, BOOKWORM, FIRST_ESTIMATION_USEC, RESYNC_1S
-from tests.vm.product.test_namespaces import ADD_SERVICE
+from tests.vm.product.kernels import BOOKWORM, EACH_KERNEL, KTHREADS, births_on
+from tests.vm.product.words import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-KTHREADS = pytest.mark.parametrize(
-    "host",
-    [pytest.param(s, marks=pytest.mark.xdist_group(s)) for s in ("trixie", "sid")],
-    indirect=True,
-)
 # No periodic look may help, neither resync's nor the watchdog's.
 WITHOUT_WATCHDOG = "[Service]\nWatchdogSec=0\n"
 RESYNC_1H = "[guard]\nresync = 1h\n"
@@ -24,7 +19,7 @@ RESYNC_1H = "[guard]\nresync = 1h\n"
 FIGHT = f"for i in {{1..200}}; do echo 1 >{FILE}; sleep 0.05; done"
 
 
-@BOOKWORM
+@births_on("bookworm")
 def test_a_change_inside_a_namespace_is_found_however_it_was_made(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
@@ -44,7 +39,7 @@ def test_a_change_inside_a_namespace_is_found_however_it_was_made(
             assert entry["IPVSD_REASON"] == "drift"
 
 
-@ANSWERS
+@EACH_KERNEL
 def test_a_change_in_the_host_is_seen_at_once(host: Guarded):
     host.override_unit(WITHOUT_WATCHDOG)
     host.configure(RESYNC_1H)
@@ -60,7 +55,7 @@ def test_a_change_in_the_host_is_seen_at_once(host: Guarded):
         host.unload()
 
 
-@BOOKWORM
+@births_on("bookworm")
 def test_a_fight_is_told_once_and_fought_ever_more_slowly(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):

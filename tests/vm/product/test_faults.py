@@ -1,6 +1,7 @@
 """Whatever fails, the values are right soon after, the journal tells it, and nothing is left over.
 
-`make soak` does all of it more often, and writes what it saw to docs/reliability.md.
+`make soak` does all of it more often, and writes what it saw to docs/reliability.md. None of it
+depends on the kernel.
 """
 
 import json
@@ -14,15 +15,12 @@ import pytest
 
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import KEY, SERVICE, Guarded
-from tests.vm.product.test_guard import RESYNC_1S, on
-from tests.vm.product.test_privileges import FLOOD, without
-from tests.vm.product.test_sources import TRACING, traces
+from tests.vm.product.kernels import TRIXIE
+from tests.vm.product.words import FLOOD, RESYNC_1S, TRACING, traces, without
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-# None of it depends on the kernel.
-TRIXIE = on("trixie")
 # How many times as often as in an everyday run.
 SCALE = int(os.environ.get("IPVSD_SOAK_SCALE", "1"))
 # Where a run's rows are collected, if anybody wants them.

@@ -7,30 +7,13 @@ import pytest
 from ipvsd.config.sysctl_values import KNOWN_KEYS, TREE
 from ipvsd.journal.events import Kind
 from tests.vm.guarded import FILE, KEY, SERVICE, Guarded
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, EACH_KERNEL
+from tests.vm.product.words import FIRST_ESTIMATION_USEC, RESYNC_1S
 
 pytestmark = pytest.mark.vm
 
 
-def on(*suites: str) -> pytest.MarkDecorator:
-    """Run a test on the machines of these suites."""
-    params = [pytest.param(suite, marks=pytest.mark.xdist_group(suite)) for suite in suites]
-    return pytest.mark.parametrize("host", params, indirect=True)
-
-
-# Every kernel that has the sysctl, for all that says something of namespaces.
-ANSWERS = on("bookworm", "trixie", "sid")
-# The estimator's two kinds are enough for what else depends on the kernel, and one for the rest.
-BOTH_KINDS = on("bookworm", "sid")
-BOOKWORM = on("bookworm")
-
-# The first estimation runs this long after the load. It leaves an emulated, busy machine two
-# orders of magnitude; and a value that only the periodic look has found has no reaction time.
-FIRST_ESTIMATION_USEC = 2_000_000
-
-RESYNC_1S = "[guard]\nresync = 1s\n"
-
-
-@BOTH_KINDS
+@ANY_KERNEL
 def test_without_the_guard_each_load_begins_with_estimation_on(host: Guarded):
     host.succeed(f"systemctl stop {SERVICE}")
     for _ in range(2):
@@ -39,7 +22,7 @@ def test_without_the_guard_each_load_begins_with_estimation_on(host: Guarded):
         host.unload()
 
 
-@BOTH_KINDS
+@EACH_KERNEL
 def test_a_load_is_followed_at_once_and_told(host: Guarded):
     cursor = host.cursor()
     host.load()
@@ -52,7 +35,7 @@ def test_a_load_is_followed_at_once_and_told(host: Guarded):
     assert entry["SYSLOG_IDENTIFIER"] == SERVICE and entry["PRIORITY"] == "5"
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_twenty_loads_are_twenty_writes_and_nothing_else(host: Guarded):
     cursor = host.cursor()
     for _ in range(20):
@@ -79,7 +62,7 @@ def test_a_module_that_was_there_before_the_guard_is_set_before_ready(host: Guar
     assert entry["IPVSD_REASON"] == "start"
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_stop_restart_and_kill_roll_nothing_back(host: Guarded):
     host.load()
     host.wait_for_value("0")
@@ -88,7 +71,7 @@ def test_stop_restart_and_kill_roll_nothing_back(host: Guarded):
         assert host.value() == "0", command
 
 
-@BOTH_KINDS
+@EACH_KERNEL
 def test_status_and_exit_codes_follow_the_kernel(host: Guarded):
     assert "Waiting for ip_vs (absent)" in host.show("StatusText")
     assert host.execute("ipvsd status").status == 0
@@ -105,14 +88,14 @@ def test_status_and_exit_codes_follow_the_kernel(host: Guarded):
     assert host.execute("ipvsd apply").status == 0 and host.value() == "0"
 
 
-@BOTH_KINDS
+@EACH_KERNEL
 def test_every_key_of_this_kernel_is_known(host: Guarded):
     host.load()
     keys = {TREE + name for name in host.succeed("ls /proc/sys/net/ipv4/vs").split()}
     assert keys <= set(KNOWN_KEYS)
 
 
-@BOTH_KINDS
+@EACH_KERNEL
 def test_the_sandbox_is_tight_and_the_unit_has_no_mistake(host: Guarded):
     unit = f"{SERVICE}.service"
     host.succeed(f"systemd-analyze security --no-pager --threshold=23 {unit}")  # 2.3
@@ -121,7 +104,7 @@ def test_the_sandbox_is_tight_and_the_unit_has_no_mistake(host: Guarded):
     assert SERVICE not in said.stdout, said.stdout
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_insmod_is_followed_like_modprobe(host: Guarded):
     host.load()  # brings the modules that ip_vs depends on
     host.succeed("rmmod ip_vs")
@@ -148,7 +131,7 @@ def test_synthetic_events_are_harmless(host: Guarded):
     assert host.execute("ipvsd status").status == 0
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_events_of_others_do_not_even_wake_it(host: Guarded):
     waits = f"grep -Po '^voluntary_ctxt_switches:\\s*\\K.*' /proc/{host.show('MainPID')}/status"
     others = "for i in {1..100}; do echo change >/sys/class/net/lo/uevent; sleep 0.02; done"

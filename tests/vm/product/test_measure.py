@@ -11,7 +11,7 @@ import pytest
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import FILE, SERVICE, Guarded
 from tests.vm.probe import Calls, Passes
-from tests.vm.product.test_guard import on
+from tests.vm.product.kernels import on
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm

@@ -6,7 +6,8 @@ import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import Passes
-from tests.vm.product.test_guard import ANSWERS, BOOKWORM, FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.product.kernels import BOOKWORM, BOTH_KINDS, THREADED, births_on
+from tests.vm.product.words import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import FOREIGN_VALUE, HIDDEN, Spaces
 
 pytestmark = pytest.mark.vm
@@ -15,20 +16,17 @@ pytestmark = pytest.mark.vm
 # Linux 6.9, a file that nobody may write from then on.
 FOREIGN_STATE = {"bookworm": "hidden", "trixie": "read-only", "sid": "read-only"}
 
-# Often enough for a figure on one kernel; on the others to see that it is no different there.
-LOADS = {"bookworm": 100, "trixie": 20, "sid": 20}
-BURSTS = {"bookworm": 20, "trixie": 4, "sid": 4}
+# Often enough for a figure on one kernel, when thorough; else to see that it is no different.
+LOADS, LOADS_THOROUGH = 20, {"bookworm": 100}
+BURSTS, BURSTS_THOROUGH = 4, {"bookworm": 20}
 BURST = 25
-
-# Of these kernels estimation is done by threads, which begin with the first service.
-THREADED = ("trixie", "sid")
-ADD_SERVICE = "ipvsadm --add-service --tcp-service 192.0.2.1:80 --scheduler rr"
+BIRTHS, BIRTHS_THOROUGH = 500, 2000
 
 
 # Every kind, at every time
 
 
-@ANSWERS
+@births_on("bookworm", "trixie", also=("sid",))
 def test_what_exists_before_the_load_is_switched_off_after_it(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
@@ -45,7 +43,7 @@ def test_what_exists_before_the_load_is_switched_off_after_it(
         assert 0 < int(entry["IPVSD_REACTION_USEC"]) < FIRST_ESTIMATION_USEC, kind
 
 
-@ANSWERS
+@births_on("bookworm", "trixie", "sid")
 def test_what_is_born_after_the_load_is_switched_off(host: Guarded, tracefs: bool, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
@@ -65,7 +63,7 @@ def test_what_is_born_after_the_load_is_switched_off(host: Guarded, tracefs: boo
     assert {one["state"] for one in host.status()["namespaces"]} == {"off"}
 
 
-@ANSWERS
+@births_on("bookworm", also=("trixie", "sid"))
 def test_what_exists_when_the_guard_starts_is_off_before_ready(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
@@ -82,7 +80,7 @@ def test_what_exists_when_the_guard_starts_is_off_before_ready(
     assert {entry["IPVSD_REASON"] for entry in changed} - {"birth"} == {"start"}
 
 
-@BOOKWORM
+@births_on("bookworm")
 def test_a_new_one_with_the_number_of_an_old_one_is_switched_off(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
@@ -100,7 +98,7 @@ def test_a_new_one_with_the_number_of_an_old_one_is_switched_off(
 # Those that nobody can change, and what is no namespace
 
 
-@ANSWERS
+@BOTH_KINDS
 def test_one_of_another_user_is_told_once_and_left_alone(host: Guarded, spaces: Spaces):
     suite = host.machine.image.suite
     foreign, own = spaces.user_owned(), spaces.named("own")
@@ -121,7 +119,7 @@ def test_one_of_another_user_is_told_once_and_left_alone(host: Guarded, spaces: 
     assert host.execute("ipvsd status").status == 0  # there is nothing that could be done
 
 
-@ANSWERS
+@births_on("bookworm", "trixie", also=("sid",))
 def test_podmans_containers_are_found_and_named(host: Guarded, tracefs: bool, spaces: Spaces):
     host.load()
     rootful, alone = spaces.podman_rootful(), spaces.podman_rootful("none")
@@ -136,7 +134,7 @@ def test_podmans_containers_are_found_and_named(host: Guarded, tracefs: bool, sp
     assert spaces.value(rootless) == FOREIGN_VALUE[suite]
 
 
-@BOOKWORM
+@births_on("bookworm")
 def test_a_name_that_is_no_mount_is_nothing_to_speak_of(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
@@ -210,9 +208,9 @@ def test_only_the_host_is_guarded_where_configured(host: Guarded, spaces: Spaces
 # Many
 
 
-@BOOKWORM
-def test_after_two_thousand_births_and_deaths_nothing_is_left_over(
-    host: Guarded, tracefs: bool, spaces: Spaces
+@births_on("bookworm")
+def test_after_many_births_and_deaths_nothing_is_left_over(
+    host: Guarded, tracefs: bool, spaces: Spaces, thorough: bool
 ):
     cursor = host.cursor()
     host.load()
@@ -222,7 +220,7 @@ def test_after_two_thousand_births_and_deaths_nothing_is_left_over(
     descriptors, threads = (
         int(host.succeed(f"ls /proc/{pid}/{kind} | wc -l")) for kind in ("fd", "task")
     )
-    spaces.churn(2000)
+    spaces.churn(BIRTHS_THOROUGH if thorough else BIRTHS)
     spaces.wait_for_kernel_count(before)
     host.machine.wait_until_succeeds(
         f"[ $(ls /proc/{pid}/fd | wc -l) -le {descriptors} ] && "
@@ -234,9 +232,9 @@ def test_after_two_thousand_births_and_deaths_nothing_is_left_over(
     spaces.wait_for("0")
 
 
-@ANSWERS
-def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces):
-    loads = LOADS[host.machine.image.suite]
+@BOTH_KINDS
+def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, thorough: bool):
+    loads = LOADS_THOROUGH.get(host.machine.image.suite, LOADS) if thorough else LOADS
     spaces.burst(50)
     host.load()  # for the counter
     with Passes(host.machine) as passes:
@@ -260,12 +258,13 @@ def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces):
     host.stop_serving()
 
 
-@ANSWERS
-def test_no_pass_runs_in_any_of_five_hundred_births(host: Guarded, spaces: Spaces):
+@BOTH_KINDS
+def test_no_pass_runs_in_any_of_many_births(host: Guarded, spaces: Spaces, thorough: bool):
+    bursts = BURSTS_THOROUGH.get(host.machine.image.suite, BURSTS) if thorough else BURSTS
     host.load()
     host.wait_for_value("0")
     with Passes(host.machine) as passes:
-        for _ in range(BURSTS[host.machine.image.suite]):
+        for _ in range(bursts):
             inodes = spaces.burst(BURST)
             spaces.wait_for("0", *inodes)
         if host.machine.image.suite in THREADED:

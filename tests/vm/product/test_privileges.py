@@ -6,24 +6,14 @@ import re
 import pytest
 
 from tests.vm.guarded import SERVICE, SPACES_FILE, Guarded
-from tests.vm.product.test_guard import BOOKWORM, BOTH_KINDS, RESYNC_1S
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM
+from tests.vm.product.words import CAPABILITIES, FLOOD, without
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE")
-# More than a socket's buffer holds that is not large: only CAP_NET_ADMIN may make it so.
-FLOOD = "for i in {1..2000}; do echo change >/sys/module/ip_vs/uevent; done"
 
-
-def without(host: Guarded, *lacking: str) -> None:
-    """Restart the guard without these capabilities, and without a canary, which may fail."""
-    left = " ".join(name for name in CAPABILITIES if name not in lacking)
-    host.configure(f"{RESYNC_1S}canary = off\n")
-    host.override_unit(f"[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet={left}\n")
-
-
-@BOTH_KINDS
+@ANY_KERNEL
 def test_it_has_these_capabilities_and_a_filter_of_system_calls(host: Guarded):
     status = host.succeed(f"cat /proc/{host.show('MainPID')}/status")
     found = dict(re.findall(r"^(\w+):\t(\S+)", status, re.M))

@@ -4,23 +4,22 @@ import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import Calls
-from tests.vm.product.conftest import WITHOUT_TRACEFS
-from tests.vm.product.test_guard import (
-    ANSWERS,
-    BOOKWORM,
-    BOTH_KINDS,
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, EACH_KERNEL
+from tests.vm.product.words import (
     FIRST_ESTIMATION_USEC,
     RESYNC_1S,
+    TRACING,
+    WITHOUT_TRACEFS,
+    traces,
 )
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-TRACING = "/sys/kernel/tracing"
 BIRTH = f"{TRACING}/instances/ipvs-estoff-guard/events/ipvsd/birth/enable"
 
 
-@BOTH_KINDS
+@EACH_KERNEL
 def test_all_sources_are_in_use(host: Guarded):
     host.load()
     host.wait_for_value("0")
@@ -30,7 +29,7 @@ def test_all_sources_are_in_use(host: Guarded):
     assert sources == dict.fromkeys(("births", "mounts", "writes", "uevents"), "on")
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_a_missing_source_is_told_once_and_missed_by_nobody(host: Guarded, spaces: Spaces):
     cursor = host.cursor()
     host.override_unit(WITHOUT_TRACEFS)
@@ -64,7 +63,7 @@ def test_a_source_that_somebody_has_switched_off_comes_back(host: Guarded, space
     assert len(host.events(cursor, "source-lost", "source-back")) == 2
 
 
-@ANSWERS
+@ANY_KERNEL
 def test_tracefs_alone_is_enough(host: Guarded):
     host.override_unit("[Service]\nInaccessiblePaths=/sys/kernel/debug\n")
     host.load()
@@ -72,16 +71,7 @@ def test_tracefs_alone_is_enough(host: Guarded):
     assert host.status()["daemon"]["sources"]["births"] == "on"
 
 
-def traces(host: Guarded) -> tuple[int, int]:
-    """How many instances and kprobes the guard has in tracefs."""
-    found = host.succeed(
-        f"ls {TRACING}/instances | grep -c ipvs; grep -c ':ipvsd/' {TRACING}/kprobe_events; true"
-    )
-    instances, probes = map(int, found.split())
-    return instances, probes
-
-
-@BOTH_KINDS
+@ANY_KERNEL
 def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
     host.load()
     host.wait_for_value("0")
@@ -119,7 +109,7 @@ for place in netns_births._PLACES:
 """
 
 
-@BOTH_KINDS
+@EACH_KERNEL
 def test_each_place_of_the_probe_tells_births(host: Guarded):
     host.succeed(f"systemctl stop {SERVICE}")
     host.load()

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
-from tests.vm.product.conftest import WITHOUT_TRACEFS
-from tests.vm.product.test_guard import BOOKWORM, BOTH_KINDS
-from tests.vm.product.test_namespaces import THREADED
+from tests.vm.product.kernels import BOOKWORM, BOTH_KINDS, EACH_KERNEL, THREADED
+from tests.vm.product.words import WITHOUT_TRACEFS
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -61,7 +60,7 @@ def test_traffic_proves_it_and_without_traffic_that_is_said(host: Guarded, space
     host.stop_serving()
 
 
-@BOTH_KINDS
+@EACH_KERNEL
 def test_a_pass_that_runs_although_every_value_says_0_is_seen(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")

@@ -17,7 +17,7 @@ from tests.vm.machine import Machine
 from . import charts, contenders, loads, presence, spaces, stall
 from .page import goals, page, summary, summary_in, timers
 
-HOME = Path(__file__).resolve().parents[3]
+HOME = Path(__file__).resolve().parents[2]
 DOCS, SCRATCH, README = HOME / "docs", HOME / "build", HOME / "README.md"
 
 SUITE = "bookworm"  # the contenders' kernel: the guest's half is written for it

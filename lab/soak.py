@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.vm import images, repository
-from tests.vm.bench.figures import table
+from lab.bench.figures import table
+from tests.vm import images, probe, repository
 from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 
-HOME = Path(__file__).resolve().parents[2]
+HOME = Path(__file__).resolve().parents[1]
 PAGE, RESULTS = HOME / "docs" / "reliability.md", HOME / "docs" / "reliability.json"
 LOST = HOME / "build" / "soak-lost.json"
 FAULTS = "tests/vm/product/test_faults.py"
@@ -51,7 +51,7 @@ LIFE = """\
 ## Life
 
 Loads of `ip_vs`, births and deaths of namespaces, drifts of a guarded value, reloads and restarts
-of the service, at random times ([soak_guest.py](../tests/vm/soak_guest.py)). Passes are those of
+of the service, at random times ([soak_guest.py](../lab/soak_guest.py)). Passes are those of
 estimation that did any work, counted by a probe of the test's own, in all namespaces: those while
 the guard was there, and those between the stop and the readiness of a restart.
 {how}
@@ -146,8 +146,8 @@ def life(folder: Path, seconds: float, per_hour: int) -> dict[str, Any]:
         host.configure("[sysctl]\nnet.ipv4.vs.conntrack = 0\n")
         host.load()
         host.wait_for_value("0")
-        for name in ("soak_guest.py", "probe_guest.py"):
-            machine.copy_in(HERE / name, f"/run/soak/{name}")
+        for path in (HERE / "soak_guest.py", probe.HELPER):
+            machine.copy_in(path, f"/run/soak/{path.name}")
         print(f"== {seconds} s with {per_hour} events an hour", flush=True)
         words = f"python3 -B /run/soak/soak_guest.py {seconds} {per_hour}"
         told: dict[str, Any] = json.loads(host.succeed(words, timeout=seconds + 600))

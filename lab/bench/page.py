@@ -35,7 +35,7 @@ LOADS = """\
 
 By the kernel's trace clock: from the moment at which the sysctl is there until 0 is written to it.
 The guard is the RPM's, under its unit. The hook is `install ip_vs` in modprobe.d, the rule calls
-systemd-sysctl from udev, the C listener ([listener.c](../tests/vm/bench/listener.c)) does nothing
+systemd-sysctl from udev, the C listener ([listener.c](../lab/bench/listener.c)) does nothing
 but receive the kernel's events and write. tuned applies its profile when it starts: it does not
 react to a load at all. On the busy machine both CPUs are kept busy by processes, and {storm}
 unrelated uevents a second keep udevd and every listener awake.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.vm import probe, spaces
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.machine import Machine
 
@@ -93,10 +94,6 @@ def prepare(host: Guarded) -> None:
 
 def script(machine: Machine) -> Callable[..., str]:
     """Put the guest's half in place; return a function that makes a command line of its words."""
-    for path in (
-        HERE / "guest.py",
-        HERE.parent / "probe_guest.py",
-        HERE.parent / "spaces_guest.py",
-    ):
+    for path in (HERE / "guest.py", probe.HELPER, spaces.HELPER):
         machine.copy_in(path, f"/run/bench/{path.name}")
     return lambda *words: shlex.join(["python3", "-B", "/run/bench/guest.py", *map(str, words)])

@@ -1,4 +1,4 @@
-"""The kernel's interfaces, on a fake root."""
+"""Reading and writing a sysctl, on a fake root."""
 
 import os
 import shutil
@@ -7,12 +7,13 @@ import time
 import pytest
 
 from ipvsd.config import sysctl_values
-from ipvsd.kernel import module, netns_discovery
 from ipvsd.kernel.sysctl import Sysctls
-from ipvsd.model import Found, Module, Namespace, Reason, Write
+from ipvsd.model import Found, Namespace, Reason, Write
 
 RUN = "net.ipv4.vs.run_estimation"
+
 HOST = Namespace(4, 1, "host")
+
 WRITE = Write(HOST, RUN, "1", "0", Reason.LOAD)
 
 
@@ -86,33 +87,3 @@ def test_a_file_that_vanished_is_no_error(root):
     with Sysctls(root.path) as sysctls:
         outcome = sysctls.write(WRITE, sysctl_values.same)
     assert outcome.after.found is Found.NO_TREE and not outcome.error
-
-
-@pytest.mark.parametrize(
-    "why, make, expected",
-    [
-        ("absent", lambda root: None, Module.ABSENT),
-        ("init runs", lambda root: root.load_ip_vs("coming"), Module.COMING),
-        ("loaded", lambda root: root.load_ip_vs("live"), Module.LIVE),
-        ("exit runs", lambda root: root.load_ip_vs("going"), Module.GOING),
-        ("built in", lambda root: root.load_ip_vs(None), Module.BUILT_IN),
-        (
-            "its folder is just being made or taken away",
-            lambda root: os.makedirs(root.join("sys/module/ip_vs")),
-            Module.ABSENT,
-        ),
-        ("freed while being read", lambda root: root.load_ip_vs(""), Module.GOING),
-    ],
-)
-def test_module_state(root, why, make, expected):
-    make(root)
-    assert module.state(root.path) is expected, why
-
-
-def test_own_namespace_is_the_nsfs_file():
-    status = os.stat("/proc/self/ns/net")
-    assert netns_discovery.own() == Namespace(status.st_dev, status.st_ino, "host")
-
-
-def test_without_nsfs_there_is_one_namespace(root):
-    assert netns_discovery.own(root.path) == Namespace(0, 0, "host")

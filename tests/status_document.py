@@ -1,0 +1,15 @@
+"""The daemon's own document, as metrics are made of it."""
+
+from ipvsd.enforce.memory import Memory
+from ipvsd.status import documents
+
+STATUS = {
+    "guard": "1.0",
+    "mode": "enforce",
+    "scope": "all",
+    "module": "live",
+    "states": {"off": 3, "contested": 1},
+    "sources": {"births": "on", "mounts": 'a "b" \\ c\n'},
+    "canary": {"fixed_usec": 2500, "error": None, "time": "x"},
+    "counters": documents.counters(Memory(), 0),
+}

@@ -1,0 +1,18 @@
+"""`ipvsd stats`: whatever others choose, it prints text."""
+
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipvsd.commands import stats
+from ipvsd.kernel.ipvs_counters import Counters, Readout
+from tests.unit.output_checks import check_command, encodings, few, namespaces
+
+
+@few
+@given(st.lists(namespaces(), max_size=3), encodings)
+def test_stats(loaded_root, found, encoding):
+    readouts = {one.identity: (one, Readout(Counters(), Counters())) for one in found}
+    with mock.patch.object(stats, "_readouts", lambda *_a: readouts):
+        check_command(loaded_root, ["stats", "--interval", "0"], encoding)

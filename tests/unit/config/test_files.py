@@ -1,0 +1,61 @@
+"""Configuration files: which are read, in which order, and which are refused."""
+
+import os
+
+import pytest
+
+from ipvsd.config import files as config_files
+from ipvsd.model import Exit, GuardError, Mode
+
+ETC = "etc/ipvs-estoff-guard"
+
+
+def load(root):
+    return config_files.load(config_files.places(root.path))
+
+
+def test_drop_ins_are_read_by_name_after_the_main_file(root):
+    root.configure("[guard]\nmode=observe\n", "conf.d/20-b.conf")
+    root.configure("[guard]\nmode=enforce\nresync=9s\n", "conf.d/10-a.conf")
+    root.configure("[guard]\nresync=8s\n")
+    root.configure("nonsense", "conf.d/.hidden.conf")
+    root.configure("nonsense", "conf.d/backup.conf~")
+    config = load(root)
+    assert config.policy.mode is Mode.OBSERVE
+    (resync,) = [option for option in config.options if option.key == "resync"]
+    assert resync.origin == root.join(ETC + "/conf.d/10-a.conf") + ":3"
+
+
+def test_no_files_are_the_defaults(root):
+    root.unconfigure()
+    assert load(root) == config_files.load(config_files.Places(root.join("nowhere")))
+
+
+def test_a_drop_in_that_is_dev_null_counts_as_empty(root):
+    os.symlink("/dev/null", root.join(ETC + "/conf.d/a.conf"))
+    assert load(root).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "why, make, reason",
+    [
+        ("a folder", os.mkdir, "Is a directory"),
+        ("a FIFO must not stop the daemon", os.mkfifo, "not a regular file"),
+        ("a device", lambda path: os.symlink("/dev/zero", path), "not a regular file"),
+        ("a loop", lambda path: os.symlink(path, path), "Too many levels of symbolic links"),
+        ("not text", lambda path: _write(path, b"[guard]\n\xff\n"), ":2: is not UTF-8 text"),
+        ("huge", lambda path: _write(path, b"#" * (1024 * 1024 + 1)), "larger than"),
+    ],
+)
+def test_a_strange_file_is_refused_with_its_path(root, why, make, reason):
+    path = root.join(ETC + "/conf.d/a.conf")
+    make(path)
+    with pytest.raises(GuardError) as refused:
+        load(root)
+    assert str(refused.value).startswith(path) and reason in str(refused.value), why
+    assert refused.value.code is Exit.USAGE
+
+
+def _write(path, data):
+    with open(path, "wb") as file:
+        file.write(data)

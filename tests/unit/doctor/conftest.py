@@ -1,0 +1,13 @@
+"""What the tests of the doctor share."""
+
+import os
+
+import pytest
+
+from tests.unit.doctor_host import DoctorHost
+
+
+@pytest.fixture
+def host(root, capsys, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return DoctorHost(root, capsys)

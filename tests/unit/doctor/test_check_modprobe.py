@@ -1,0 +1,81 @@
+"""Files of modprobe: which hooks are found, and how they are commented out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipvsd.doctor import check_modprobe
+from ipvsd.doctor.file_syntax import File
+from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, told
+
+HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -p"
+
+
+@pytest.mark.parametrize(
+    "why, text, expected",
+    [
+        ("other modules", "install dummy sysctl -p\noptions ip_vs conn_tab_bits=20\n", []),
+        ("the hook", f"# x\n{HOOK}\n", [(PROBLEM, "/m.conf:2")]),
+        (
+            "in two lines",
+            "install ip_vs modprobe -i ip_vs; \\\n sysctl -p\n",
+            [(PROBLEM, "/m.conf:1")],
+        ),
+        ("a hyphen", HOOK.replace("install ip_vs", "install ip-vs"), [(PROBLEM, "/m.conf:1")]),
+        ("a glob", HOOK.replace("install ip_vs", "install ip_v*"), [(PROBLEM, "/m.conf:1")]),
+        ("a part of it", HOOK.replace("ip_vs", "ip_vs_rr"), [(PROBLEM, "/m.conf:1")]),
+        ("a comment", "#" + HOOK, []),
+        ("the rest of a comment", "# x \\\n" + HOOK, []),
+        ("switched off on purpose", "install ip_vs /bin/false", [(HINT, "/m.conf:1")]),
+        ("another command", "install ip_vs /opt/load-it", [(WARNING, "/m.conf:1")]),
+        ("blacklisted", "blacklist ip_vs", [(HINT, "/m.conf:1")]),
+        ("a word alone", "install\n", []),
+    ],
+)
+def test_modprobe_files(why, text, expected):
+    file = File("/m.conf", text)
+    assert told(check_modprobe.check([file], [])) == expected, why
+
+
+@pytest.mark.parametrize("fixable, advice", [(True, "--fix"), (False, "ln -s /dev/null")])
+def test_what_can_be_fixed_is_told(fixable, advice):
+    file = File("/usr/lib/modprobe.d/m.conf", HOOK)
+    (finding,) = check_modprobe.check([file], [file.path] if fixable else [])
+    assert advice in finding.advice
+
+
+@pytest.mark.parametrize(
+    "why, text, expected",
+    [
+        ("nothing to do", "options a b=1\r\n\n", "options a b=1\r\n\n"),
+        ("one line", f"a b\n{HOOK}\nc d\n", f"a b\n{check_modprobe.NOTE}\n# {HOOK}\nc d\n"),
+        (
+            "with the lines that continue it",
+            "install ip_vs x; \\\n sysctl \\\n -p\nc d\n",
+            f"{check_modprobe.NOTE}\n# install ip_vs x; \\\n#  sysctl \\\n#  -p\nc d\n",
+        ),
+        ("deliberate ones stay", "install ip_vs /bin/false\n", "install ip_vs /bin/false\n"),
+        (
+            "two of them",
+            f"{HOOK}\n{HOOK}",
+            f"{check_modprobe.NOTE}\n# {HOOK}\n{check_modprobe.NOTE}\n# {HOOK}",
+        ),
+    ],
+)
+def test_commenting_out(why, text, expected):
+    assert check_modprobe.comment_out(File("/m.conf", text)) == expected, why
+
+
+_LINES = st.sampled_from(
+    [HOOK, HOOK + "\\", "# x", "# x\\", "", " ", "options ip_vs a=1\\", "\\", "a b"]
+)
+
+
+@given(st.lists(_LINES).map("\n".join))
+def test_after_commenting_out_no_hook_is_left_and_nothing_else_has_changed(text):
+    file = File("/m.conf", text)
+    after = File("/m.conf", check_modprobe.comment_out(file))
+    assert check_modprobe.hooks(after) == []
+    kept = [one for one in check_modprobe.parse(file) if not check_modprobe.is_hook(one)]
+    assert [one[:3] for one in check_modprobe.parse(after)] == [one[:3] for one in kept]
+    assert check_modprobe.comment_out(after) == after.text

@@ -1,0 +1,89 @@
+"""What is said of the service, as systemd and the daemon show it."""
+
+import pytest
+
+from ipvsd.doctor import (
+    check_service,
+)
+from ipvsd.doctor.check_service import Service
+from tests.unit.doctor.findings import HINT, OK, PROBLEM, WARNING, severities
+
+SHOWN = {
+    "LoadState": "loaded",
+    "ActiveState": "active",
+    "UnitFileState": "enabled",
+    "NRestarts": "0",
+    "NeedDaemonReload": "no",
+    "PrivateNetwork": "no",
+    "ProtectKernelTunables": "yes",
+    "ReadWritePaths": "/proc/sys/net -/sys/kernel/tracing",
+}
+
+DAEMON = {
+    "guard": "1.0",
+    "mode": "enforce",
+    "sources": {"births": "on", "devices": "off"},
+    "canary": {"time": "now", "error": None},
+    "states": {"off": 3},
+    "counters": {"passes_leaked": 0, "events_lost": 0, "failures": 0},
+}
+
+
+def shown(**changes):
+    return Service(dict(SHOWN, **changes), DAEMON, "1.0")
+
+
+def running(**changes):
+    return Service(SHOWN, dict(DAEMON, **changes), "1.0")
+
+
+def counting(name):
+    return running(counters=dict(DAEMON["counters"], **{name: 2}))
+
+
+@pytest.mark.parametrize(
+    "why, service_seen, expected, words",
+    [
+        ("well", shown(), [OK], "running"),
+        ("no systemd", Service(None, None, "1.0"), [HINT], "does not answer"),
+        ("not installed", shown(LoadState="not-found"), [HINT], "systemctl enable"),
+        ("masked", shown(LoadState="masked"), [PROBLEM], "unmask"),
+        ("disabled", shown(UnitFileState="disabled"), [WARNING], "after a boot"),
+        (
+            "just installed",
+            Service(dict(SHOWN, UnitFileState="disabled", ActiveState="inactive"), None, "1.0"),
+            [WARNING],
+            "enable --now",
+        ),
+        ("stopped", shown(ActiveState="inactive"), [PROBLEM], "systemctl start"),
+        ("failed", shown(ActiveState="failed", Result="watchdog"), [PROBLEM], "watchdog"),
+        ("restarted", shown(NRestarts="3"), [HINT], "3 times"),
+        ("an old unit in force", shown(NeedDaemonReload="yes"), [HINT], "daemon-reload"),
+        ("cut off from events", shown(PrivateNetwork="yes"), [PROBLEM], "events"),
+        ("cannot write", shown(ReadWritePaths="/srv"), [PROBLEM], "ReadWritePaths"),
+        ("may write all", shown(ReadWritePaths="-/proc"), [OK], "running"),
+        ("need not be told to", shown(ProtectKernelTunables="no", ReadWritePaths=""), [OK], ""),
+        ("another version", running(guard="0.9"), [WARNING], "restart"),
+        ("observing", running(mode="observe"), [HINT], "observe"),
+        ("a source lost", running(sources={"births": "x: No such file"}), [HINT], "births"),
+        (
+            "canary",
+            running(canary={"time": "now", "error": "not set in time"}),
+            [WARNING],
+            "canary",
+        ),
+        ("no canary", running(canary=None), [OK], ""),
+        ("contested", running(states={"contested": 1, "off": 2}), [PROBLEM], "1 contested"),
+        ("passes", counting("passes_leaked"), [HINT], "since its start: 2"),
+        ("events", counting("events_lost"), [HINT], "lost, since its start: 2"),
+        ("failures", counting("failures"), [HINT], "failed, since its start: 2"),
+    ],
+)
+def test_service(why, service_seen, expected, words):
+    findings = check_service.check(service_seen)
+    assert severities(findings) == expected, why
+    assert words in " ".join(finding.summary + finding.advice for finding in findings), why
+
+
+def test_show_is_parsed():
+    assert check_service.parse_show("A=b=c\nD=\nnonsense\n") == {"A": "b=c", "D": ""}

@@ -1,0 +1,75 @@
+"""Files of sysctl: who wins, and what is said of it."""
+
+import pytest
+
+from ipvsd.doctor import check_sysctl_files
+from ipvsd.doctor.check_sysctl_files import Sources
+from ipvsd.doctor.file_syntax import File
+from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, told
+
+RUN = "net.ipv4.vs.run_estimation"
+SYNC = "net.ipv4.vs.sync_threshold"
+WANTED = {RUN: "0"}
+
+
+def boot(*texts):
+    files = [File(f"/{number}.conf", text) for number, text in enumerate(texts)]
+    return check_sysctl_files.check(Sources(files, files), WANTED)
+
+
+@pytest.mark.parametrize(
+    "why, texts, expected",
+    [
+        ("nothing of ours", ["net.ipv4.ip_forward = 1\n"], []),
+        ("set to 1", [f"# x\n{RUN} = 1\n"], [(PROBLEM, "/0.conf:2")]),
+        ("slashes", ["net/ipv4/vs/run_estimation=1"], [(PROBLEM, "/0.conf:1")]),
+        ("errors ignored", [f"-{RUN} = 1"], [(PROBLEM, "/0.conf:1")]),
+        ("comments", [f"#{RUN} = 1\n; {RUN} = 1"], []),
+        ("the same value is not needed", [f"{RUN} = 0"], [(HINT, "/0.conf:1")]),
+        (
+            "the last wins",
+            [f"{RUN} = 0", f"{RUN} = 1"],
+            [(PROBLEM, "/1.conf:1")],
+        ),
+        (
+            "one that loses says the wrong thing",
+            [f"{RUN} = 1", f"{RUN} = 0"],
+            [(HINT, "/1.conf:1"), (HINT, "/0.conf:1")],
+        ),
+        (
+            "within one file too",
+            [f"{RUN} = 1\n{RUN} = 0"],
+            [(HINT, "/0.conf:2"), (HINT, "/0.conf:1")],
+        ),
+        ("a key that is not guarded", [f"{SYNC} = 3 50"], [(WARNING, "/0.conf:1")]),
+        ("a glob", ["net.ipv4.*.run_estimation = 1"], [(PROBLEM, "/0.conf:1")]),
+        ("a glob for what is above", ["net.ipv4.* = 1"], []),
+        ("a glob ends at a dot", ["net.*.run_estimation = 1"], []),
+        (
+            "a name beats a glob",
+            [f"{RUN} = 0", "net.ipv4.vs.run_* = 1"],
+            [(HINT, "/0.conf:1"), (HINT, "/1.conf:1")],
+        ),
+        ("excluded from globs", [f"-{RUN}", "net.ipv4.vs.run_* = 1"], []),
+        ("neither key nor exclusion", [RUN], []),
+    ],
+)
+def test_sysctl_files(why, texts, expected):
+    assert told(boot(*texts)) == expected, why
+
+
+def test_what_sysctl_conf_says_counts_by_hand_only_where_no_link_leads_to_it():
+    low, last = File("/50.conf", f"{RUN} = 0"), File("/etc/sysctl.conf", f"{RUN} = 1")
+    findings = check_sysctl_files.check(Sources([low], [low, last]), WANTED)
+    assert told(findings) == [(HINT, "/50.conf:1"), (PROBLEM, "/etc/sysctl.conf:1")]
+    assert "by `sysctl --system`" in findings[1].summary
+    findings = check_sysctl_files.check(Sources([low, last], [low, last, last]), WANTED)
+    assert told(findings) == [(PROBLEM, "/etc/sysctl.conf:1")]
+    assert "at boot" in findings[0].summary
+
+
+def test_a_value_of_1_is_no_conflict_where_1_is_wanted():
+    files = [File("/a.conf", f"{RUN} = 1")]
+    assert told(check_sysctl_files.check(Sources(files, files), {RUN: "1"})) == [
+        (HINT, "/a.conf:1")
+    ]

@@ -1,0 +1,83 @@
+"""`ipvsd doctor --fix` comments out hooks, keeps copies, and changes nothing else."""
+
+import json
+import os
+
+from ipvsd.doctor.check_modprobe import NOTE
+from ipvsd.model import Exit
+from tests.unit.doctor_host import (
+    HOOK,
+)
+
+
+def test_fix_comments_out_the_hook_and_keeps_a_copy(host):
+    text = "# mine\n" + HOOK + "options ip_vs conn_tab_bits=20\n"
+    host.root.write("etc/modprobe.d/a.conf", text)
+    path = host.root.join("etc/modprobe.d/a.conf")
+    os.chmod(path, 0o640)
+    code, out, _ = host.run("--fix")
+    assert code == Exit.AS_WANTED
+    assert f"fixed    {path}: hook in line 2 commented out" in out
+    after = f"# mine\n{NOTE}\n# {HOOK}options ip_vs conn_tab_bits=20\n"
+    assert host.root.read("etc/modprobe.d/a.conf") == after
+    assert host.root.read("etc/modprobe.d/a.conf.ipvsd-backup") == text
+    for name in (path, path + ".ipvsd-backup"):
+        assert os.stat(name).st_mode & 0o777 == 0o640
+    assert sorted(os.listdir(os.path.dirname(path))) == ["a.conf", "a.conf.ipvsd-backup"]
+    assert "nothing to fix" in host.run("--fix")[1]
+    assert host.root.read("etc/modprobe.d/a.conf") == after
+
+
+def test_fix_never_overwrites_an_older_copy(host):
+    host.root.write("etc/modprobe.d/a.conf.ipvsd-backup", "old")
+    host.root.write("etc/modprobe.d/a.conf", HOOK)
+    _, out, _ = host.run("--fix", "--json")
+    (fixed,) = json.loads(out)["fixed"]
+    assert fixed["copy"].endswith("a.conf.ipvsd-backup.2") and fixed["lines"] == [1]
+    assert host.root.read("etc/modprobe.d/a.conf.ipvsd-backup") == "old"
+    assert host.root.read("etc/modprobe.d/a.conf.ipvsd-backup.2") == HOOK
+
+
+def test_fix_changes_what_a_link_leads_to_and_nothing_outside_etc(host):
+    host.root.write("etc/local/hook", HOOK)
+    host.root.write("opt/hook", HOOK)
+    host.root.write("usr/lib/modprobe.d/c.conf", HOOK)
+    os.makedirs(host.root.join("etc/modprobe.d"))
+    os.symlink("../local/hook", host.root.join("etc/modprobe.d/a.conf"))
+    os.symlink("../../opt/hook", host.root.join("etc/modprobe.d/b.conf"))
+    code, _, _ = host.run("--fix")
+    assert code == Exit.NOT_AS_WANTED
+    assert os.path.islink(host.root.join("etc/modprobe.d/a.conf"))
+    assert host.root.read("etc/local/hook").startswith(NOTE)
+    assert host.root.read("opt/hook") == host.root.read("usr/lib/modprobe.d/c.conf") == HOOK
+
+
+def test_fix_keeps_bytes_that_are_no_text(host):
+    host.root.write("etc/modprobe.d/a.conf", "")
+    path = host.root.join("etc/modprobe.d/a.conf")
+    with open(path, "wb") as file:
+        file.write(b"# \xff\xfe\r\n" + HOOK.encode())
+    host.run("--fix")
+    with open(path, "rb") as file:
+        assert file.read() == b"# \xff\xfe\r\n" + f"{NOTE}\n# {HOOK}".encode()
+
+
+def test_fix_without_root_changes_nothing(host, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    host.root.write("etc/modprobe.d/a.conf", HOOK)
+    code, out, err = host.run("--fix")
+    assert (code, out) == (Exit.NOT_PERMITTED, "") and "root" in err
+    assert host.root.read("etc/modprobe.d/a.conf") == HOOK
+
+
+def test_fix_that_fails_leaves_the_file_as_it_was(host, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    host.root.write("etc/modprobe.d/a.conf", HOOK)
+    monkeypatch.setattr(os, "fsync", full)
+    code, _, err = host.run("--fix")
+    assert code == Exit.CANNOT_TELL and "No space left" in err and "Traceback" not in err
+    assert host.root.read("etc/modprobe.d/a.conf") == HOOK
+    names = os.listdir(host.root.join("etc/modprobe.d"))
+    assert sorted(names) == ["a.conf", "a.conf.ipvsd-backup"]

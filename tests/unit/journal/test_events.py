@@ -1,0 +1,68 @@
+"""Entries of the journal: whatever others choose, each is text that the journal takes."""
+
+from hypothesis import given
+
+from ipvsd.journal import events
+from ipvsd.journal.events import Kind
+from ipvsd.model import (
+    ContestPolicy,
+    Found,
+    KeyStatus,
+    NamespaceResult,
+    Outcome,
+    Reading,
+    Reason,
+    State,
+    Write,
+)
+from ipvsd.text import MAX_LINE, MAX_PRINTED
+from tests import hostile
+from tests.builders import HOST, POLICY, RUN
+from tests.unit.output_checks import MORE, check, hostile_text, looks
+
+
+def all_events(seen, odd):
+    """One event of each function that makes them."""
+    (write,), (outcome,), (key,) = seen.writes, seen.outcomes, seen.keys
+    yield events.changed(outcome, 1500, 2)
+    yield events.held(write)
+    yield events.contested(write, POLICY._replace(contest_policy=ContestPolicy.YIELD), odd)
+    yield events.contest_over(write.key, seen.namespace)
+    yield events.foreign(write.key, seen.namespace, key.state)
+    yield events.many({odd: 3}, 5, 1)
+    yield events.would_change(write)
+    yield events.not_changed(write, odd, POLICY)
+    yield events.unsupported(write.key, seen.namespace, odd)
+    yield events.unreadable(write.key, seen.namespace, odd)
+    yield events.plain(Kind.SOURCE_LOST, odd)
+
+
+@given(looks(), hostile_text)
+def test_the_journal(seen, odd):
+    lines = hostile.journal_lines(list(all_events(seen, odd)))
+    check(lines, MAX_LINE + len("IPVSD_NETNS_INODE="))
+
+
+def test_every_kind_of_event_is_among_them():
+    made = {name for name, one in vars(events).items() if callable(one) and name[0] != "_"}
+    made -= {name for name in made if name[0].isupper() or name in ("describe", "printable")}
+    made -= {"format_duration"}
+    assert len(list(all_events(_seen(), ""))) == len(made), made
+
+
+def _seen():
+    write = Write(HOST, RUN.key, "1", "0", Reason.DRIFT)
+    outcome = Outcome(write, Reading(Found.VALUE, "0"), 5)
+    return NamespaceResult(
+        HOST, Reason.DRIFT, "", (KeyStatus(RUN, State.HIDDEN),), (write,), (outcome,)
+    )
+
+
+@given(looks(), hostile_text)
+def test_the_journals_own_library_takes_every_field(seen, odd):
+    """It encodes strictly, and raises what nobody expects."""
+    for event in all_events(seen, odd):
+        for field in hostile.sender.fields(event):
+            name, _, value = field.partition("=")
+            field.encode("utf-8")
+            assert len(value) <= (MAX_LINE if name == "MESSAGE" else MAX_PRINTED) + MORE

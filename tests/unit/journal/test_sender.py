@@ -1,0 +1,87 @@
+"""Journal entries: their fields, and what happens where there is no journal."""
+
+import functools
+import io
+import os
+import socket
+
+import pytest
+
+from ipvsd.journal import events, sender
+from ipvsd.journal.events import Kind
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream, expected", [(io.StringIO, "<6>text\n"), (Terminal, "text\n")])
+def test_lines_on_stderr_have_a_priority_unless_a_person_reads(stream, expected):
+    stderr = stream()
+    sender.connect({}, stderr)(events.plain(Kind.STOPPED, "text"))
+    assert stderr.getvalue() == expected
+
+
+def test_a_foreign_journal_stream_is_not_ours():
+    stderr = io.StringIO()
+    sender.connect({"JOURNAL_STREAM": "1:2"}, stderr)(events.plain(Kind.STOPPED, "text"))
+    assert stderr.getvalue() == "<6>text\n"
+
+
+@pytest.fixture
+def journald(tmp_path):
+    """What stands for journald: a socket that its messages can be read from, and the way to it."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver, open(os.devnull) as stream:
+        receiver.bind(path)
+        receiver.setblocking(False)
+        status = os.fstat(stream.fileno())
+        environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        stderr = Stream(stream.fileno())
+        yield receiver, stderr, functools.partial(sender.connect, environ, stderr, path)
+
+
+class Stream(io.StringIO):
+    """Text that claims to go where a descriptor leads."""
+
+    def __init__(self, descriptor):
+        super().__init__()
+        self._descriptor = descriptor
+
+    def fileno(self):
+        return self._descriptor
+
+
+def test_an_entry_is_fields_and_none_can_be_forged(journald):
+    receiver, stderr, connect = journald
+    send = connect()
+    fields = {"IPVSD_PATH": "a\nMESSAGE=forged", "IPVSD_KEY": "k"}
+    assert send(events.plain(Kind.STOPPED, "text \udcff")._replace(fields=fields))
+    assert receiver.recv(4096) == (
+        b"MESSAGE=text \\udcff\n"
+        b"MESSAGE_ID=" + Kind.STOPPED.message_id.encode() + b"\n"
+        b"PRIORITY=6\nSYSLOG_IDENTIFIER=ipvs-estoff-guard\nIPVSD_EVENT=stopped\n"
+        b"IPVSD_PATH=a\\nMESSAGE=forged\nIPVSD_KEY=k\n"
+    )
+    assert stderr.getvalue() == ""
+
+
+def test_a_journal_that_does_not_read_is_never_waited_for(journald):
+    receiver, stderr, connect = journald
+    send = connect()
+    event = events.plain(Kind.STOPPED, "text")
+    sent = 0
+    while send(event):
+        sent += 1
+    assert sent > 0 and stderr.getvalue() == ""
+    receiver.recv(4096)
+    assert send(event)
+
+
+def test_without_journald_an_entry_is_a_line(journald):
+    receiver, stderr, connect = journald
+    send = connect()
+    receiver.close()
+    assert send(events.plain(Kind.STOPPED, "text"))
+    assert stderr.getvalue() == "<6>text\n"

@@ -1,0 +1,46 @@
+"""Where the kernel's structures keep their members, as BTF tells."""
+
+import os
+import struct
+
+from ipvsd.kernel import btf
+
+
+def made_btf(*structs, strings=b"", before=0):
+    """Make a BTF file: an int, a function's prototype and the structures."""
+    names = bytearray(b"\0" + strings)
+
+    def place(name):
+        names.extend(name.encode() + b"\0")
+        return before + len(names) - len(name) - 1
+
+    types = struct.pack("<IIII", place("int"), 1 << 24, 4, 0x20)
+    types += struct.pack("<III", 0, 13 << 24 | 2, 1) + struct.pack("<IIII", 0, 1, 0, 1)
+    for name, members in structs:
+        types += struct.pack("<III", place(name), 4 << 24 | len(members), 64)
+        for member, offset in members.items():
+            types += struct.pack("<III", place(member), 1, offset * 8)
+    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(names))
+    return header + types + bytes(names)
+
+
+def test_members_are_found_in_the_modules_and_the_kernels_types(root):
+    kernel = made_btf(("net", {"ns": 128}), ("ns_common", {"inum": 16}))
+    names = len(btf._section(kernel, 16))
+    module = made_btf(("netns_ipvs", {"gen": 0, "net": 2160}), before=names)
+    os.makedirs(root.join("sys/kernel/btf"))
+    for name, data in (("vmlinux", kernel), ("ip_vs", module)):
+        with open(root.join(f"sys/kernel/btf/{name}"), "wb") as file:
+            file.write(data)
+    found = btf.members(root.path, "ip_vs", ["netns_ipvs", "net", "ns_common", "absent"])
+    assert found == {
+        "netns_ipvs": {"gen": 0, "net": 2160},
+        "net": {"ns": 128},
+        "ns_common": {"inum": 16},
+    }
+    assert btf.members(root.path, "built_in", ["net"]) == {"net": {"ns": 128}}
+
+
+def test_a_bit_fields_size_is_no_part_of_its_place():
+    data = made_btf(("s", {"field": (3 << 24) // 8 + 5}))
+    assert btf.parse(data, b"", ["s"]) == {"s": {"field": 5}}

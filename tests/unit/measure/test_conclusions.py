@@ -1,0 +1,138 @@
+"""What passes and round trips are said to mean."""
+
+import pytest
+
+from ipvsd.measure import conclusions
+from ipvsd.measure.statistics import (
+    Phase,
+    Pings,
+)
+from ipvsd.model import NS_PER_S, EstimationRun
+from tests.unit.measure.samples import MS, probe
+
+
+def phase(name, rtts_ms, working_runs=(), runs=True, every_ms=10):
+    """A phase with a probe each 10 ms and passes at some of these moments."""
+    probes = tuple(probe(i * every_ms * MS, int(rtt * MS)) for i, rtt in enumerate(rtts_ms))
+    took = tuple(EstimationRun(int(at * MS), int(ms * MS), 3, True) for at, ms in working_runs)
+    return Phase(
+        name,
+        0,
+        20 * NS_PER_S,
+        took if runs else None,
+        pings=Pings(probes, len(probes)) if rtts_ms else None,
+    )
+
+
+FAST = [0.1] * 200
+
+
+@pytest.mark.parametrize(
+    "why, phases, wanted, unwanted",
+    [
+        ("no work at all", [phase("as found", [])], ["no pass of estimation did any"], ["likely"]),
+        (
+            "where it stalls, and for how long",
+            [phase("as found", [], [(0, 2), (2000, 4)])],
+            ["held a CPU 2 times, for 2.0 ms in the median and 4.0 ms at most (CPU 3)"],
+            [],
+        ),
+        (
+            "slow ones overlap passes",
+            [phase("as found", [0.1, 30, *FAST, 0.1], [(5, 30)])],
+            ["1 of 1 round trips that took longer than 1.0 ms overlap a pass", "likely cause"],
+            ["Look next at"],
+        ),
+        (
+            "slow ones have nothing to do with passes",
+            [phase("as found", [*FAST, 30, 30, 0.1], [(0, 2)])],
+            ["0 of 2 round trips", "not the cause of most", "Look next at"],
+            ["likely"],
+        ),
+        (
+            "slow without estimation",
+            [phase("as found", [*FAST, 30])],
+            ["1 round trips took longer", "estimation is not the cause", "Look next at"],
+            ["likely"],
+        ),
+        ("all well", [phase("as found", FAST)], ["no round trip took longer"], ["Look next at"]),
+        (
+            "passes unknown: no guess",
+            [phase("as found", [*FAST, 30], runs=False)],
+            ["nothing tells whether estimation is why"],
+            ["Look next at", "likely", "not the cause"],
+        ),
+        (
+            "nobody answers",
+            [Phase("as found", 0, 1, (), pings=Pings((), 9))],
+            ["none of 9 probes was answered"],
+            ["Look next at"],
+        ),
+        (
+            "switching it off helps",
+            [
+                phase("on", [*FAST, 30, 31], [(1990, 40)]),
+                phase("off", [*FAST, 1, 1]),
+                phase("off again", [*FAST, 1, 0.9]),
+            ],
+            ["takes 31.0 ms and longer with estimation on, 1.0 ms and 1.0 ms", "it off helps"],
+            ["no more of a difference"],
+        ),
+        (
+            "two equal phases differ as much",
+            [
+                phase("on", [*FAST, 30, 31], [(1990, 40)]),
+                phase("off", [*FAST, 1, 1]),
+                phase("off again", [*FAST, 28, 29]),
+            ],
+            ["no more of a difference", "Look next at"],
+            ["helps"],
+        ),
+        (
+            "better, but two equal phases differ by more",
+            [
+                phase("on", [*FAST, 40, 40], [(1990, 40)]),
+                phase("off", [*FAST, 5, 5]),
+                phase("off again", [*FAST, 30, 30]),
+            ],
+            ["no more of a difference"],
+            ["helps"],
+        ),
+        (
+            "as bad when off",
+            [
+                phase("on", [*FAST, 30, 31], [(0, 1)]),
+                phase("off", [*FAST, 30, 31]),
+                phase("off again", [*FAST, 30, 31]),
+            ],
+            [
+                "no longer than without; estimation is not",
+                "off: 2 round trips",
+                "is not the cause",
+                "Look next at",
+            ],
+            ["helps"],
+        ),
+        (
+            "a little better is not worth a decision",
+            [
+                phase("on", FAST + [30] * 2),
+                phase("off", FAST + [29] * 2),
+                phase("x", FAST + [29] * 2),
+            ],
+            ["no more of a difference"],
+            ["helps"],
+        ),
+    ],
+)
+def test_verdict(why, phases, wanted, unwanted):
+    said = "\n".join(conclusions.conclude(phases))
+    for words in wanted:
+        assert words in said, why
+    for words in unwanted:
+        assert words not in said, why
+
+
+def test_what_to_look_at_next_is_said_once_and_in_full():
+    said = conclusions.conclude([phase(name, [*FAST, 30]) for name in ("on", "off", "off again")])
+    assert said.count(conclusions.NEXT) == 1 and len(conclusions.NEXT) < 400

@@ -1,0 +1,157 @@
+"""All that a command, the journal, systemd or Prometheus is given is text, and not too much of it.
+
+Each command runs as a whole, and all that others may choose is any text whatever: names of
+namespaces, paths of mounts, cgroups, units, commands of processes, values, errors, names of files.
+"""
+
+import contextlib
+import io
+import json
+from unittest import mock
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from ipvsd import cli
+from ipvsd.enforce.all_namespaces import AllNamespaces
+from ipvsd.enforce.memory import Memory
+from ipvsd.model import (
+    Exit,
+    Found,
+    KeyStatus,
+    Module,
+    Namespace,
+    NamespaceResult,
+    Outcome,
+    Owner,
+    Reading,
+    Reason,
+    State,
+    Write,
+)
+from ipvsd.status import documents, runtime_dir
+from ipvsd.text import MAX_LINE
+from tests.builders import HOST, RUN
+
+MORE = len("...")
+LABEL = len("last write:  ")  # the longest that is put before a line that has been cut
+ODD_TEXTS = [
+    "\x1b[2J",
+    "\x9b31m",
+    "\u202e",
+    "\n",
+    "\r\n",
+    "\x7f",
+    "\udc9b",
+    "\u2028",
+    "x" * 10**6,
+    "\xe9",
+    "\u4e2d",
+]
+
+hostile_text = st.one_of(
+    st.sampled_from(ODD_TEXTS), st.text(st.characters(blacklist_categories=())), st.just("plain")
+)
+
+
+@st.composite
+def namespaces(draw):
+    owner = Owner(
+        (draw(hostile_text),) * draw(st.integers(0, 2)),
+        *(draw(hostile_text) for _ in range(3)),
+        pid=draw(st.integers(0, 9)),
+        command=draw(hostile_text),
+    )
+    return Namespace(4, draw(st.integers(1, 99)), draw(hostile_text), owner)
+
+
+@st.composite
+def looks(draw):
+    """One look at one namespace, with all that it can come to."""
+    namespace = draw(st.one_of(st.just(HOST), namespaces()))
+    value = draw(hostile_text)
+    setting = RUN._replace(origin=draw(hostile_text), rule=draw(hostile_text))
+    key = KeyStatus(setting, draw(st.sampled_from(State)), value, draw(hostile_text))
+    write = Write(namespace, setting.key, value, "0", Reason.DRIFT)
+    outcome = Outcome(write, Reading(Found.VALUE, draw(hostile_text)), 5, draw(hostile_text))
+    return NamespaceResult(
+        namespace, Reason.DRIFT, draw(hostile_text), (key,), (write,), (outcome,)
+    )
+
+
+surveys = st.lists(looks(), min_size=1, max_size=3).map(
+    lambda seen: AllNamespaces(Module.LIVE, tuple(seen))
+)
+
+
+def document_of(name, odd):
+    """A file of the daemon's, with this text wherever there is one."""
+    counters = dict(documents.counters(Memory(), 0), writes={odd: 1})
+    daemon = {
+        "pid": 7,
+        "guard": odd,
+        "started": odd,
+        "mode": odd,
+        "states": {odd: 1},
+        "sources": {odd: odd},
+        "canary": {"time": odd, "fixed_usec": None, "error": odd},
+        "counters": counters,
+    }
+    last = dict.fromkeys(("namespace", "key", "old", "new", "reason", "time"), odd)
+    recent = [{"time": odd, "event": odd, "message": odd}]
+    return {
+        runtime_dir.STATUS: daemon,
+        runtime_dir.EVENTS: {"recent": recent, "last_write": dict(last, reaction_usec=None)},
+        runtime_dir.NAMESPACES: {"namespaces": []},
+    }[name]
+
+
+@contextlib.contextmanager
+def daemon_that_says(odd):
+    with mock.patch.object(
+        runtime_dir.RuntimeFolder,
+        "daemon",
+        lambda _self, name=runtime_dir.STATUS: document_of(name, odd),
+    ):
+        yield
+
+
+def run(*arguments, encoding="utf-8"):
+    """What a command prints on streams of an encoding, as bytes decoded; and its exit code."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(list(arguments))
+    texts = []
+    for stream in (out, err):
+        stream.flush()
+        texts.append(stream.buffer.getvalue().decode(encoding))
+    return code, texts[0], texts[1]
+
+
+def longest(encoding):
+    """How long a line may be: what an encoding does not have is escaped after the line was cut."""
+    return MAX_LINE * (1 if encoding == "utf-8" else len(r"\U0001f600"))
+
+
+def check(texts, most):
+    for line in "\n".join(texts).split("\n"):
+        assert line.isprintable(), repr(line)
+        assert len(line) <= most + LABEL + MORE, len(line)
+
+
+def check_command(root, verb, encoding, wanted=tuple(Exit)):
+    """Both forms of a command: text is safe and short, JSON is JSON, and safe too."""
+    code, out, err = run("--root", root, *verb, encoding=encoding)
+    assert "unexpected" not in err and code in tuple(wanted), err
+    check([out, err], longest(encoding))
+    if verb[0] != "run":
+        code, out, err = run("--root", root, *verb, "--json", encoding=encoding)
+        assert "unexpected" not in err and code in tuple(wanted), err
+        check([out], most=10**8)
+        if out:
+            json.loads(out)
+
+
+encodings = st.sampled_from(["utf-8", "ascii", "latin-1"])
+
+few = settings(max_examples=40)

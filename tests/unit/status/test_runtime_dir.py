@@ -1,0 +1,170 @@
+"""The files in the runtime directory: whole, with the right modes, and of a living daemon."""
+
+import contextlib
+import json
+import os
+import stat
+import subprocess
+
+import pytest
+
+from ipvsd.enforce.memory import Memory
+from ipvsd.model import (
+    GuardError,
+)
+from ipvsd.status import documents, runtime_dir
+from ipvsd.status.runtime_dir import EVENTS, NAMESPACES, STATUS, RuntimeFolder
+from ipvsd.system import files
+from tests.time_limits import in_alarm
+
+COUNTERS = documents.counters(Memory(), 0)
+
+DOCUMENTS = {
+    STATUS: {
+        "guard": "1",
+        "started": "today",
+        "mode": "enforce",
+        "states": {},
+        "sources": {"births": "on"},
+        "canary": None,
+        "counters": COUNTERS,
+    },
+    EVENTS: {"recent": [], "last_write": None},
+    NAMESPACES: {"namespaces": []},
+}
+
+
+@pytest.mark.parametrize("name, mode", [(STATUS, 0o644), (EVENTS, 0o600), (NAMESPACES, 0o600)])
+def test_a_file_is_whole_and_only_what_tells_of_no_namespace_is_for_all(root, name, mode):
+    runtime = RuntimeFolder(root.path)
+    runtime.lock()
+    document = dict(DOCUMENTS[name], version=1)
+    assert runtime.publish(name, document) is None
+    assert "pid" not in document
+    path = root.join("run/ipvs-estoff-guard/" + name)
+    assert stat.S_IMODE(os.stat(path).st_mode) == mode
+    assert json.loads(root.read("run/ipvs-estoff-guard/" + name))["pid"] == os.getpid()
+    assert runtime.daemon(name)["version"] == 1
+    assert sorted(os.listdir(os.path.dirname(path))) == sorted(["lock", name])
+    runtime.withdraw()
+    assert runtime.daemon(name) is None
+    assert os.listdir(os.path.dirname(path)) == ["lock"]
+    assert stat.S_IMODE(os.stat(root.join("run/ipvs-estoff-guard/lock")).st_mode) == 0o600
+    runtime.unlock()
+
+
+def test_the_status_and_the_namespaces_are_files_of_their_own(root):
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    runtime = RuntimeFolder(root.path)
+    runtime.publish(STATUS, dict(DOCUMENTS[STATUS], version=2))
+    runtime.publish(NAMESPACES, {"namespaces": []})
+    assert runtime.daemon()["version"] == 2
+    assert runtime.daemon(NAMESPACES)["namespaces"] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": 1},
+        {"start_time": "1"},
+        {"pid": "x"},
+        {"pid": None},
+        {"pid": 0, "start_time": None},
+        {"counters": {"loads": 1}},
+        {"sources": {"births": 1}},
+    ],
+)
+def test_a_status_file_of_a_dead_daemon_or_of_another_version_does_not_count(root, change):
+    runtime = RuntimeFolder(root.path)
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    runtime.publish(STATUS, DOCUMENTS[STATUS])
+    assert runtime.daemon() is not None
+    document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
+    root.write("run/ipvs-estoff-guard/status.json", json.dumps(dict(document, **change)))
+    assert runtime.daemon() is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "null", "\x00"])
+def test_a_broken_status_file_does_not_count(root, text):
+    root.write("run/ipvs-estoff-guard/status.json", text)
+    assert RuntimeFolder(root.path).daemon() is None
+
+
+def test_a_second_lock_is_refused_in_one_line(root):
+    first, second = RuntimeFolder(root.path), RuntimeFolder(root.path)
+    first.lock()
+    with pytest.raises(GuardError, match="another ipvsd is running"):
+        second.lock()
+    first.unlock()
+    second.lock()
+    second.unlock()
+
+
+def test_a_status_file_that_cannot_be_written_is_told_not_raised(root):
+    error = RuntimeFolder(root.path).publish(STATUS, {})
+    assert "status.json" in error and "No such file" in error
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/null", path)])
+def test_what_somebody_has_put_beside_a_file_is_neither_waited_for_nor_followed(tmp_path, make):
+    """Metrics go to a folder in which others may write: a FIFO there would stop the daemon."""
+    path = str(tmp_path / "guard.prom")
+    make(str(tmp_path / ".guard.prom.new"))
+    with in_alarm():
+        assert runtime_dir.publish(path, "text") is None
+    assert os.listdir(str(tmp_path)) == ["guard.prom"] and not os.path.islink(path)
+
+
+def test_a_folder_beside_a_file_is_told(tmp_path):
+    (tmp_path / ".guard.prom.new").mkdir()
+    assert "guard.prom: Is a directory" in runtime_dir.publish(str(tmp_path / "guard.prom"), "text")
+    assert os.listdir(str(tmp_path)) == [".guard.prom.new"]
+
+
+@pytest.mark.parametrize(
+    "why, make",
+    [
+        ("a FIFO", os.mkfifo),
+        ("a folder", os.mkdir),
+        ("a device", lambda path: os.symlink("/dev/zero", path)),
+        ("huge", lambda path: subprocess.check_call(["truncate", "-s", "1T", path])),
+    ],
+)
+def test_a_status_file_that_is_none_is_neither_waited_for_nor_read(root, why, make):
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    make(root.join("run/ipvs-estoff-guard/status.json"))
+    with in_alarm():
+        assert RuntimeFolder(root.path).daemon() is None, why
+
+
+def test_nor_what_is_put_there_at_the_last_moment(tmp_path, monkeypatch):
+    real = os.unlink
+
+    def unlink(path):
+        with contextlib.suppress(FileNotFoundError):
+            real(path)
+        os.mkfifo(path)
+
+    monkeypatch.setattr(files.os, "unlink", unlink)
+    with in_alarm():
+        assert "File exists" in runtime_dir.publish(str(tmp_path / "guard.prom"), "text")
+
+
+def test_a_file_is_replaced_at_one_stroke_and_all_may_read_it(tmp_path):
+    path = tmp_path / "x.prom"
+    path.write_text("old")
+    reader = open(str(path))
+    mask = os.umask(0o077)
+    try:
+        assert runtime_dir.publish(str(path), "new") is None
+    finally:
+        os.umask(mask)
+    assert reader.read() == "old" and path.read_text() == "new"
+    reader.close()
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert os.listdir(str(tmp_path)) == ["x.prom"]
+
+
+def test_a_file_that_cannot_be_written_is_told_with_its_path(tmp_path):
+    error = runtime_dir.publish(str(tmp_path / "nowhere" / "x.prom"), "text")
+    assert error == f"{tmp_path}/nowhere/x.prom: No such file or directory"

@@ -1,0 +1,48 @@
+"""On which kernels a test runs: in `make test`, and in `make test-all`, which is thorough.
+
+The kernels differ in what estimates: nothing can be switched in bullseye, a timer estimates in
+bookworm, threads do in trixie and sid. sid has the newest kernel.
+"""
+
+import pytest
+
+THOROUGH = pytest.mark.thorough
+
+
+def on(*suites: str, also: tuple[str, ...] = ()) -> pytest.MarkDecorator:
+    """Run a test on the machines of these suites, and, when thorough, on others too."""
+    params = [_param(suite) for suite in suites]
+    params += [_param(suite, THOROUGH) for suite in also]
+    return pytest.mark.parametrize("host", params, indirect=True)
+
+
+def births_on(*suites: str, also: tuple[str, ...] = ()) -> pytest.MarkDecorator:
+    """Run a test with tracefs on these suites; without it on the first one.
+
+    When thorough, run it on all of them, and on others too, in both ways.
+    """
+    params = []
+    for suite in (*suites, *also):
+        for way in ("tracefs", "no tracefs"):
+            everyday = suite == suites[0] or (suite in suites and way == "tracefs")
+            marks = () if everyday else (THOROUGH,)
+            params.append(_param(suite, *marks, more=(way,)))
+    return pytest.mark.parametrize(("host", "tracefs"), params, indirect=True)
+
+
+def _param(suite: str, *marks: pytest.MarkDecorator, more: tuple[str, ...] = ()) -> object:
+    return pytest.param(suite, *more, marks=[pytest.mark.xdist_group(suite), *marks])
+
+
+# Where each kernel may differ: the smoke test of all that have the sysctl.
+EACH_KERNEL = on("bookworm", "trixie", "sid")
+# Where it matters whether a timer estimates or threads do.
+BOTH_KINDS = on("bookworm", "trixie", also=("sid",))
+KTHREADS = on("trixie", also=("sid",))
+# Where one kernel stands for all.
+ANY_KERNEL = on("bookworm", also=("trixie", "sid"))
+BOOKWORM = on("bookworm")
+TRIXIE = on("trixie")
+
+# Of these suites estimation is done by threads, which begin with the first service.
+THREADED = ("trixie", "sid")

@@ -1,0 +1,33 @@
+"""Configurations, commands and figures that several tests of the product use."""
+
+from tests.vm.guarded import Guarded
+
+RESYNC_1S = "[guard]\nresync = 1s\n"
+WITHOUT_TRACEFS = "[Service]\nInaccessiblePaths=-/sys/kernel/tracing -/sys/kernel/debug\n"
+TRACING = "/sys/kernel/tracing"
+
+# The first estimation runs this long after the load. It leaves an emulated, busy machine two
+# orders of magnitude; and a value that only the periodic look has found has no reaction time.
+FIRST_ESTIMATION_USEC = 2_000_000
+
+ADD_SERVICE = "ipvsadm --add-service --tcp-service 192.0.2.1:80 --scheduler rr"
+
+CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE")
+# More than a socket's buffer holds that is not large: only CAP_NET_ADMIN may make it so.
+FLOOD = "for i in {1..2000}; do echo change >/sys/module/ip_vs/uevent; done"
+
+
+def without(host: Guarded, *lacking: str) -> None:
+    """Restart the guard without these capabilities, and without a canary, which may fail."""
+    left = " ".join(name for name in CAPABILITIES if name not in lacking)
+    host.configure(f"{RESYNC_1S}canary = off\n")
+    host.override_unit(f"[Service]\nCapabilityBoundingSet=\nCapabilityBoundingSet={left}\n")
+
+
+def traces(host: Guarded) -> tuple[int, int]:
+    """How many instances and kprobes the guard has in tracefs."""
+    found = host.succeed(
+        f"ls {TRACING}/instances | grep -c ipvs; grep -c ':ipvsd/' {TRACING}/kprobe_events; true"
+    )
+    instances, probes = map(int, found.split())
+    return instances, probes
