@@ -13,18 +13,18 @@ from ipvsd.commands.output import Output, plain
 from ipvsd.config import files as config_files
 from ipvsd.model import Exit, GuardError
 
-# Each is a module of ipvsd.commands, imported only when it is given: the daemon starts without what
-# is needed for measuring, and no command waits for the others to be compiled.
+# Each verb is a module of ipvsd.commands, imported only when it is given: the daemon starts without
+# the code for measuring, and no command waits for the others to be compiled.
 VERBS = {
     "run": "run the daemon in the foreground",
     "apply": "set the guarded values once, now",
     "status": "show values, states and what the daemon has done",
     "verify": "prove that estimation is off, by values and by effects",
     "stats": "show live totals and rates, also while estimation is off",
-    "history": "show what the guard has told the journal",
-    "measure": "measure what estimation costs: its passes, and round trips",
+    "history": "show what the guard has logged in the journal",
+    "measure": "measure what estimation costs: its runs, and round trips",
     "doctor": "find conflicts, missing support and whatever else is in the way",
-    "estimation": "switch estimation on or off, for good or until the next boot",
+    "estimation": "switch estimation on or off, permanently or until the next boot",
     "config": "show or check the configuration",
 }
 

@@ -1,4 +1,4 @@
-"""The words that all layers share: plain data without behaviour of its own."""
+"""The types that all rooms share: plain data without behaviour of its own."""
 
 from enum import Enum, IntEnum
 from typing import NamedTuple, Optional, Tuple
@@ -58,7 +58,7 @@ class Namespace(NamedTuple):
 
     @property
     def identity(self) -> Identity:
-        """What the kernel tells it from others by, as long as it lives."""
+        """What distinguishes it from all other namespaces, as long as it exists."""
         return (self.device, self.inode)
 
     def __str__(self) -> str:
@@ -210,7 +210,7 @@ class State(Enum):
     LOADING = "loading"
     UNSUPPORTED = "unsupported"
     HIDDEN = "hidden"  # owned by another user namespace, the kernel shows no sysctls
-    READ_ONLY = "read-only"  # owned by another user namespace, nobody may write
+    READ_ONLY = "read-only"  # owned by another user namespace, writing is not permitted
     GONE = "gone"  # vanished during the check
     DENIED = "not permitted"
     REFUSED = "refused"

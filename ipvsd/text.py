@@ -6,11 +6,11 @@ import re
 from ipvsd.model import NS_PER_MS, NS_PER_S
 
 _UNITS = {"ms": NS_PER_MS, "s": NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S, "": NS_PER_S}
-# Only one way to read each part: else a long text that is none takes for ever to be refused.
+# Each part can be read in one way only: otherwise refusing a long text takes very long.
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?![0-9])(?:\s*(?:ms|min|s|h))?\s*)+", re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]{1,9})\s*(ms|min|s|h|)", re.ASCII)
 
-# Long enough for any path, short enough that no line of the journal drowns in it.
+# Long enough for any path, short enough for a line of the journal.
 MAX_PRINTED = 400
 MAX_LINE = 10 * MAX_PRINTED
 
@@ -61,6 +61,11 @@ def format_count(number: float) -> str:
             break
         number /= _UNIT_STEP
     return f"{number:.3g}{unit}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Write a count with its noun: `1 time`, `2 times`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def iso_time(wall_ns: int) -> str:

@@ -1,4 +1,4 @@
-"""Make one pass now: set what differs and say so. No daemon is needed for it."""
+"""Check every namespace once, and set the values that differ. No daemon is needed."""
 
 import argparse
 from typing import Any, Dict
@@ -17,8 +17,8 @@ _PROBLEMS = {
     State.UNREADABLE: "cannot be read",
     State.UNSUPPORTED: "unsupported by ip_vs of the running kernel",
     State.LOADING: "ip_vs is still loading",
-    State.HIDDEN: "owned by another user namespace, nobody can set it",
-    State.READ_ONLY: "owned by another user namespace, nobody can set it",
+    State.HIDDEN: "owned by another user namespace, it cannot be set",
+    State.READ_ONLY: "owned by another user namespace, it cannot be set",
 }
 
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
-    """Make the pass, whatever the mode: who calls `apply` wants it done."""
+    """Check once, whatever the mode: `apply` is a demand to write."""
     config = config_files.load(options.places)
     for warning in config.warnings:
         output.problem(f"warning: {warning}")
@@ -54,7 +54,7 @@ def _print(result: NamespaceResult, dry: bool, output: Output) -> None:
         elif key.state in _PROBLEMS:
             output.problem(_problem(key, result.namespace))
         elif result.namespace.name != HOST_NAME:
-            continue  # as wanted, or gone meanwhile
+            continue  # as wanted, or it no longer exists
         elif key.state is State.ABSENT:
             output.line(f"{key.setting.key}: ip_vs is not loaded, nothing to set")
         else:

@@ -1,21 +1,18 @@
-"""Switch estimation on or off, persistently and at once, and say what becomes of the statistics."""
+"""Switch estimation on or off, persistently and at once, and say how that affects statistics."""
 
 import argparse
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Sequence
 
 from ipvsd.commands.output import Output
-from ipvsd.config import estimation_dropin
-from ipvsd.config import files as config_files
-from ipvsd.config.files import Places
+from ipvsd.config import estimation_dropin, estimation_files
 from ipvsd.config.policy import matches
 from ipvsd.enforce.all_namespaces import AllNamespaces
-from ipvsd.model import Exit, GuardError, NamespaceResult, Policy, Selector
+from ipvsd.model import Exit, GuardError, NamespaceResult, Selector
 from ipvsd.status import documents, severity
 from ipvsd.status.reload import apply_configuration
 from ipvsd.text import printable
 
-DROP_IN = "90-estimation.conf"
 # Of the JSON: raised when a field changes its meaning or goes, not when one is added.
 _VERSION = 1
 _VALUES = {"on": "1", "off": "0"}
@@ -27,13 +24,6 @@ _STATISTICS = {
     "0": "statistics: totals and rates stand still at their last values, without any error; "
     "`ipvsd stats` shows what still counts.",
 }
-
-
-class Files(NamedTuple):
-    """The command's own drop-ins: of /etc, and until the next boot."""
-
-    lasting: str
-    runtime: Optional[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +48,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         selectors = [estimation_dropin.selector(word) for word in options.namespace]
     except ValueError as error:
         raise GuardError(str(error), Exit.USAGE) from error
-    changed = write(options.places, selectors, value, options.runtime)
+    changed = estimation_files.write(options.places, selectors, value, options.runtime)
     done = apply_configuration(options.root, options.places)
     meant = [result for result in done.results if _means(selectors, result)]
     if options.json:
@@ -69,45 +59,6 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
             if not any(matches(one, result.namespace) for result in meant):
                 output.line(f"{printable(str(one))}: no namespace is called so now")
     return severity.exit_code(key for result in meant for key in result.keys)
-
-
-def files(places: Places) -> Files:
-    """Return the paths of the command's own drop-ins."""
-    runtime = None if places.runtime is None else os.path.join(places.runtime, DROP_IN)
-    return Files(os.path.join(places.drop_ins, DROP_IN), runtime)
-
-
-def write(
-    places: Places, selectors: Sequence[Selector], value: Optional[str], runtime: bool
-) -> List[str]:
-    """Choose a value for some namespaces, or for all, or take a choice back (None).
-
-    A lasting choice ends one that holds until the next boot. Returns the paths that were written
-    or removed. Raises GuardError, with nothing changed, when a file cannot be written or the
-    configuration is wrong.
-    """
-    own = files(places)
-    if runtime and own.runtime is None:
-        raise GuardError("--runtime does not go together with --config-dir", Exit.USAGE)
-    target = own.runtime if runtime and own.runtime is not None else own.lasting
-    rest = config_files.load(places, without=[target, own.runtime or target]).policy
-    texts = {target: _text(target, selectors, value, rest)}
-    if not runtime and own.runtime is not None:
-        texts[own.runtime] = _text(own.runtime, selectors, None, rest)
-    changed = [path for path, text in texts.items() if text != _read(path)]
-    for path in changed:
-        config_files.replace(path, texts[path])
-    return changed
-
-
-def _text(path: str, selectors: Sequence[Selector], value: Optional[str], rest: Policy) -> str:
-    before = estimation_dropin.parse(config_files.read(path))
-    after = estimation_dropin.choose(before, selectors, value)
-    return estimation_dropin.render(estimation_dropin.needed(after, rest))
-
-
-def _read(path: str) -> str:
-    return "".join(source.text for source in config_files.read(path))
 
 
 def _means(selectors: Sequence[Selector], result: NamespaceResult) -> bool:

@@ -1,4 +1,4 @@
-"""Guard until told to stop: the daemon, started by ipvs-estoff-guard.service."""
+"""Run the daemon until a stop signal comes; ipvs-estoff-guard.service starts it."""
 
 import argparse
 import os

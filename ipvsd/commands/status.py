@@ -24,7 +24,7 @@ from ipvsd.model import (
 from ipvsd.status import documents, runtime_dir, severity
 from ipvsd.system.processes import Member, member
 from ipvsd.system.terminal import Screen
-from ipvsd.text import format_duration, iso_time, printable
+from ipvsd.text import format_duration, iso_time, plural, printable
 
 # Why a value is left as it is.
 _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="list every namespace")
     add_watch(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--quiet", action="store_true", help="print nothing, tell by exit code")
+    parser.add_argument(
+        "--quiet", action="store_true", help="print nothing; only the exit code counts"
+    )
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
@@ -77,7 +79,7 @@ def _show(options: argparse.Namespace, output: Output) -> Exit:
         return severity.exit_code(now.keys)
     _print_head(now, daemon, output)
     if not is_root:
-        output.line("Only the host's namespace is shown: to look into the others, be root.")
+        output.line("Only the host's namespace is shown: run it as root to see the others.")
     if options.watch:
         _print_recent(daemon, output)
     shown = now.results if options.all else now.results[:_ROWS]
@@ -86,7 +88,7 @@ def _show(options: argparse.Namespace, output: Output) -> Exit:
 
 
 def _daemon(folder: runtime_dir.RuntimeFolder) -> Optional[Dict[str, Any]]:
-    """Return what the daemon tells, None if it does not run; the last events only to root."""
+    """Return the daemon's status, None if it does not run; the last events only for root."""
     daemon = folder.daemon()
     if daemon is None:
         return None
@@ -171,9 +173,8 @@ def _print_counters(counters: Dict[str, Any], output: Output) -> None:
     writes = ", ".join(f"{count} {reason}" for reason, count in counters["writes"].items())
     output.line(f"loads seen:  {counters['loads']}; writes by reason: {writes or 'none'}")
     exposed = _duration(counters["exposed_usec"])
-    output.line(
-        f"leaked:      {counters['passes_leaked']} estimation passes at most, {exposed} at 1"
-    )
+    runs = plural(counters["passes_leaked"], "estimation run")
+    output.line(f"leaked:      at most {runs}, {exposed} at 1")
     output.line(f"reactions:   {_reactions(counters['reactions'])}")
     last = counters["last_write"]
     if last is not None:

@@ -119,7 +119,7 @@ class Canary:
         """End without a result: no namespace could be created."""
         logged = self._status is not None and self._status["error"] == error
         self._end(due_ns, error=error)
-        message = f"canary: no namespace could be created ({error}); the guard goes on without it"
+        message = f"canary: no namespace could be created ({error}); the guard continues without it"
         return [] if logged else [events.plain(Kind.CANARY_FAILED, message)]
 
     def _end(

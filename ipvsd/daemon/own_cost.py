@@ -6,7 +6,7 @@ from typing import Any, Deque, Dict, Optional, Tuple
 from ipvsd.model import NS_PER_S
 from ipvsd.system import processes
 
-# Reading all of it takes some 0.3 ms; more often than this nobody looks.
+# Status and metrics are read no more often than this.
 _PERIOD_NS = 10 * NS_PER_S
 _MINUTE_NS = 60 * NS_PER_S
 

@@ -1,4 +1,4 @@
-"""What the daemon tells others: entries of the journal, status files, metrics. Never in its way."""
+"""Writes the daemon's journal entries, status files and metrics, without blocking its loop."""
 
 import collections
 import os
@@ -16,30 +16,30 @@ from ipvsd.status.runtime_dir import NAMESPACES, RuntimeFolder, publish, withdra
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.text import iso_time
 
-# Told in the status file too, for `ipvsd status --watch`: what fits below the rest on a screen.
+# Also in the status file, for `ipvsd status --watch`: as many as fit below the rest on a screen.
 _RECENT_EVENTS = 8
-# Kept while the journal takes none: it is full, or journald stands still.
-_UNTOLD_MAX = 1000
-# Between two publishings while there is something better to do: so many times what one took, for
-# it takes the longer the more namespaces there are; and at most what the watchdog can wait.
+# Kept while journald takes none, since it is stopped or its socket is full.
+_UNSENT_MAX = 1000
+# The pause between two publishings while namespaces wait to be set: so many times the duration of
+# one, which grows with the number of namespaces, and at most what the watchdog can wait.
 _PAUSE_SHARE = 10
 _PAUSE_MIN_NS = NS_PER_S
 _PAUSE_MAX_NS = 10 * NS_PER_S
-# What is remembered of each namespace is written so many at a time, for thousands of them must not
-# keep the loop from what is urgent. Where it changes all the time, that takes 1/20 of a CPU at
-# most; after a while without changes it is done at once.
-_DESCRIBED_AT_A_TIME = 64
-_DESCRIBING_SHARE = 20
-_DESCRIBING_CREDIT_NS = 10 * NS_PER_S
-_DESCRIBING_RETRY_NS = 10 * NS_PER_S
+# The states of so many namespaces are rendered at a time: thousands would keep the loop from urgent
+# work. Where states change all the time, this takes 1/20 of a CPU at most. After a while without
+# changes it is done at once.
+_RENDERED_AT_A_TIME = 64
+_RENDERING_SHARE = 20
+_RENDERING_CREDIT_NS = 10 * NS_PER_S
+_RENDERING_RETRY_NS = 10 * NS_PER_S
 
-_OLDER = "`ipvsd status` shows older counters, the guard goes on"
+_OLDER = "`ipvsd status` shows older counters; the guard continues"
 
 Document = Dict[str, Any]
 
 
 class _Description:
-    """What is remembered of the namespaces at one moment, as far as it is put into words."""
+    """The states of all namespaces at one moment, as far as they are rendered."""
 
     def __init__(self, memory: Memory) -> None:
         self.revision = memory.revision
@@ -47,13 +47,13 @@ class _Description:
         self.documents: List[Document] = []
 
     def go_on(self, now_ns: int) -> None:
-        """Put some more into words."""
-        some, self.left = self.left[:_DESCRIBED_AT_A_TIME], self.left[_DESCRIBED_AT_A_TIME:]
+        """Render some more of them."""
+        some, self.left = self.left[:_RENDERED_AT_A_TIME], self.left[_RENDERED_AT_A_TIME:]
         self.documents += [documents.ns_state_document(ns_state, now_ns) for ns_state in some]
 
 
 class Publisher:
-    """Tells what is new, and of what cannot be told only once."""
+    """Publishes what is new; a file that cannot be written is logged once."""
 
     def __init__(self, folder: RuntimeFolder, send: Send, root: str) -> None:
         self._folder = folder
@@ -63,7 +63,7 @@ class Publisher:
         self._errors: Dict[str, str] = {}  # by file, while it lasts
         self._textfile = ""
         self._recent: Deque[Dict[str, str]] = collections.deque(maxlen=_RECENT_EVENTS)
-        self._untold: Deque[Event] = collections.deque()
+        self._unsent: Deque[Event] = collections.deque()
         self._lost = 0
         self._pause_ns = _PAUSE_MIN_NS
         self._due_ns: Optional[int] = None  # while it waits
@@ -72,7 +72,7 @@ class Publisher:
         self._describe_ns = 0  # not before
 
     def is_due(self, at_once: bool, now_ns: int) -> bool:
-        """Whether to publish now what is new: at once, or a while after there first was any."""
+        """Return whether to publish now: at once, or a pause after something was new."""
         if at_once:
             self._due_ns = None
             return True
@@ -81,12 +81,12 @@ class Publisher:
         return now_ns >= self._due_ns
 
     def took(self, duration_ns: int) -> None:
-        """Note what a publishing took, all in all (nanoseconds)."""
+        """Note how long a publishing took (nanoseconds)."""
         self._due_ns = None
         self._pause_ns = min(max(_PAUSE_SHARE * duration_ns, _PAUSE_MIN_NS), _PAUSE_MAX_NS)
 
     def describe(self, memory: Memory) -> List[Event]:
-        """Bring the file about all namespaces a step nearer to what is remembered of them now."""
+        """Render some more of the namespaces' states, and write their file when all are."""
         began_ns = monotonic_ns()
         moment_ns = self.describing_ns(memory)
         if moment_ns is None or began_ns < moment_ns:
@@ -102,19 +102,19 @@ class Publisher:
             if error is None:
                 self._described = description.revision
             else:
-                self._describe_ns = began_ns + _DESCRIBING_RETRY_NS
-        cost_ns = _DESCRIBING_SHARE * (monotonic_ns() - began_ns)
-        self._describe_ns = max(self._describe_ns, began_ns - _DESCRIBING_CREDIT_NS) + cost_ns
+                self._describe_ns = began_ns + _RENDERING_RETRY_NS
+        cost_ns = _RENDERING_SHARE * (monotonic_ns() - began_ns)
+        self._describe_ns = max(self._describe_ns, began_ns - _RENDERING_CREDIT_NS) + cost_ns
         return new_events
 
     def describing_ns(self, memory: Memory) -> Optional[int]:
-        """Return when to call describe(), None when all that is remembered is in the file."""
+        """Return when to call describe(), None if the file has the present states."""
         if self._description is not None:
             return 0
         return None if self._described == memory.revision else self._describe_ns
 
     def remember_recent(self, new_events: List[Event]) -> List[Dict[str, str]]:
-        """Take events that are about to be told; return the last ones as plain data."""
+        """Remember events that are about to be logged; return the last ones as plain data."""
         now = iso_time(int(time.time() * 1e9))
         self._recent += [
             {"time": now, "event": event.kind.word, "message": event.message}
@@ -123,20 +123,20 @@ class Publisher:
         return list(self._recent)
 
     def log(self, *new_events: Event) -> None:
-        """Send events to the journal, behind those that it has not taken yet; never wait for it."""
-        self._untold += new_events
-        while len(self._untold) > _UNTOLD_MAX:
-            self._untold.popleft()
+        """Send events to the journal, behind those that it has not taken yet, without waiting."""
+        self._unsent += new_events
+        while len(self._unsent) > _UNSENT_MAX:
+            self._unsent.popleft()
             self._lost += 1
-        while self._untold and self._is_taken(self._untold[0]):
-            self._untold.popleft()
-        if self._lost and not self._untold:
-            message = f"journal: it has taken nothing for a while, {self._lost} entries are lost"
+        while self._unsent and self._is_taken(self._unsent[0]):
+            self._unsent.popleft()
+        if self._lost and not self._unsent:
+            message = f"journal: it took no entries for a while; {self._lost} were lost"
             self._lost = 0
             self.log(events.plain(Kind.ENTRIES_LOST, message))
 
     def publish(self, name: str, document: Document) -> List[Event]:
-        """Replace a file in the run-time folder if its content is new; return what is news."""
+        """Replace a file in the run-time folder if its content is new; return the events."""
         if document == self._published.get(name):
             return []
         error = self._folder.publish(name, document)
@@ -145,9 +145,9 @@ class Publisher:
         return self._error(name, error, _OLDER)
 
     def publish_metrics(self, textfile: str, status: Document, loaded: bool) -> List[Event]:
-        """Replace the metrics file, if one is wanted; return what is news.
+        """Replace the metrics file, if one is configured; return the events of that.
 
-        Written even if nothing has changed: its time shows that the daemon lives.
+        It is written even if nothing has changed: its time shows that the daemon runs.
         """
         if textfile != self._textfile:
             self._withdraw_metrics()
@@ -160,10 +160,10 @@ class Publisher:
         host = ipvs.counters(self._root)
         running = metrics.Running(os.uname().release, estimator)
         text = metrics.render(status, running, host.live if host is not None else None)
-        return self._error(textfile, publish(textfile, text), "the guard goes on without metrics")
+        return self._error(textfile, publish(textfile, text), "the guard continues without metrics")
 
     def close(self) -> None:
-        """Take away what would look as if the daemon still ran."""
+        """Remove the files: the daemon no longer runs."""
         self._folder.withdraw()
         self._withdraw_metrics()
 
@@ -171,7 +171,7 @@ class Publisher:
         try:
             return self._send(event)
         except OSError:
-            return True  # neither the journal nor stderr is there: there is nowhere left to tell
+            return True  # neither the journal nor stderr works: nothing is left to log to
 
     def _withdraw_metrics(self) -> None:
         if self._textfile:

@@ -1,4 +1,4 @@
-"""Keeps account of scans: the schedule, the scan under way, and what the last one looked for."""
+"""Decides how scans follow each other: the schedule, the scan under way, the last one."""
 
 from typing import NamedTuple, Optional
 
@@ -11,7 +11,7 @@ class LastScan(NamedTuple):
 
     began_ns: int
     since_ns: Optional[int]  # what it finds new did not exist before this moment
-    born_ns: Optional[int]  # when the first birth was reported that it looks for
+    born_ns: Optional[int]  # the earliest birth that it can find
 
 
 class ScanProgress:

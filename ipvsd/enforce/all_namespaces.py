@@ -1,4 +1,4 @@
-"""One look at the host and at every other namespace, for the commands that need no daemon."""
+"""Checks or reads every namespace once, for the commands: no daemon is needed."""
 
 import functools
 import time
@@ -25,7 +25,7 @@ from ipvsd.system.event_loop import monotonic_ns
 
 
 class AllNamespaces(NamedTuple):
-    """What there is: the state of ip_vs, and the namespaces, the host's first."""
+    """The state of ip_vs, and the results of all namespaces, the host's first."""
 
     module: Module
     results: Tuple[NamespaceResult, ...]
@@ -36,24 +36,23 @@ class AllNamespaces(NamedTuple):
         return tuple(key for result in self.results for key in result.keys)
 
 
-def check_all(guard: Enforcer, policy: Policy, root: str, dry: bool) -> AllNamespaces:
-    """Look into all namespaces that the policy is about, and set what differs unless `dry`.
+def check_all(enforcer: Enforcer, policy: Policy, root: str, dry: bool) -> AllNamespaces:
+    """Check all namespaces that the policy is about, and set what differs unless `dry`.
 
-    A value that plan.hold_until() holds back is waited for. Without root the other namespaces are
-    not to be found.
+    Waits for values that decide.hold_until() holds. Finds no other namespaces without root.
     """
-    host = guard.check_host(policy, Reason.APPLY, dry=dry)
-    looked = {guard.host.identity: host.results[0]}
+    host = enforcer.check_host(policy, Reason.APPLY, dry=dry)
+    results = {enforcer.host.identity: host.results[0]}
     others: List[Target] = []
     worker = NamespaceWorker()
     try:
-        if policy.scope is Scope.ALL and host.module.loaded and guard.host.inode != 0:
+        if policy.scope is Scope.ALL and host.module.loaded and enforcer.host.inode != 0:
             others = worker.call(functools.partial(_find, root))
-            looked.update(worker.call(functools.partial(_visit, guard, policy, others, dry)))
+            results.update(worker.call(functools.partial(_visit, enforcer, policy, others, dry)))
         memory = Memory()
-        while not dry and any(result.retry_at_ns is not None for result in looked.values()):
+        while not dry and any(result.retry_at_ns is not None for result in results.values()):
             again = {
-                key: result for key, result in looked.items() if result.retry_at_ns is not None
+                key: result for key, result in results.items() if result.retry_at_ns is not None
             }
             memory, _ = record.record(memory, policy, check_results(again.values(), host.module))
             due_ns = min(
@@ -61,18 +60,18 @@ def check_all(guard: Enforcer, policy: Policy, root: str, dry: bool) -> AllNames
             )
             time.sleep(max(0, due_ns - monotonic_ns()) / 1e9)
             known = memory.namespaces
-            if guard.host.identity in again:
-                host = guard.check_host(policy, Reason.APPLY, known.get(guard.host.identity))
-                looked[guard.host.identity] = host.results[0]
+            if enforcer.host.identity in again:
+                host = enforcer.check_host(policy, Reason.APPLY, known.get(enforcer.host.identity))
+                results[enforcer.host.identity] = host.results[0]
             left = [
                 target._replace(known=known[target.namespace.identity])
                 for target in others
                 if target.namespace.identity in again
             ]
-            looked.update(worker.call(functools.partial(_visit, guard, policy, left, dry)))
+            results.update(worker.call(functools.partial(_visit, enforcer, policy, left, dry)))
     finally:
         worker.close()
-    return AllNamespaces(host.module, tuple(looked.values()))
+    return AllNamespaces(host.module, tuple(results.values()))
 
 
 def _find(root: str) -> List[Target]:
@@ -83,44 +82,44 @@ def _find(root: str) -> List[Target]:
 
 
 def _visit(
-    guard: Enforcer, policy: Policy, targets: List[Target], dry: bool
+    enforcer: Enforcer, policy: Policy, targets: List[Target], dry: bool
 ) -> Dict[Identity, NamespaceResult]:
-    return {target.namespace.identity: guard.visit(policy, target, dry) for target in targets}
+    return {target.namespace.identity: enforcer.visit(policy, target, dry) for target in targets}
 
 
 Result = TypeVar("Result")
 
 
 class Place(NamedTuple):
-    """A namespace other than the host's, and ways into it."""
+    """A namespace other than the host's, and paths that lead into it."""
 
     namespace: Namespace
     paths: Tuple[str, ...]
 
 
 class NamespaceReader:
-    """Makes tours; the threads and descriptors that it needs are given back by close()."""
+    """Reads something in every namespace, again and again; close() frees its thread."""
 
     def __init__(self, policy: Policy, root: str = "/") -> None:
-        """Without root (uid 0) the other namespaces are not to be found."""
+        """Prepare; without root (uid 0) only the host's namespace is found."""
         self._policy = policy
         self._finder = NamespaceFinder(root)
         self._worker = NamespaceWorker()
         self._host = netns_discovery.own(root)
-        self._deep = True  # the first time, and then what is hidden is remembered
+        self._deep = True  # the first time only: hidden holders are remembered then
 
     def read(self, read: Callable[[], Result]) -> List[Tuple[Namespace, Optional[Result]]]:
-        """Return what a function returns in each namespace, the host's first.
+        """Return the result of a function in each namespace, the host's first.
 
-        None where it raises OSError or cannot be entered. Those that the policy excludes, or that
-        are gone meanwhile, are left out.
+        The result is None if it raises OSError or the namespace cannot be entered. Namespaces that
+        the policy excludes, or that no longer exist, are left out.
         """
         found = self._worker.call(functools.partial(self._everywhere, read, self._deep))
         self._deep = False
         return found
 
     def close(self) -> None:
-        """End the tours."""
+        """End the thread."""
         self._worker.close()
 
     def _everywhere(
@@ -143,7 +142,7 @@ class NamespaceReader:
 
 
 def find(finder: NamespaceFinder, deep: bool) -> List[Place]:
-    """Return the namespaces other than the host's: in a job of a netns.Visitor."""
+    """Return the namespaces other than the host's; only in a NamespaceWorker's job."""
     return [
         Place(finder.describe(identity, holders), ways_in(holders))
         for identity, holders in finder.scan(deep).holders.items()

@@ -49,7 +49,7 @@ class KernelAccess:
         return Sysctls(self._root)
 
     def facts(self, exactly: bool) -> ipvs.Facts:
-        """Return what the namespace of the calling thread tells of itself."""
+        """Return facts about the namespace that the calling thread is in."""
         return ipvs.facts(self._root, exactly=exactly)
 
     def module_state(self) -> Module:

@@ -4,7 +4,7 @@ from typing import List, NamedTuple, Tuple
 
 from ipvsd.model import NS_PER_MS, NS_PER_S
 
-# From what a quiet machine needs to five periods of estimation; at 2 s the first pass has run.
+# From what a quiet machine needs to five periods of estimation; the first run comes after 2 s.
 BOUNDS_NS = (
     *(n * NS_PER_MS for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
     *(n * NS_PER_S for n in (1, 2, 10)),

@@ -1,11 +1,11 @@
-"""What the guard tells: kinds of events, each with the message id that its catalog entry has."""
+"""Decides how events are worded: each kind with the message id of its catalog entry."""
 
 from enum import Enum, IntEnum
 from typing import Dict, NamedTuple, Optional
 
 from ipvsd.kernel.netns_owner import describe
 from ipvsd.model import ContestPolicy, Namespace, Outcome, Policy, Reason, State, Write
-from ipvsd.text import format_duration, printable
+from ipvsd.text import format_duration, plural, printable
 
 Fields = Dict[str, str]
 
@@ -20,7 +20,7 @@ class Priority(IntEnum):
 
 
 class Kind(Enum):
-    """One kind of event: word, MESSAGE_ID (stable for ever), priority."""
+    """One kind of event: word, MESSAGE_ID (it never changes), priority."""
 
     STARTED = ("started", "0361fbd3c7534fa38c65c4436c0fc116", Priority.INFO)
     STOPPED = ("stopped", "c090fa1379c744948940c09c7da29af4", Priority.INFO)
@@ -71,15 +71,15 @@ _WHY = {
     Reason.BIRTH: "the namespace is new",
     Reason.DRIFT: "something else had changed it",
     Reason.RELOAD: "the configuration was reloaded",
-    Reason.RESYNC: "found when looking again after lost events",
+    Reason.RESYNC: "found by the check after lost events",
     Reason.APPLY: "applied by hand",
 }
 
 
 def changed(outcome: Outcome, reaction_ns: Optional[int], leaked: int = 0) -> Event:
-    """A value was written and read back; `reaction_ns` from the event that told to the write.
+    """A value was written and read back; `reaction_ns` from the event to the write.
 
-    `leaked` is how many estimation passes may have run meanwhile.
+    `leaked` is how many estimation runs there may have been meanwhile.
     """
     write = outcome.write
     why = _WHY[write.reason]
@@ -88,7 +88,7 @@ def changed(outcome: Outcome, reaction_ns: Optional[int], leaked: int = 0) -> Ev
         why += f", {format_duration(reaction_ns)} from event to write"
         fields["IPVSD_REACTION_USEC"] = str(reaction_ns // 1000)
     if leaked:
-        why += f"; up to {leaked} estimation passes may have run"
+        why += f"; up to {plural(leaked, 'estimation run')} meanwhile"
         fields["IPVSD_PASSES_LEAKED"] = str(leaked)
     old, new = printable(write.found), printable(outcome.after.value)
     message = f"{write.key} in {_shown(write.namespace)}: was {old}, now {new} ({why})"
@@ -96,19 +96,19 @@ def changed(outcome: Outcome, reaction_ns: Optional[int], leaked: int = 0) -> Ev
 
 
 def held(write: Write) -> Event:
-    """A write waits, because the namespace got services only moments ago."""
+    """A write waits, because services were added to the namespace only moments ago."""
     message = (
-        f"{write.key} in {_shown(write.namespace)}: is {printable(write.found)}, set to "
-        f"{write.wanted} as soon as its services have stood still for a few seconds"
+        f"{write.key} in {_shown(write.namespace)}: is {printable(write.found)}, held; "
+        f"set to {write.wanted} when no service has been added or removed for a few seconds"
     )
     return Event(Kind.HELD, message, _write_fields(write, write.found))
 
 
 def contested(write: Write, policy: Policy, writer: str) -> Event:
-    """A value has been changed back again and again, likely by the `writer`, if one is known."""
-    does = "set again ever more slowly, not reported each time"
+    """Something else keeps changing a value, likely the `writer`, if one is known."""
+    does = "the guard sets it again after longer and longer waits, without logging each time"
     if policy.contest_policy is ContestPolicy.YIELD:
-        does = "left alone from now on (contested = yield)"
+        does = "the guard leaves it alone from now on (contested = yield)"
     who = f"something, likely {printable(writer)}," if writer else "something"
     message = (
         f"{write.key} in {_shown(write.namespace)}: {who} keeps changing it back to "
@@ -127,18 +127,18 @@ def contest_over(key: str, namespace: Namespace) -> Event:
 
 
 def foreign(key: str, namespace: Namespace, state: State) -> Event:
-    """Nobody can change the value: another user namespace owns the network namespace."""
+    """The value cannot be changed: another user namespace owns the network namespace."""
     message = (
         f"{key} in {_shown(namespace)}: {state.value}: another user namespace owns it (a rootless "
-        "container?), so nobody can change it; not tried again"
+        "container?), so it cannot be changed; the guard does not try again"
     )
     return Event(Kind.FOREIGN, message, _key_fields(key, namespace))
 
 
 def many(counts: Dict[str, int], slowest_usec: int, leaked: int) -> Event:
-    """What was left out of the journal because it was too much."""
+    """So many events that they were counted instead of logged."""
     text = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-    message = f"namespaces: and as many more, not told one by one: {text}"
+    message = f"namespaces: {sum(counts.values())} more events, not logged one by one: {text}"
     if slowest_usec:
         message += f"; slowest reaction {format_duration(slowest_usec * 1000)}"
     fields = {
@@ -164,8 +164,8 @@ def not_changed(write: Write, detail: str, policy: Policy) -> Event:
     """A write failed, or the kernel shows another value after it."""
     message = (
         f"{write.key} in {_shown(write.namespace)}: is {printable(write.found)}, could not be set "
-        f"to {write.wanted}: {printable(detail)}; trying again every "
-        f"{format_duration(policy.resync_ns)}, not reported again until it changes"
+        f"to {write.wanted}: {printable(detail)}; the guard tries again every "
+        f"{format_duration(policy.resync_ns)}, and logs it again only if it changes"
     )
     fields = _write_fields(write, write.found)
     fields["IPVSD_ERROR"] = detail
@@ -175,13 +175,15 @@ def not_changed(write: Write, detail: str, policy: Policy) -> Event:
 def unsupported(key: str, namespace: Namespace, detail: str) -> Event:
     """ip_vs is there without this key."""
     why = detail or "ip_vs of the running kernel does not offer it"
-    message = f"{key} in {_shown(namespace)}: unsupported: {why}; this key is not guarded"
+    message = f"{key} in {_shown(namespace)}: unsupported: {why}; the guard leaves this key alone"
     return Event(Kind.UNSUPPORTED, message, _key_fields(key, namespace))
 
 
 def unreadable(key: str, namespace: Namespace, detail: str) -> Event:
     """The value cannot be read."""
-    message = f"{key} in {_shown(namespace)}: cannot be read: {printable(detail)}; not guarded now"
+    message = (
+        f"{key} in {_shown(namespace)}: cannot be read: {printable(detail)}; it is not guarded now"
+    )
     fields = _key_fields(key, namespace)
     fields["IPVSD_ERROR"] = detail
     return Event(Kind.UNREADABLE, message, fields)

@@ -1,4 +1,4 @@
-"""Memory and looks as plain data, for JSON and for people."""
+"""Decides how memory and results are shown: plain data for JSON, words for people."""
 
 import collections
 from typing import Any, Dict, Iterable, List, Optional
@@ -19,10 +19,10 @@ from ipvsd.model import (
     State,
 )
 from ipvsd.status.severity import SEVERITY, worst
-from ipvsd.text import format_duration, iso_time
+from ipvsd.text import format_duration, iso_time, plural
 
 # Version of the documents that `status --json` prints and status.json holds: raised when a
-# field changes its meaning or goes, not when one is added.
+# field changes its meaning or is removed, not when one is added.
 STATUS_VERSION = 2
 
 
@@ -68,44 +68,40 @@ def summary(memory: Memory, policy: Policy) -> str:
     elif wrong:
         text = "; ".join(f"{key.setting.key} is {key.state.value}" for key in wrong)
     elif memory.module is not None and not memory.module.loaded:
-        text = f"Waiting for ip_vs ({module}) to set {_count(len(keys), 'sysctl')}"
+        text = f"Waiting for ip_vs ({module}) to set {plural(len(keys), 'sysctl')}"
     else:
-        text = f"{_count(len(keys), 'sysctl')} as wanted, ip_vs {module}"
+        text = f"{plural(len(keys), 'sysctl')} as wanted, ip_vs {module}"
     mode = ", observing only" if policy.mode is Mode.OBSERVE else ""
-    written = _count(sum(memory.tally.writes.values()), "write")
-    loads = _count(memory.loads, "load")
+    written = plural(sum(memory.tally.writes.values()), "write")
+    loads = plural(memory.loads, "load")
     return f"{text}{mode}{_others(memory)}; {loads} seen, {written}{_last(memory)}"
 
 
 def known(memory: Memory) -> List[NamespaceState]:
-    """Return the namespaces of which something is to be told: not those from before a load."""
+    """Return the namespaces to publish: not those whose values were removed with ip_vs."""
     return [ns_state for ns_state in memory.namespaces.values() if ns_state.keys or ns_state.rule]
 
 
 def _others(memory: Memory) -> str:
-    """How the namespaces other than the host's stand, empty when there are none."""
+    """Return the states of the namespaces other than the host's, empty if there are none."""
     counts = count_states(
         ns_state.keys for ns_state in known(memory) if ns_state.namespace.name != HOST_NAME
     )
     if not counts or memory.module is None or not memory.module.loaded:
         return ""
     text = ", ".join(f"{count} {word}" for word, count in counts.items())
-    return f"; {_count(sum(counts.values()), 'namespace')} more: {text}"
+    return f"; {plural(sum(counts.values()), 'namespace')} more: {text}"
 
 
 def count_states(namespaces: Iterable[Iterable[KeyStatus]]) -> Dict[str, int]:
     """Return how many namespaces are in each state, the worst state first."""
-    # Of thousands, nearly all stand alike: each way to stand is judged only once.
+    # Of thousands, nearly all are alike: each combination of keys is judged only once.
     alike = collections.Counter(map(tuple, namespaces))
     ranked = sorted((severity(keys), state_word(keys), count) for keys, count in alike.items())
     counts: Dict[str, int] = {}
     for _, word, count in ranked:
         counts[word] = counts.get(word, 0) + count
     return counts
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _last(memory: Memory) -> str:
@@ -156,13 +152,13 @@ def _reactions(reactions: Histogram) -> Dict[str, Any]:
         "count": count,
         "sum_usec": reactions.sum_ns // NS_PER_US,
         "slowest_usec": reactions.slowest_ns // NS_PER_US if count else None,
-        # At most so many microseconds, and how many there were.
+        # A bound in microseconds, and how many reactions took no longer.
         "buckets": [[bound // NS_PER_US, n] for bound, n in zip(BOUNDS_NS, cumulative)],
     }
 
 
 def within(reactions: Dict[str, Any], share: float) -> str:
-    """Return in what time a share of the reactions was over, of a document as above."""
+    """Return a bound on the duration of a share of the reactions, of a document as above."""
     needed = share * reactions["count"]
     for bound_usec, count in reactions["buckets"]:
         if count >= needed:
@@ -173,7 +169,7 @@ def within(reactions: Dict[str, Any], share: float) -> str:
 def namespace_document(
     result: NamespaceResult, user: Optional[str] = None, started: Optional[str] = None
 ) -> Dict[str, Any]:
-    """Return one namespace, as a look found it, as plain data for JSON."""
+    """Return the result of one namespace as plain data for JSON."""
     return {
         **_identity(result.namespace),
         "state": state_word(result.keys),

@@ -1,4 +1,4 @@
-"""What the daemon knows, in Prometheus's text format, for the textfile collector of node_exporter.
+"""Decides how metrics are written: Prometheus's text format, for node_exporter's textfiles.
 
 Written here and not by prometheus_client, which is no part of EL8, and whose import alone costs
 more time and memory than all of this daemon's own code.
@@ -16,7 +16,7 @@ _USEC_PER_S = 10**6
 Number = Union[int, float]
 Labels = Mapping[str, str]
 
-# Each state of a namespace as report.state_word() has it, so that none is missing while it is 0.
+# Each state of a namespace as documents.state_word() has it, so that none is missing while it is 0.
 _STATES = (
     "off",
     "on",
@@ -70,12 +70,12 @@ def _metrics(
     yield _counter("write_failures_total", "Values that could not be set.", counters["failures"])
     yield _counter("module_loads_total", "Loads of ip_vs that were seen.", counters["loads"])
     yield _counter("events_lost_total", "Times that uevents were lost.", counters["events_lost"])
-    text = "Estimation passes that can have run although they should not."
+    text = "Estimation runs that can have been, although estimation should be off."
     yield _counter("estimation_passes_leaked_total", text, counters["passes_leaked"])
     exposed = counters["exposed_usec"] / _USEC_PER_S
     yield _counter("exposed_seconds_total", "Time at a value that was not as wanted.", exposed)
     sources = {name: int(state == "on") for name, state in status["sources"].items()}
-    yield _family("source_up", "gauge", "Whether a source of news is in use.", "source", sources)
+    yield _family("source_up", "gauge", "Whether an event source is in use.", "source", sources)
     if status["canary"] is not None:
         yield from _canary(status["canary"])
     if status.get("cost") is not None:

@@ -1,4 +1,4 @@
-"""Words to the running daemon."""
+"""Has the daemon read its configuration, and waits until the kernel shows the values."""
 
 import contextlib
 import os
@@ -16,11 +16,15 @@ from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.model import NS_PER_S, Exit, Mode, Policy
 from ipvsd.status import runtime_dir, severity
 
+# The daemon sets new values at once, or, on kernels with kthreads, after a hold.
+_LIMIT_NS = HOLD_MAX_NS + 10 * NS_PER_S
+_CHECK_AGAIN_S = 0.1
+
 
 def reload(daemon: Mapping[str, Any]) -> bool:
-    """Have the daemon that wrote this state file read its configuration; whether it is there.
+    """Have the daemon read its configuration; return whether it runs.
 
-    Not by systemctl: the daemon need not run under systemd.
+    `daemon` is the content of its status file. Not by systemctl: it may run without systemd.
     """
     with contextlib.suppress(ProcessLookupError):
         os.kill(int(daemon["pid"]), signal.SIGHUP)
@@ -29,29 +33,22 @@ def reload(daemon: Mapping[str, Any]) -> bool:
 
 
 def apply_configuration(root: str, places: Places) -> AllNamespaces:
-    """Have the configuration's run_estimation set everywhere, by the daemon if one does that.
+    """Have the configuration's run_estimation set everywhere, by the daemon if one enforces.
 
-    Returns how the namespaces stand then, or when waiting any longer makes no sense.
+    Returns the results when the values are as wanted, or after the time limit.
     """
     policy = about(config_files.load(places).policy, RUN_ESTIMATION)
-    guard = Enforcer(root)
+    enforcer = Enforcer(root)
     daemon = runtime_dir.RuntimeFolder(root).daemon()
     if daemon is None or daemon["mode"] != Mode.ENFORCE.value or not reload(daemon):
-        return check_all(guard, policy._replace(mode=Mode.ENFORCE), root, dry=False)
-    return _await(guard, policy, root)
+        return check_all(enforcer, policy._replace(mode=Mode.ENFORCE), root, dry=False)
+    return _await(enforcer, policy, root)
 
 
-def _await(guard: Enforcer, policy: Policy, root: str) -> AllNamespaces:
+def _await(enforcer: Enforcer, policy: Policy, root: str) -> AllNamespaces:
     limit_s = time.monotonic() + _LIMIT_NS / NS_PER_S
     while True:
-        now = check_all(guard, policy, root, dry=True)
+        now = check_all(enforcer, policy, root, dry=True)
         if severity.exit_code(now.keys) is not Exit.NOT_AS_WANTED or time.monotonic() > limit_s:
             return now
-        time.sleep(_LOOK_AGAIN_S)
-
-
-# The daemon sets what it is told at once, or, on kernels with kthreads, after a hold.
-_LIMIT_NS = HOLD_MAX_NS + 10 * NS_PER_S
-
-
-_LOOK_AGAIN_S = 0.1
+        time.sleep(_CHECK_AGAIN_S)

@@ -1,4 +1,4 @@
-"""The run-time folder: the lock of the one daemon, and what it tells the commands."""
+"""Reads and writes the run-time folder: the daemon's lock, and its files for the commands."""
 
 import contextlib
 import fcntl
@@ -12,19 +12,19 @@ from ipvsd.system import files, json_shape
 
 FOLDER = "run/ipvs-estoff-guard"
 STATUS = "status.json"
-# What tells of single namespaces, their processes and mounts: only for root, since others may not
-# be able to see these by themselves. What is remembered of all is apart, because it may be large.
+# What is about single namespaces, their processes and mounts is for root only: other users may not
+# be able to see these by themselves. The state of all namespaces is apart: it may be large.
 EVENTS = "events.json"
 NAMESPACES = "namespaces.json"
 _MODES = {STATUS: 0o644, EVENTS: 0o600, NAMESPACES: 0o600}
 _SHAPES = {STATUS: shapes.STATUS, EVENTS: shapes.EVENTS, NAMESPACES: shapes.NAMESPACES}
-# Of which each namespace takes some 230.
+# Each namespace takes some 230 bytes.
 _MAX_BYTES = 256 * 1024 * 1024
 _START_TIME_FIELD = 22 - 3  # proc(5): field 22 of /proc/PID/stat, counted behind ") "
 
 
 def publish(path: str, text: str, mode: int = 0o644) -> Optional[str]:
-    """Replace a file at one stroke; return why that failed, None if it did not."""
+    """Replace a file atomically; return why that failed, None if it did not."""
     try:
         files.replace(path, text, mode=mode)
     except OSError as error:
@@ -33,7 +33,7 @@ def publish(path: str, text: str, mode: int = 0o644) -> Optional[str]:
 
 
 def withdraw(path: str) -> None:
-    """Remove a file that was published; what was never written, or has gone, is no matter."""
+    """Remove a file that was published; it may be missing already."""
     with contextlib.suppress(OSError):
         os.unlink(path)
 
@@ -75,7 +75,7 @@ class RuntimeFolder:
             self._lock = None
 
     def publish(self, name: str, document: Dict[str, Any]) -> Optional[str]:
-        """Replace a file at one stroke; return why that failed, None if it did not."""
+        """Replace a file atomically; return why that failed, None if it did not."""
         document = dict(document, pid=os.getpid(), start_time=self._start_time(os.getpid()))
         text = json.dumps(document) + "\n"
         return publish(os.path.join(self._folder, name), text, _MODES[name])

@@ -1,11 +1,11 @@
-"""How bad the state of a sysctl is, and the exit code that follows from it."""
+"""Decides which state of a sysctl matters most, and the exit code that follows from it."""
 
 from typing import Iterable, Optional
 
 from ipvsd.model import Exit, KeyStatus, State
 
-# The worst of several states decides; what the user can act on comes first. What is not in the
-# list is as it should be, or as the kernel and the configuration will have it.
+# The worst of several states decides. The states that the user can act on come first. A state that
+# is not in the list is as it should be, or the kernel or the configuration makes it so.
 _EXIT_CODES = (
     (State.DENIED, Exit.NOT_PERMITTED),
     (State.UNREADABLE, Exit.CANNOT_TELL),
@@ -16,8 +16,6 @@ _EXIT_CODES = (
     (State.LOADING, Exit.NOT_AS_WANTED),
     (State.UNSUPPORTED, Exit.UNSUPPORTED),
 )
-
-
 _HARMLESS = (
     State.READ_ONLY,
     State.HIDDEN,
@@ -26,8 +24,6 @@ _HARMLESS = (
     State.GONE,
     State.AS_WANTED,
 )
-
-
 SEVERITY = {
     state: rank for rank, state in enumerate([state for state, _ in _EXIT_CODES] + list(_HARMLESS))
 }
@@ -39,6 +35,6 @@ def worst(keys: Iterable[KeyStatus]) -> Optional[KeyStatus]:
 
 
 def exit_code(keys: Iterable[KeyStatus]) -> Exit:
-    """Return the exit code that says how the keys stand; ip_vs not loaded is as wanted."""
+    """Return the exit code for the states of keys; a key without ip_vs is as wanted."""
     key = worst(keys)
     return Exit.AS_WANTED if key is None else dict(_EXIT_CODES).get(key.state, Exit.AS_WANTED)

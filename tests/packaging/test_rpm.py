@@ -118,7 +118,7 @@ def test_it_requires_exactly_this(built):
     wanted = ["/bin/sh", f"config({NAME}) = {version()}-1", "python(abi) >= 3.6", "systemd"]
     found = [line for line in dependencies(built.binary, "REQUIRE") if "rpmlib(" not in line]
     assert found == wanted
-    assert dependencies(built.binary, "RECOMMEND") == ["python3-pyudev"]
+    assert dependencies(built.binary, "RECOMMEND") == ["python3-psutil", "python3-pyudev"]
 
 
 def test_it_provides_exactly_this(built):

@@ -35,4 +35,4 @@ def test_its_metadata_are_of_this_version_for_python_3_6_and_newer(wheel):
     assert f"Version: {version()}" in lines
     assert "Requires-Python: >=3.6" in lines
     required = sorted(line for line in lines if line.startswith("Requires-Dist:"))
-    assert [line.split()[1] for line in required] == ["pyudev", "sdnotify"]
+    assert [line.split()[1] for line in required] == ["psutil", "pyudev", "sdnotify"]

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from ipvsd import cli
 from ipvsd.commands import estimation
-from ipvsd.commands.estimation import DROP_IN
+from ipvsd.config.estimation_files import DROP_IN
 from ipvsd.model import (
     Exit,
 )
@@ -124,6 +124,6 @@ def test_other_keys_are_left_to_the_daemon(root, run):
 @given(surveys, hostile_text, encodings)
 def test_estimation(loaded_root, now, odd, encoding):
     changed = [odd.replace("\0", "")]
-    patches = {"apply_configuration": lambda *_a: now, "write": lambda *_a: changed}
-    with mock.patch.multiple(estimation, **patches):
+    write = mock.patch.object(estimation.estimation_files, "write", lambda *_a: changed)
+    with write, mock.patch.object(estimation, "apply_configuration", lambda *_a: now):
         check_command(loaded_root, ["estimation", "on", "--namespace", "a*"], encoding)

@@ -3,7 +3,7 @@
 import pytest
 
 import ipvsd.daemon.publisher
-from ipvsd.daemon.publisher import _UNTOLD_MAX, Publisher
+from ipvsd.daemon.publisher import _UNSENT_MAX, Publisher
 from ipvsd.enforce.memory import Memory
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.journal import events
@@ -56,15 +56,15 @@ def test_what_is_not_taken_is_told_later_in_its_order(taker, publisher):
 
 
 def test_of_too_many_the_oldest_go_and_are_counted(taker, publisher):
-    for number in range(_UNTOLD_MAX + 7):
+    for number in range(_UNSENT_MAX + 7):
         publisher.log(told(number))
-    taker.room = _UNTOLD_MAX
+    taker.room = _UNSENT_MAX
     publisher.log()
-    assert words(taker) == [str(number) for number in range(7, _UNTOLD_MAX + 7)]
+    assert words(taker) == [str(number) for number in range(7, _UNSENT_MAX + 7)]
     taker.room = 9
     publisher.log(told("new"))
     assert [event.kind for event in taker.taken[-2:]] == [Kind.ENTRIES_LOST, Kind.CHANGED]
-    assert " 7 entries are lost" in taker.taken[-2].message
+    assert "; 7 were lost" in taker.taken[-2].message
 
 
 def test_where_nothing_is_there_to_tell_nothing_is_kept(publisher):
@@ -74,7 +74,7 @@ def test_where_nothing_is_there_to_tell_nothing_is_kept(publisher):
     broken = Publisher(None, fail, "/")
     broken.log(told(1), told(2))
     broken.log()
-    assert not broken._untold
+    assert not broken._unsent
 
 
 def test_what_can_be_told_at_once_is(publisher):

@@ -205,7 +205,7 @@ def test_a_load_is_told_from_when_the_next_look_has_found_it_when_nothing_told()
     assert "IPVSD_REACTION_USEC" not in story.new_events[0].fields
     assert story.memory.tally.exposed_ns == 5 * NS_PER_S
     assert story.memory.tally.runs_leaked == 2
-    assert "up to 2 estimation passes may have run" in story.new_events[0].message
+    assert "up to 2 estimation runs meanwhile" in story.new_events[0].message
 
 
 def test_a_load_that_is_followed_at_once_leaks_nothing():
@@ -217,4 +217,4 @@ def test_a_load_that_is_followed_at_once_leaks_nothing():
     assert story.memory.loaded_ns == event_ns
     assert story.memory.tally.exposed_ns == 8 * NS_PER_MS
     assert story.memory.tally.runs_leaked == 0
-    assert "passes" not in story.new_events[0].message
+    assert "runs meanwhile" not in story.new_events[0].message

@@ -43,7 +43,7 @@ def test_a_birth_that_was_not_told_has_the_look_before_as_its_bound():
     story, kernel = Story(), FakeSysctls()
     since_ns = story.now_ns - 5 * NS_PER_S
     assert story.visit((WEB, kernel), since_ns=since_ns) == [Kind.CHANGED]
-    assert "(the namespace is new; up to 2 estimation passes may have run)" in only(story).message
+    assert "(the namespace is new; up to 2 estimation runs meanwhile)" in only(story).message
     assert "IPVSD_REACTION_USEC" not in only(story).fields
     assert story.ns_state(WEB).set_after_ns is None
     assert story.memory.tally.exposed_ns == 5 * NS_PER_S
@@ -145,7 +145,7 @@ def test_who_yields_leaves_a_contested_value_alone_and_says_so():
     story, kernel = Story(YIELD), FakeSysctls("0")
     story.visit((WEB, kernel))
     assert contest(story, kernel, 3)[-1] == [Kind.CONTESTED]
-    assert "left alone from now on (contested = yield)" in only(story).message
+    assert "the guard leaves it alone from now on (contested = yield)" in only(story).message
     assert contest(story, kernel, 7) == [[]] * 7
     assert kernel.reading.value == "1"
     assert story.memory.tally.writes == {"drift": 3}

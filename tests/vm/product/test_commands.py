@@ -216,4 +216,4 @@ def test_a_folder_of_somebody_else_is_told_once_and_harms_nothing(host: Guarded)
     host.load()
     host.wait_for_value("0")
     (entry,) = host.events(cursor, "status-file")
-    assert "x.prom: Permission denied; the guard goes on without metrics" in entry["MESSAGE"]
+    assert "x.prom: Permission denied; the guard continues without metrics" in entry["MESSAGE"]

@@ -44,7 +44,7 @@ def test_a_missing_source_is_told_once_and_missed_by_nobody(host: Guarded, space
     assert sources.pop("births") not in ("on", "off")
     assert sources == dict.fromkeys(("mounts", "devices", "writes", "uevents"), "on")
     (entry,) = host.wait_for_events(cursor, "source-lost")
-    assert "births of namespaces: not to be had" in entry["MESSAGE"]
+    assert "births of namespaces: unavailable" in entry["MESSAGE"]
     assert host.show("ActiveState") == "active"
 
 
@@ -88,7 +88,7 @@ def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
 
 
 # Prints for each place, alone, its name and how many of two births are told, -1 where it is not
-# to be had; and whether a thread's other namespaces are told as births too.
+# available; and whether a thread's other namespaces are reported as births too.
 _PLACES = """
 import subprocess, sys
 sys.path.insert(0, "/usr/share/ipvs-estoff-guard")
