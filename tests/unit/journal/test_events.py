@@ -1,7 +1,8 @@
 """Entries of the journal: whatever others choose, each is text that the journal takes."""
 
-import given
-from hypothesis import inspect
+import inspect
+
+from hypothesis import given
 
 from ipvsd.journal import events
 from ipvsd.journal.events import Kind
