@@ -17,7 +17,7 @@ FUZZ_RUNS ?= 100000
 # Says when a part of the tests begins: where one takes long or hangs, the log tells which.
 BEGINS = @date -u +'== make $@, %H:%M:%S UTC'
 
-.PHONY: help demo examples bench bench-quick soak test test-all check lint unit unit-all fuzz sbom \
+.PHONY: help demo examples diagram bench bench-quick soak test test-all check lint unit unit-all fuzz sbom \
 	test-packaging test-vm test-vm-all vm vm-images clean setup
 
 help: ## list the targets
@@ -28,6 +28,9 @@ demo: setup ## see it work: boots a VM, installs the RPM with dnf, reloads ip_vs
 
 examples: setup ## print the examples that the man pages quote, from a VM
 	$(PYTHON) -m lab.examples
+
+diagram: setup ## draw the rooms of ipvsd/ into docs/ARCHITECTURE.md, from the imports
+	$(PYTHON) -m lab.rooms
 
 bench: setup ## the guard beside its alternatives, in VMs; writes docs/benchmarks.* (PART=stall: that)
 	$(PYTHON) -m lab.bench $(PART:%=--only %)
