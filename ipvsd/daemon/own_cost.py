@@ -23,7 +23,7 @@ class OwnCost:
     def read(self, now_ns: int) -> Optional[Dict[str, Any]]:
         """Return the cost as plain data for status.json, None if psutil is missing.
 
-        The first call imports psutil, so it must not come before the first complete check.
+        The first call imports psutil, so it must not come before READY=1 has been sent.
         """
         if now_ns < self._due_ns:
             return self._document

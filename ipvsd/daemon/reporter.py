@@ -37,6 +37,7 @@ class Reporter:
         self._canary = canary
         self._others = others
         self._cost = OwnCost()
+        self._ready = False  # READY=1 has been sent
         self._started = iso_time(int(time.time() * 1e9))
         self._published: Optional[Memory] = None
         self._checked = False  # since the last publishing
@@ -81,7 +82,7 @@ class Reporter:
         summary = documents.summary(state.memory, state.policy)
         canary_proven = self._canary.proven or not self._others.canary_wanted()
         if state.reloading and self._scanner.scan_complete and canary_proven:
-            state.reloading = False
+            state.reloading, self._ready = False, True
             self._notifier.ready(summary)
         self._notifier.status(summary)
 
@@ -100,5 +101,5 @@ class Reporter:
             "sources": sources,
             "canary": self._canary.status,
             "counters": documents.counters(memory, monotonic_ns()),
-            "cost": self._cost.read(monotonic_ns()) if self._scanner.scan_complete else None,
+            "cost": self._cost.read(monotonic_ns()) if self._ready else None,
         }

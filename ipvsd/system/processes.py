@@ -47,7 +47,7 @@ def own_usage() -> Optional[Usage]:
             process.memory_info().rss,
             int((times.user + times.system) * 1e9),
             int((time.time() - process.create_time()) * 1e9),
-            process.num_fds(),
+            process.num_fds() - 1,  # the descriptor that it is counted with
             process.num_threads(),
         )
 

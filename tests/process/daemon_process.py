@@ -12,6 +12,13 @@ HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TIMEOUT_S = 20
 
 
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 class DaemonProcess:
     """`ipvsd run`, with the service manager's end of its notification socket."""
 
@@ -21,14 +28,14 @@ class DaemonProcess:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(folder / "notify"))
         self._log = open(str(folder / "log"), "w+", encoding="utf-8")
-        self._environ = dict(os.environ, NOTIFY_SOCKET=str(folder / "notify"), PYTHONPATH=HOME)
+        self.environ = dict(os.environ, NOTIFY_SOCKET=str(folder / "notify"), PYTHONPATH=HOME)
         if watchdog_usec is not None:
-            self._environ["WATCHDOG_USEC"] = str(watchdog_usec)
+            self.environ["WATCHDOG_USEC"] = str(watchdog_usec)
         self.process = None
 
     def start(self):
         command = [sys.executable, "-m", "ipvsd", "--root", self.root.path, "run"]
-        self.process = subprocess.Popen(command, env=self._environ, stderr=self._log)
+        self.process = subprocess.Popen(command, env=self.environ, stderr=self._log)
         return self
 
     def wait_for(self, word):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.process.daemon_process import HOME, TIMEOUT_S, DaemonProcess
+from tests.process.daemon_process import HOME, TIMEOUT_S, DaemonProcess, wait_until
 
 
 @pytest.fixture
@@ -222,3 +222,34 @@ def test_the_last_events_are_in_a_file_for_root(root, guard):
     recent = guard.status("events")["recent"]
     assert [event["event"] for event in recent] == ["started", "changed"]
     assert "was 1, now 0" in recent[1]["message"]
+
+
+def test_its_own_cost_is_measured_after_it_has_become_ready(root, guard):
+    """psutil takes its time to be imported: nothing of it before READY=1."""
+    pytest.importorskip("psutil")
+    root.configure("[guard]\nresync = 1s\n")
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    assert guard.status()["cost"] is None
+    mapped = f"/proc/{guard.process.pid}/maps"
+    with open(mapped, encoding="utf-8", errors="replace") as file:
+        assert "_psutil" not in file.read()
+    wait_until(lambda: guard.status()["cost"] is not None)
+    cost = guard.status()["cost"]
+    assert 2**20 < cost["resident_bytes"] < 2**30 and cost["threads"] >= 1
+    assert cost["descriptors"] == len(os.listdir(f"/proc/{guard.process.pid}/fd"))
+    assert cost["cpu_share_last_minute"] is None, "not known after a second"
+
+
+def test_without_psutil_it_works_and_its_cost_is_unknown(root, guard):
+    stand_in = root.join("without")
+    os.makedirs(stand_in)
+    with open(os.path.join(stand_in, "psutil.py"), "w", encoding="ascii") as file:
+        file.write("raise ImportError('not here')\n")
+    guard.environ["PYTHONPATH"] = f"{stand_in}:{HOME}"
+    root.configure("[guard]\nresync = 1s\n")
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    root.set("run_estimation", "1")
+    wait_until(lambda: root.get() == "0")
+    assert guard.status()["cost"] is None
