@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 RATES = {"realistic": 60, "100 times that": 6000}
 SUITE = "bookworm"
 MEMORY_MB = 8192  # for 5,000 namespaces
-SHORTEST_S = 60  # a look each 10 s
+SHORTEST_S = 60  # it reads the values each 10 s
 GROWTH_MAX = 1.05  # of the memory's median, from the second third to the last
 
 HEAD = """\
@@ -40,10 +40,11 @@ Written by `make soak`, on virtual machines with Debian's kernels, emulated.
 
 ## Faults
 
-Each was injected so often while estimation was switched on behind the guard's back, or `ip_vs`
-loaded. Each time the values were right in the end, after the time given at most, the command that
-looks for them included; the journal told of it; and namespaces, processes, trace instances and
-probes were as many as before ([test_faults.py](../tests/vm/product/test_faults.py) says how).
+Each fault was injected as often as the table says, while another program switched estimation on or
+`ip_vs` was loaded. Each time the values were right in the end. The table has the longest time until
+then, including the command that read them. Each time the journal had the event, and there were as
+many namespaces, processes, trace instances and probes as before
+([test_faults.py](../tests/vm/product/test_faults.py) has the details).
 {how}
 
 """
@@ -51,16 +52,16 @@ LIFE = """\
 ## Life
 
 Loads of `ip_vs`, births and deaths of namespaces, drifts of a guarded value, reloads and restarts
-of the service, at random times ([soak_guest.py](../lab/soak_guest.py)). Passes are those of
-estimation that did any work, counted by a probe of the test's own, in all namespaces: those while
-the guard was there, and those between the stop and the readiness of a restart.
+of the service, at random times ([soak_guest.py](../lab/soak_guest.py)). A probe of the test counted
+the estimation runs that did any work, in all namespaces: those while the guard ran, and those
+between the stop and the readiness of a restart.
 {how}
 
 """
 TAIL = """\
 Memory, descriptors and threads are medians of each third of the time; all samples are in
-[reliability.json](reliability.json). Memory grows with the events after a start, until the heap
-has filled.
+[reliability.json](reliability.json). After a start, memory grows with the events until the heap is
+large enough.
 """
 
 
@@ -108,7 +109,7 @@ def parsed(duration: str) -> float:
         raise SystemExit(f"{duration}: not a duration such as 90s, 10min or 2h")
     seconds = int(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
     if seconds < SHORTEST_S:
-        raise SystemExit(f"{duration}: too short to be looked at; at least {SHORTEST_S}s")
+        raise SystemExit(f"{duration}: too short; it takes at least {SHORTEST_S}s")
     return seconds
 
 
@@ -161,7 +162,7 @@ def losses(life: dict[str, Any]) -> list[str]:
     """What went wrong in a life. In its first third memory may still grow: the heap settles."""
     _, middle, last = thirds(life, "pss_kb")
     found = {
-        f"{len(life['passes'])} passes of estimation": life["passes"],
+        f"{len(life['passes'])} estimation runs": life["passes"],
         f"{life['wrong']} namespaces with estimation on at the end": life["wrong"],
         f"{life['failures']} values that could not be set": life["failures"],
         f"{life['restarts']} restarts that nobody had asked for": life["restarts"],
@@ -201,7 +202,7 @@ def page(results: dict[str, Any]) -> str:
         for figure in ("pss_kb", "descriptors", "threads"):
             cells.append(" → ".join(map(str, thirds(one, figure))))
         life_rows.append([*cells, f"{len(one['passes'])}", f"{one['passes_down']}"])
-    figures = ("PSS, kB", "descriptors", "threads", "passes", "in restarts")
+    figures = ("PSS, kB", "descriptors", "threads", "estimation runs", "in restarts")
     return "".join(
         [
             HEAD.format(how=how(faults, faults["rows"])),

@@ -16,16 +16,16 @@ HOUR_S = 3600
 PERIOD_USEC = 2_000_000
 # Of a host that was seen to stall; see ipvsd(8).
 PUBLISHED_NS = 268_000_000 / 50_000 / 104
-SWEEPS_PERCENT = 100 / FULL_SHARE
+FULL_SCANS_PERCENT = 100 / FULL_SHARE
 
 HEAD = """\
 # Benchmarks
 
 Written by `{command}` on {date}, in {minutes:.0f} minutes, on virtual machines with Debian's
-kernel {kernel}, 2 CPUs and no hardware virtualization. So everything is many times slower than on
-real hardware, user space more so than the kernel: what counts are the ratios between contenders,
-which were measured in one run, in random order. All samples are in
-[benchmarks.json](benchmarks.json). `-` stands for what was not measured.{again}
+kernel {kernel}, 2 CPUs and no hardware virtualization. Everything is many times slower than on
+real hardware, and user space is slowed down more than the kernel. What counts are the ratios
+between contenders, which were measured in one run, in random order. All samples are in
+[benchmarks.json](benchmarks.json). `-` stands for a figure that was not measured.{again}
 
 ## Goals
 
@@ -33,43 +33,45 @@ which were measured in one run, in random order. All samples are in
 LOADS = """\
 ## From the load of `ip_vs` to estimation off in the host's namespace
 
-By the kernel's trace clock: from the moment at which the sysctl is there until 0 is written to it.
-The guard is the RPM's, under its unit. The hook is `install ip_vs` in modprobe.d, the rule calls
-systemd-sysctl from udev, the C listener ([listener.c](../lab/bench/listener.c)) does nothing
-but receive the kernel's events and write. tuned applies its profile when it starts: it does not
-react to a load at all. On the busy machine both CPUs are kept busy by processes, and {storm}
-unrelated uevents a second keep udevd and every listener awake.
+The time from the moment at which the sysctl exists until 0 is written to it, by the kernel's
+trace clock. The guard runs from the RPM, under its unit. The hook is `install ip_vs` in
+modprobe.d. The rule calls systemd-sysctl from udev. The C listener
+([listener.c](../lab/bench/listener.c)) only receives the kernel's events and writes. tuned
+applies its profile when it starts: it does not react to a load at all. On the busy machine,
+processes keep both CPUs busy, and {storm} unrelated uevents a second keep udevd and every
+listener awake.
 
 ![Shares of loads after which estimation was off within a time](load-to-off.svg)
 
 """
 LOAD_TIME = """\
-How long `modprobe ip_vs` itself takes, against a machine without any of them:
+How long `modprobe ip_vs` itself takes, compared with a machine without any of them:
 
 """
 SWEEPS = """\
 ## Many namespaces
 
-One command that switches off all namespaces, each of them at 1 before, and the time for each. Up to
-100 of them have names, the others a process each; the commands that start a process in each
-namespace, and need names, were not run for more than 100:
+One command switches off all namespaces, each of which is at 1 before. Up to 100 of them have
+names, the others have a process each. The commands that start a process in each namespace need
+names: they were not run for more than 100.
 
 """
 LOAD_MANY = """\
-A load of `ip_vs` with the guard running and that many namespaces there: from the first sysctl's
-appearance until the last namespace is off, and of that from the first write to the last. The kernel
-itself takes a while to give each namespace its `ip_vs`:
+A load of `ip_vs` while the guard runs and so many namespaces exist: the time from the first
+sysctl's appearance until the last namespace is off, and of that the part from the first write to
+the last. The kernel itself needs time to add `ip_vs` to each namespace.
 
 """
 BIRTHS = """\
-From a namespace's birth until it is off, one after another and many at once:
+The time from a namespace's birth until it is off, one after another and many at once.
 
 """
 PRESENCE = """\
-## The cost of being there
+## The cost while idle
 
-In {seconds} s with nothing to do, per hour, from when it has come to rest after its start. A look
-into many namespaces is not among them: they are so rare that they take {sweeps} % of a CPU at most.
+Measured over {seconds} s without any event, from the moment at which the program has become idle
+after its start, and given per hour. Full scans are not included: the guard makes them so rarely
+that they take {full_scans} % of a CPU at most.
 
 """
 STORM = """\
@@ -77,32 +79,32 @@ In a storm of unrelated uevents:
 
 """
 STALL = """\
-## The stall, and what is left of it
+## The stall, with estimation on and off
 
-Each row is one run of `ipvsd measure --compare --ping`: estimation on, off, and off again,
-{seconds} s each; what the last two differ by is noise. The last column is the time for each
-estimator and possible CPU.
+Each row is one `ipvsd measure --compare --ping`: estimation on, off, and off again, {seconds} s
+each. The difference between the last two is noise. The last column is the time for each estimator
+and possible CPU.
 
 """
 MODEL = """\
-A line through zero fitted to the kernel with a timer: a pass takes **{each:.0f} ns** for each
-estimator and possible CPU, emulated. By the same formula the published 268 ms for 50,000 services
-on 104 CPUs are {published:.0f} ns.
+A line through zero, fitted to the kernel with a timer: an estimation run takes **{each:.0f} ns**
+for each estimator and possible CPU, emulated. By the same formula the published 268 ms for 50,000
+services on 104 CPUs are {published:.0f} ns.
 
-Round trips to a neighbour whose answers are received by the CPU that has the passes, as by that of
-a network card's queue. On a host with many CPUs it is those that this one has to handle:
+Round trips to a neighbour. The CPU that estimates also receives the answers, as the CPU of a
+network card's queue does. On a host with many CPUs only the packets of this CPU are delayed.
 
 """
 PLOT = """\
-![Passes of estimation and round trips, on, off and off again](stall.svg)
+![Estimation runs and round trips: on, off, off again](stall.svg)
 
-The plot is the run with the most estimators on the kernel with a timer.
+The plot shows the row with the most estimators on the kernel with a timer.
 """
 SUMMARY = (
     "On an emulated machine with 2 CPUs, {possible_cpus} possible ones, {estimators:,} estimators "
-    "held a CPU for {median} in the median and {longest} at most, every 2 seconds; passes that did "
-    "any work with estimation off: {off}. The slowest hundredth of round trips through that CPU "
-    "took {late_on} and longer, {late_off} with estimation off. From a load of `ip_vs` until "
+    "held a CPU for {median} in the median and {longest} at most, every 2 seconds. With estimation "
+    "off there were {off} estimation runs that did any work. The slowest hundredth of round "
+    "trips through that CPU took {late_on} and longer, {late_off} with estimation off. From a load of `ip_vs` until "
     "estimation was off it took, in the median: {loads} (`{command}`, {date}, kernel {kernel}; "
     "[docs/benchmarks.md](docs/benchmarks.md))."
 )
@@ -123,7 +125,9 @@ def page(results: Results) -> str:
         _loads_with_many(results["spaces"]["loads"]),
         BIRTHS,
         _births(results["spaces"]["births"]),
-        PRESENCE.format(seconds=results["about"]["presence_seconds"], sweeps=SWEEPS_PERCENT),
+        PRESENCE.format(
+            seconds=results["about"]["presence_seconds"], full_scans=FULL_SCANS_PERCENT
+        ),
         _idle(results["presence"]),
         STORM,
         _storm(results["presence"]["storm"]),
@@ -139,7 +143,7 @@ def page(results: Results) -> str:
 def summary(results: Results) -> str:
     """What the README says of a run."""
     run = max(timers(results), key=stall.estimators)
-    on, off = stall.passes_on(run), [phase["passes"] for phase in run["phases"][1:]]
+    on, off = stall.runs_on(run), [phase["passes"] for phase in run["phases"][1:]]
     loads = results["loads"]
     off_after = [
         f"{one.name} {time(median(off_usec(loads, 'idle', one.name)))}" for one in REACTING
@@ -248,9 +252,7 @@ def _space_goals(spaces: Results) -> Iterable[Goal]:
             yield Goal(f"birth to off, {kind}: {name} of 2 s", time(worst), worst < limit)
     leaked = [births["passes"] for births in spaces["births"].values()]
     leaked += [load["passes"] for load in spaces["loads"].values()]
-    yield Goal(
-        "passes of estimation that did work, in all of these", f"{sum(leaked)}", not any(leaked)
-    )
+    yield Goal("estimation runs that did work, in all of these", f"{sum(leaked)}", not any(leaked))
 
 
 def _presence_goals(presence: Results) -> Iterable[Goal]:
@@ -266,10 +268,10 @@ def _presence_goals(presence: Results) -> Iterable[Goal]:
     )
     percent = _cpu_percent(one)
     yield Goal("idle: at most 0.02 % of a CPU", f"{percent:.3f} %", percent <= 0.02)
-    percent = _cpu_percent(many) + SWEEPS_PERCENT
+    percent = _cpu_percent(many) + FULL_SCANS_PERCENT
     yield Goal(
         f"with {max(idle)} namespaces: at most 0.5 % of a CPU",
-        f"{percent:.3f} %, with all looks into them",
+        f"{percent:.3f} %, with full scans",
         percent <= 0.5,
     )
 
@@ -345,7 +347,7 @@ def _loads_with_many(loads: Results) -> str:
         )
         for count, row in loads.items()
     ]
-    head = ("namespaces", "the kernel's part", "all off", "sweep", "each", "passes")
+    head = ("namespaces", "the kernel's part", "all off", "writes", "each", "estimation runs")
     return table(head, rows)
 
 
@@ -402,7 +404,7 @@ def _storm(storm: Results) -> str:
 def _passes(runs: list[dict[str, Any]]) -> str:
     rows = []
     for run in runs:
-        on, off = stall.passes_on(run), [phase["passes"] for phase in run["phases"][1:]]
+        on, off = stall.runs_on(run), [phase["passes"] for phase in run["phases"][1:]]
         count = stall.estimators(run)
         rows.append(
             (
@@ -418,8 +420,8 @@ def _passes(runs: list[dict[str, Any]]) -> str:
             )
         )
     head = (
-        "kernel", "estimator", "estimators", "possible CPUs", "pass, median", "pass, max",
-        "CPU share", "passes off", "ns each",
+        "kernel", "estimator", "estimators", "possible CPUs", "run, median", "run, max",
+        "CPU share", "runs while off", "ns each",
     )  # fmt: skip
     return table(head, rows)
 

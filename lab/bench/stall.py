@@ -91,17 +91,17 @@ def estimators(run: dict[str, Any]) -> int:
     return sum(space["estimators"] or 0 for space in run["namespaces"])
 
 
-def passes_on(run: dict[str, Any]) -> dict[str, Any]:
-    """The passes with estimation on: the host's, where they are told from the neighbour's."""
+def runs_on(run: dict[str, Any]) -> dict[str, Any]:
+    """The runs with estimation on: only the host's, where their namespace is known."""
     passes: dict[str, Any] = run["phases"][0]["passes"]
     spaces = {space["name"]: space for space in passes["namespaces"]}
     return spaces.get("host", passes)
 
 
 def pass_ns(run: dict[str, Any]) -> float:
-    """How long one pass over all estimators takes; those of a thread come in many pieces."""
+    """How long one estimation run over all estimators takes; a kernel thread splits it."""
     # In each two seconds every estimator is read once, for every possible CPU.
-    return float(passes_on(run)["share"]) * 2e9
+    return float(runs_on(run)["share"]) * 2e9
 
 
 def nanoseconds_each(runs: Iterable[dict[str, Any]]) -> float:
