@@ -101,12 +101,12 @@ PLOT = """\
 The plot shows the row with the most estimators on the kernel with a timer.
 """
 SUMMARY = (
-    "On an emulated machine with 2 CPUs, {possible_cpus} possible ones, {estimators:,} estimators "
-    "held a CPU for {median} in the median and {longest} at most, every 2 seconds. With estimation "
-    "off there were {off} estimation runs that did any work. The slowest hundredth of round "
-    "trips through that CPU took {late_on} and longer, {late_off} with estimation off. From a load "
-    "of `ip_vs` until estimation was off it took, in the median: {loads} (`{command}`, {date}, kernel {kernel}; "
-    "[docs/benchmarks.md](docs/benchmarks.md))."
+    "On an emulated machine with 2 CPUs, {possible_cpus} possible ones, {estimators:,} estimators"
+    " held a CPU for {median} in the median and {longest} at most, every 2 seconds. With "
+    "estimation off there were {off} estimation runs that did any work. The slowest hundredth of "
+    "round trips through that CPU took {late_on} and longer, {late_off} with estimation off. From"
+    " a load of `ip_vs` until estimation was off it took, in the median: {loads} (`{command}`, "
+    "{date}, kernel {kernel}; [docs/benchmarks.md](docs/benchmarks.md))."
 )
 
 
