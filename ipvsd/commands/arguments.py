@@ -1,4 +1,4 @@
-"""Arguments that several verbs have."""
+"""Declares and parses arguments that several commands have."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from ipvsd.text import parse_duration
 
 
 def duration(text: str) -> int:
-    """Return nanoseconds for a duration such as 2s or 500ms."""
+    """Return nanoseconds for a duration such as 2s or 500ms. Raises ArgumentTypeError."""
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -15,8 +15,12 @@ def duration(text: str) -> int:
 
 
 def add_watch(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of verbs that show page after page; the interval in nanoseconds."""
-    parser.add_argument("--watch", action="store_true", help="show anew until interrupted")
+    """Declare --watch and --interval, which is parsed to nanoseconds."""
+    parser.add_argument("--watch", action="store_true", help="repeat until Ctrl-C")
     parser.add_argument(
-        "--interval", type=duration, default=2 * NS_PER_S, metavar="TIME", help="(default: 2s)"
+        "--interval",
+        type=duration,
+        default=2 * NS_PER_S,
+        metavar="TIME",
+        help="time between two screens, or two readings of a rate (default: 2s)",
     )

@@ -1,4 +1,4 @@
-"""Show the effective configuration, and the file and line that each value comes from."""
+"""Shows the effective configuration, and the file and line that each value comes from."""
 
 import argparse
 from typing import Any, Dict, Optional
@@ -8,7 +8,7 @@ from ipvsd.config import files as config_files
 from ipvsd.config.parser import Config, ConfigError
 from ipvsd.model import Exit
 
-# Of the JSON: raised when a field changes its meaning or goes, not when one is added.
+# Version of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
 
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
-    """Print what is in effect; every problem has a line of its own on stderr."""
+    """Print the configuration in effect, and each problem on a line of its own on stderr."""
     try:
         config = config_files.load(options.places)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Show what the guard has told the journal, as a table and in numbers."""
+"""Shows what the guard has logged, as a table and as totals."""
 
 import argparse
 import collections
@@ -11,9 +11,9 @@ from ipvsd.journal.entries import Entry, Totals
 from ipvsd.model import Exit
 from ipvsd.text import printable
 
-# Of the JSON: raised when a field changes its meaning or goes, not when one is added.
+# Version of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
-# What fits on a screen.
+# How many entries fit on a screen.
 _ROWS = 20
 
 
@@ -22,18 +22,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--since",
         metavar="TIME",
-        help="from then on, as journalctl(1) has it: today, '2 hours ago', ...",
+        help="only entries from then on, as in journalctl(1): today, '2 hours ago', ...",
     )
     parser.add_argument(
-        "--kind", action="append", choices=entries.KINDS, metavar="EVENT", help="only this event"
+        "--kind",
+        action="append",
+        choices=entries.KINDS,
+        metavar="EVENT",
+        help="only entries of this event; may be given several times",
     )
     parser.add_argument("--all", action="store_true", help="list every entry")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--quiet", action="store_true", help="print the summary only")
+    parser.add_argument("--quiet", action="store_true", help="print the totals only")
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
-    """Read the journal once; the newest entries stand last, as journalctl shows them."""
+    """Read the journal once, and print the entries, the newest last, and the totals."""
     totals = Totals()
     shown: Deque[Entry] = collections.deque(maxlen=None if options.all else _ROWS)
     for line in reader.lines(options.since):
@@ -60,7 +64,8 @@ def _print(totals: Totals, shown: Deque[Entry], output: Output) -> None:
         output.table(rows + [list(map(printable, entries.row(entry))) for entry in shown])
     left = totals.entries - len(shown)
     if left:
-        output.line(f"... and {left} earlier ones; `ipvsd history --all` lists them.")
+        output.line(f"... and {left} earlier; `ipvsd history --all` lists them.")
     if not totals.entries and os.geteuid() != 0:
-        output.line("no entries that you may read: be root, or in the group systemd-journal.")
+        text = "journal: has no entries of the guard that you may read;"
+        output.line(f"{text} run it as root, or as a member of the group systemd-journal.")
     output.always(str(totals))

@@ -1,4 +1,4 @@
-"""Measure what estimation costs on this host: its passes at their source, and round trips."""
+"""Measures what estimation costs on this host: each estimation run, and round trips."""
 
 import argparse
 import functools
@@ -25,11 +25,11 @@ from ipvsd.status.reload import apply_configuration
 from ipvsd.system.terminal import Progress
 from ipvsd.text import format_duration
 
-# Ten passes of a timer.
+# Ten estimation runs of a timer.
 _DURATION_NS = 20 * NS_PER_S
-# 200 probes between two passes of a timer.
+# 200 probes between two estimation runs of a timer.
 _INTERVAL_NS = 10 * NS_PER_MS
-# Below, some versions of ping refuse, and it is a flood.
+# Some versions of ping refuse a shorter interval, which would be a flood.
 _SHORTEST_INTERVAL_NS = 2 * NS_PER_MS
 _LONGEST_NS = 3600 * NS_PER_S
 
@@ -41,32 +41,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=duration,
         default=_DURATION_NS,
         metavar="TIME",
-        help="how long; each of the three phases of --compare (default: 20s)",
+        help="time to measure; with --compare, of each of the three phases (default: 20s)",
     )
-    parser.add_argument("--ping", metavar="HOST", help="measure round trips to a host too")
+    parser.add_argument("--ping", metavar="HOST", help="measure round trips to this host too")
     parser.add_argument(
         "--interval",
         type=duration,
         default=_INTERVAL_NS,
         metavar="TIME",
-        help="between two probes of --ping (default: 10ms)",
+        help="time between two probes of --ping (default: 10ms)",
     )
     parser.add_argument(
-        "--namespace", metavar="NAME", help="a name, or name:, cgroup:, container:, unit: and glob"
+        "--namespace",
+        metavar="NAME",
+        help="only these: a name, or name:, cgroup:, container:, unit: and a glob",
     )
     parser.add_argument(
-        "--compare", action="store_true", help="switch estimation on and off, and compare"
+        "--compare", action="store_true", help="measure with estimation on, off, and off again"
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before --compare")
     parser.add_argument("--save", metavar="FILE", help="write the measurement to a file")
-    parser.add_argument("--show", metavar="FILE", help="show a saved one, measure nothing")
-    parser.add_argument("--plot", metavar="FILE", help="draw it as .svg or .png")
+    parser.add_argument(
+        "--show", metavar="FILE", help="show a saved measurement, and measure nothing"
+    )
+    parser.add_argument("--plot", metavar="FILE", help="draw a plot into an .svg or .png file")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
-    """Measure, or take what was saved; print, save and draw it."""
+    """Measure, or load a saved measurement; then save, print and draw it as the options say."""
     _check(options)
     if options.show is not None:
         document, code = saved_file.load(options.show), Exit.AS_WANTED
@@ -85,7 +89,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what cannot be done before anything is. Raises GuardError."""
+    """Raise GuardError for options that cannot work, before anything is measured."""
     if not NS_PER_S <= options.duration <= _LONGEST_NS:
         raise GuardError("--duration is not between 1s and 1h", Exit.USAGE)
     if options.compare and options.duration < HOLD_NS:
@@ -94,7 +98,8 @@ def _check(options: argparse.Namespace) -> None:
     if not _SHORTEST_INTERVAL_NS <= options.interval <= options.duration:
         raise GuardError("--interval is not between 2ms and the duration", Exit.USAGE)
     if options.show is not None and (options.compare or options.save or options.ping):
-        raise GuardError("--show measures nothing: it goes with --plot and --json", Exit.USAGE)
+        message = "--show measures nothing: it can be combined with --plot and --json only"
+        raise GuardError(message, Exit.USAGE)
     if options.plot is not None:
         plot.check(options.plot)
     if options.save is not None:
@@ -107,13 +112,13 @@ def _measure(options: argparse.Namespace, output: Output) -> Tuple[Dict[str, Any
     policy = config_files.load(options.places).policy
     is_root = os.geteuid() == 0
     if not is_root:
-        policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
+        policy = policy._replace(scope=Scope.HOST)  # entering the others needs root
     there = session.setup(options.root, policy, selectors)
     task = Task(options.duration, options.ping, options.interval)
     progress = Progress(not options.quiet)
     if not is_root:
-        text = "measuring needs root, for kprobes and to enter namespaces"
-        output.problem(f"{text}; shown is only what to expect in the host's")
+        text = "measure: needs root, to set kprobes and to enter namespaces"
+        output.problem(f"{text}; shows only the expected cost in the host's namespace")
         result = Result(code=Exit.NOT_PERMITTED)
     elif options.compare:
         result = _compare(options, there, task, progress, selectors)
@@ -159,15 +164,16 @@ def _estimators(
 
 
 def _confirm(options: argparse.Namespace, count: int, duration_ns: int) -> None:
-    """Have the user agree. Raises GuardError if not."""
+    """Ask the user for consent to a comparison. Raises GuardError without it."""
     if options.yes:
         return
     if not sys.stdin.isatty():
-        raise GuardError("--compare switches estimation on for a while: add --yes", Exit.USAGE)
+        message = "--compare: switches estimation on for some time, and cannot ask here; add --yes"
+        raise GuardError(message, Exit.USAGE)
     sys.stderr.write(
         f"This switches estimation on in {count} namespace{'' if count == 1 else 's'} for "
         f"{format_duration(duration_ns)} and some seconds, and off again: packets may be late "
-        "meanwhile. Go on? [y/N] "
+        "meanwhile. Continue? [y/N] "
     )
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -1,4 +1,4 @@
-"""Printing: JSON alone, or text for people, in which nothing from outside steers the terminal."""
+"""Prints JSON alone, or text for people, in which text from outside cannot control a terminal."""
 
 import json
 import sys
@@ -8,15 +8,15 @@ from ipvsd.text import printable_line
 
 
 class Output:
-    """Where a command's results go, and what it complains of."""
+    """Prints the results and the problems of a command."""
 
     def __init__(self, quiet: bool = False, write: Callable[[str], None] = print) -> None:
-        """Take what is given each line of text; JSON goes to stdout in any case."""
+        """Remember `write`, which is called with each line of text; JSON always goes to stdout."""
         self._quiet = quiet
         self._write = write
 
     def line(self, text: str = "") -> None:
-        """Print a line of text, nothing with --quiet."""
+        """Print a line of text, but nothing with --quiet."""
         if not self._quiet:
             self.always(text)
 
@@ -25,7 +25,7 @@ class Output:
         self._write(plain(text, sys.stdout))
 
     def problem(self, text: str) -> None:
-        """Print a line on stderr, also with --quiet."""
+        """Print a line of text on stderr, also with --quiet."""
         print(f"ipvsd: {plain(text, sys.stderr)}", file=sys.stderr)
 
     def json(self, document: Dict[str, Any]) -> None:
@@ -37,7 +37,7 @@ class Output:
         print(json.dumps(document), flush=True)
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Print rows in columns, the first row being the heading."""
+        """Print rows in columns; the first row is the heading."""
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         for row in rows:
             cells = (cell.ljust(width) for cell, width in zip(row, widths))
@@ -45,6 +45,6 @@ class Output:
 
 
 def plain(text: str, stream: TextIO) -> str:
-    """Return a line that a stream can take, and a terminal behind it takes for nothing but text."""
+    """Return a line that the stream can encode, without control characters for a terminal."""
     encoding = stream.encoding or "ascii"
     return printable_line(text).encode(encoding, "backslashreplace").decode(encoding)

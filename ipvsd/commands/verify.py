@@ -1,4 +1,4 @@
-"""Prove that estimation is off: by the values everywhere, and by what the estimator does."""
+"""Proves that estimation is off: by the values everywhere, and by what the estimator does."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from ipvsd.verify import judge
 from ipvsd.verify.judge import Judgement, WatchedNamespace
 from ipvsd.verify.watch import watch as _watch
 
-# Of the JSON: raised when a field changes its meaning or goes, not when one is added.
+# Version of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
 
 
@@ -30,7 +30,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     """Watch the estimator for two periods, then compare the values with the configuration."""
     policy = about(config_files.load(options.places).policy, RUN_ESTIMATION)
     if os.geteuid() != 0:
-        policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
+        policy = policy._replace(scope=Scope.HOST)  # entering the others needs root
     before, after, watch = _watch(policy, options.root)
     now = check_all(Enforcer(options.root), policy, options.root, dry=True)
     namespaces = [
@@ -55,5 +55,5 @@ def _print(judgement: Judgement, output: Output) -> None:
         output.line(f"note {printable(note)}")
     for line in judgement.summary:
         output.line(line)
-    well = judgement.exit_code is Exit.AS_WANTED
-    output.line("estimation is off wherever it can be" if well else "estimation is NOT off")
+    as_wanted = judgement.exit_code is Exit.AS_WANTED
+    output.line("estimation is off wherever it can be" if as_wanted else "estimation is NOT off")

@@ -1,4 +1,4 @@
-"""What the administrator wants: the files, their grammar, the policy that follows.
+"""Reads what the administrator wants: the files, their grammar, and the policy in them.
 
-What is done about it belongs in enforce/.
+enforce/ acts on the policy.
 """

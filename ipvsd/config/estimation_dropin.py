@@ -1,4 +1,4 @@
-"""What `ipvsd estimation on|off` has been told: the text of a drop-in of its own."""
+"""Parses and writes the text of the drop-in of `ipvsd estimation on|off` (pure)."""
 
 from typing import NamedTuple, Optional, Sequence, Tuple
 
@@ -7,18 +7,18 @@ from ipvsd.config.parser import Source
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.model import Policy, Selector
 
-_HEADER = "# Written by `ipvsd estimation`, which also takes it back. Not to be edited.\n"
+_HEADER = "# Written by `ipvsd estimation`, which also removes it. Do not edit.\n"
 
 
 class Choice(NamedTuple):
-    """The values chosen: one for all namespaces, and others for those that a selector means."""
+    """The chosen values: one for all namespaces, and others for those that a selector matches."""
 
     everywhere: Optional[str] = None
-    selected: Tuple[Tuple[str, str], ...] = ()  # selector and value, the later one wins
+    selected: Tuple[Tuple[str, str], ...] = ()  # selector and value; the later one wins
 
 
 def selector(word: str) -> Selector:
-    """Return what a word of the command line means: a name, or KIND:GLOB.
+    """Return the selector for a word of the command line: a name, or KIND:GLOB.
 
     Raises ValueError with a sentence.
     """
@@ -31,7 +31,7 @@ def selector(word: str) -> Selector:
 
 
 def parse(sources: Sequence[Source]) -> Choice:
-    """Return the choice that a drop-in holds; nothing where there is none."""
+    """Return the choice in a drop-in; an empty choice if there is no drop-in."""
     read = parser.parse(sources).policy
     own = [
         s.wanted for s in read.settings if s.key == RUN_ESTIMATION and s.origin != parser.BUILT_IN
@@ -44,10 +44,10 @@ def parse(sources: Sequence[Source]) -> Choice:
 
 
 def choose(before: Choice, selectors: Sequence[Selector], value: Optional[str]) -> Choice:
-    """Return the choice after a value was chosen for some namespaces, or for all.
+    """Return the choice after the user chose a value for some namespaces, or for all.
 
-    The last word counts: what was chosen for single namespaces ends with a choice for all. None
-    takes back what was chosen.
+    A choice for all namespaces replaces earlier choices for single namespaces. None removes the
+    earlier choice.
     """
     if not selectors:
         return Choice(value)
@@ -59,18 +59,18 @@ def choose(before: Choice, selectors: Sequence[Selector], value: Optional[str]) 
 
 
 def needed(choice: Choice, rest: Policy) -> Choice:
-    """Return the choice without what the rest of the configuration says anyway."""
+    """Return the choice without the values that the rest of the configuration has anyway."""
     usual = next((s.wanted for s in rest.settings if s.key == RUN_ESTIMATION), None)
     everywhere = choice.everywhere if choice.everywhere != usual else None
     others = any(override.key == RUN_ESTIMATION for override in rest.overrides)
     values = {wanted for _, wanted in choice.selected}
-    # One choice may be an exception to another one, so it is all of them or none.
+    # One choice may be an exception to another one, so all of them are removed, or none.
     redundant = not others and values <= {choice.everywhere or usual}
     return Choice(everywhere, () if redundant else choice.selected)
 
 
 def render(choice: Choice) -> str:
-    """Return the drop-in's text, empty when there is nothing to say."""
+    """Return the text of the drop-in, empty when no drop-in is needed."""
     sections = [("sysctl", choice.everywhere)] if choice.everywhere is not None else []
     sections += [(f"sysctl {shown}", wanted) for shown, wanted in choice.selected]
     if not sections:

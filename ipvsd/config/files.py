@@ -1,4 +1,4 @@
-"""The configuration files: read, and for one of them written."""
+"""Reads the configuration files, and writes or removes drop-ins."""
 
 import contextlib
 import os
@@ -10,39 +10,39 @@ from ipvsd.model import Exit, GuardError
 from ipvsd.system import files
 
 FOLDER = "etc/ipvs-estoff-guard"
-# Not below the service's own RuntimeDirectory=, which goes when the service stops.
+# Not below the service's own RuntimeDirectory=, which systemd removes when the service stops.
 RUNTIME_FOLDER = "run/ipvs-estoff-guard.conf.d"
 MAIN_FILE = "guard.conf"
 DROP_IN_FOLDER = "conf.d"
-# A thousand times the shipped file. What is larger is no configuration.
+# A thousand times the size of the shipped file; no configuration is larger.
 _MAX_BYTES = 1024 * 1024
 _DEV_NULL = os.makedev(1, 3)
 
 
 class Places(NamedTuple):
-    """Where the configuration lies: the administrator's, and what holds until the next boot."""
+    """The folders of the configuration: the permanent one, and that until the next boot."""
 
     folder: str
     runtime: Optional[str] = None
 
     @property
     def drop_ins(self) -> str:
-        """The folder of the administrator's drop-ins."""
+        """Folder of the administrator's drop-ins."""
         return os.path.join(self.folder, DROP_IN_FOLDER)
 
 
 def places(root: str = "/", folder: Optional[str] = None) -> Places:
-    """Return the places below a root, or only the one `folder` that the user has named."""
+    """Return the places below a root, or only the `folder` that the user named."""
     if folder is not None:
         return Places(folder)
     return Places(os.path.join(root, FOLDER), os.path.join(root, RUNTIME_FOLDER))
 
 
 def load(where: Places, without: Sequence[str] = ()) -> Config:
-    """Read guard.conf, conf.d/*.conf by name, and the run-time drop-ins; later lines win.
+    """Return the configuration in guard.conf, conf.d/*.conf by name, and the run-time drop-ins.
 
-    What is not there counts as empty, and so does a path `without` which it is to be read. Raises
-    ConfigError for a bad value and GuardError for a file that cannot be read.
+    Later lines win. A file that does not exist counts as empty, and so do the paths in `without`.
+    Raises ConfigError for a wrong value and GuardError for a file that cannot be read.
     """
     paths = [os.path.join(where.folder, MAIN_FILE), *_drop_ins(where.drop_ins)]
     if where.runtime is not None:
@@ -62,7 +62,7 @@ def _drop_ins(folder: str) -> List[str]:
 
 
 def replace(path: str, text: str) -> None:
-    """Write a configuration file at one stroke, or remove it where the text is empty.
+    """Write a configuration file atomically, or remove it if the text is empty.
 
     Raises GuardError; then nothing has changed.
     """
@@ -79,11 +79,11 @@ def replace(path: str, text: str) -> None:
 
 
 def read(path: str) -> List[Source]:
-    """Return a file's text, nothing where there is no file. Raises GuardError."""
+    """Return the text of a file, or nothing if there is no file. Raises GuardError."""
     try:
         with open(path, "rb", opener=files.open_at_once) as file:
             status = os.fstat(file.fileno())
-            # A link to /dev/null is how a drop-in is switched off.
+            # An administrator disables a drop-in with a link to /dev/null.
             if not stat.S_ISREG(status.st_mode) and status.st_rdev != _DEV_NULL:
                 raise GuardError(f"{path}: is not a regular file", Exit.USAGE)
             data = file.read(_MAX_BYTES + 1)

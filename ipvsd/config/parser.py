@@ -1,4 +1,4 @@
-"""Configuration: texts of files -> policy, with file, line and key in every complaint."""
+"""Parses the texts of configuration files into a policy; errors have file, line, key (pure)."""
 
 import difflib
 import re
@@ -23,7 +23,7 @@ BUILT_IN = "built-in default"
 
 
 class Source(NamedTuple):
-    """A configuration file: its path, for messages, and its text."""
+    """A configuration file: its text, and its path for messages."""
 
     path: str
     text: str
@@ -40,15 +40,15 @@ class Entry(NamedTuple):
 
 
 class Config(NamedTuple):
-    """The outcome of reading a configuration that is not refused."""
+    """A valid configuration."""
 
     policy: Policy
-    options: Tuple[Entry, ...]  # of [guard] and [namespaces], as they are in effect
+    options: Tuple[Entry, ...]  # those in effect in all sections but [sysctl]
     warnings: Tuple[str, ...]
 
 
 class ConfigError(GuardError):
-    """A configuration is refused; `problems` has one sentence for each reason."""
+    """The error that refuses a configuration; `problems` has one sentence for each reason."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         more = f" (and {len(problems) - 1} more: ipvsd config --check)" if problems[1:] else ""
@@ -57,11 +57,11 @@ class ConfigError(GuardError):
 
 
 def parse(sources: Sequence[Source]) -> Config:
-    """Merge the files in their order, the later line wins, into one configuration.
+    """Return the configuration that the files, in their order, make up; the later line wins.
 
-    An empty value takes an option back to its default; an empty sysctl is not guarded.
-    Raises ConfigError when any value is wrong, or any sysctl lies outside net.ipv4.vs: then
-    nothing of the whole is used. Unknown names only lead to warnings.
+    An empty value means the default of an option; a sysctl with an empty value is not guarded.
+    Raises ConfigError when any value is wrong, or any sysctl is not below net.ipv4.vs: the
+    configuration is refused as a whole. Unknown names only cause warnings.
     """
     draft = _Draft()
     for source in sources:
@@ -69,7 +69,7 @@ def parse(sources: Sequence[Source]) -> Config:
     return draft.finish()
 
 
-# What an entry's value means: its part of the Policy. Raises ValueError with a reason.
+# Returns the meaning of an entry's value, for the Policy. Raises ValueError with a reason.
 _Reader = Callable[[Entry], Any]
 
 
@@ -104,7 +104,7 @@ def _selectors(entry: Entry) -> Tuple[Selector, ...]:
 
 
 def selector(text: str, origin: str) -> Selector:
-    """Return the selector that KIND:GLOB means. Raises ValueError with a reason."""
+    """Return the selector for a text KIND:GLOB. Raises ValueError with a reason."""
     kind, _, pattern = text.partition(":")
     if kind not in policy.KINDS:
         raise ValueError(
@@ -128,7 +128,7 @@ def _textfile(entry: Entry) -> str:
     return entry.value
 
 
-# As docker and podman show and take it.
+# Short container ids, as docker and podman show and accept them.
 _SHORT_ID = re.compile(r"[0-9a-f]+", re.ASCII)
 
 
@@ -139,9 +139,9 @@ class _Option(NamedTuple):
 
 _OPTIONS = {
     ("guard", "mode"): _Option("enforce", _word(Mode)),
-    # Below, the guard would be a load of its own; above, nobody could call it a guard.
+    # More often would cost too much CPU time; less often would leave a wrong value too long.
     ("guard", "resync"): _Option("30s", _duration("1s", "1h")),
-    # Each canary is a namespace made and thrown away; one a day proves next to nothing.
+    # Each canary creates and removes a namespace. Less than one a day would prove very little.
     ("guard", "canary"): _Option("1h", _or_off(_duration("1min", "24h"))),
     ("guard", "contested"): _Option("enforce", _word(ContestPolicy)),
     ("namespaces", "scope"): _Option("all", _word(Scope)),
@@ -154,7 +154,7 @@ _OVERRIDE = re.compile(r"sysctl\s+(\S.*?)\s*")
 
 
 class _Draft:
-    """A configuration in the making: what is in effect so far, and what there is to complain of."""
+    """An unfinished configuration: what is in effect so far, with its problems and warnings."""
 
     def __init__(self) -> None:
         self._problems: List[str] = []
@@ -213,7 +213,7 @@ class _Draft:
         wanted = sysctl_values.canonical_value(key, entry.value) if entry.value else None
         if entry.selector is not None:
             name = (str(entry.selector), key)
-            self._overrides.pop(name, None)  # so that the later line stands behind all others
+            self._overrides.pop(name, None)  # so that the later line comes after all others
             self._overrides[name] = Override(entry.selector, key, wanted, entry.origin)
         elif wanted is not None:
             self._settings[key] = Setting(key, wanted, entry.origin)
@@ -221,10 +221,10 @@ class _Draft:
             self._settings.pop(key, None)
 
     def _entries(self, source: Source) -> Iterator[Entry]:
-        """Yield the lines of known sections, complain of the others.
+        """Yield the entries of known sections, and collect problems and warnings.
 
-        Not configparser: it knows no line numbers, takes an indented line for the end of the
-        value above it, and reads some of this otherwise from one Python version to the next.
+        configparser is not used: it has no line numbers, reads an indented line as a continuation
+        of the value above it, and differs between Python versions.
         """
         section, means = None, None
         for number, raw in enumerate(source.text.split("\n"), 1):
@@ -236,7 +236,7 @@ class _Draft:
                 section, means = self._section(line[1:-1], origin)
                 continue
             if section is not None and section not in _SECTIONS:
-                continue  # a newer version's section may hold anything
+                continue  # a section of a newer version may have any syntax
             key, equals, value = line.partition("=")
             shown = f"{origin}: {printable(line)}"
             if not equals or not key.strip():
@@ -247,7 +247,7 @@ class _Draft:
                 yield Entry(section, key.strip(), " ".join(value.split()), origin, means)
 
     def _section(self, header: str, origin: str) -> Tuple[str, Optional[Selector]]:
-        """Return the section's name, and the selector that [sysctl KIND:GLOB] has."""
+        """Return the name of a section, and the selector of [sysctl KIND:GLOB]."""
         override = _OVERRIDE.fullmatch(header)
         if override is None:
             if header not in _SECTIONS:
@@ -258,7 +258,7 @@ class _Draft:
             return "sysctl", selector(override.group(1), origin)
         except ValueError as error:
             self._problems.append(f"{origin}: [{printable(header)}]: {error}")
-            return "sysctl", None  # only to find what else is wrong: nothing of it is used
+            return "sysctl", None  # to find further problems: the whole is refused anyway
 
 
 def _nearest(name: str, valid: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which namespaces are guarded, at which values, and which rule says so."""
+"""Decides which namespaces are guarded, at which values, and by which rule (pure)."""
 
 import fnmatch
 import functools
@@ -10,15 +10,15 @@ from ipvsd.model import HOST_NAME, Namespace, Policy, Scope, Selector, Setting
 
 
 class Rules(NamedTuple):
-    """What is to be guarded in a namespace, run_estimation first; nothing where excluded."""
+    """What the configuration wants for a namespace; no settings where it is excluded."""
 
-    settings: Tuple[Setting, ...]
-    excluded_by: str = ""  # the exclusion and where it stands
-    overridden_by: str = ""  # the sections that had a say, and where they stand
+    settings: Tuple[Setting, ...]  # run_estimation first
+    excluded_by: str = ""  # the exclusion, with its file and line
+    overridden_by: str = ""  # the sections [sysctl KIND:GLOB] that apply, with file and line
 
     @property
     def rule(self) -> str:
-        """Text for status: why it is not as in [sysctl]; empty where it is."""
+        """Text for status: the rule that applies instead of [sysctl]; empty if none does."""
         return f"excluded by {self.excluded_by}" if self.excluded_by else self.overridden_by
 
 
@@ -26,7 +26,7 @@ _OUT_OF_SCOPE = Rules((), excluded_by="scope = host")
 
 
 def rules_for(policy: Policy, namespace: Namespace) -> Rules:
-    """Return what the policy wants in a namespace; it may change as its owner becomes known."""
+    """Return the rules for a namespace; they may change when its owner becomes known."""
     if policy.scope is Scope.HOST and namespace.name != HOST_NAME:
         return _OUT_OF_SCOPE
     for selector in policy.exclusions:
@@ -46,7 +46,7 @@ def rules_for(policy: Policy, namespace: Namespace) -> Rules:
 
 
 def about(policy: Policy, key: str) -> Policy:
-    """Return what of a policy is about one key."""
+    """Return a policy that has only the settings and overrides of one key."""
     return policy._replace(
         settings=tuple(setting for setting in policy.settings if setting.key == key),
         overrides=tuple(override for override in policy.overrides if override.key == key),
@@ -54,7 +54,7 @@ def about(policy: Policy, key: str) -> Policy:
 
 
 def in_order(settings: Iterable[Setting]) -> Tuple[Setting, ...]:
-    """Sort settings: run_estimation is what stalls CPUs, so it is always written first."""
+    """Return settings sorted: run_estimation first, since this one stalls CPUs."""
     return tuple(sorted(settings, key=lambda s: (s.key != sysctl_values.RUN_ESTIMATION, s.key)))
 
 
@@ -67,7 +67,8 @@ def _names(namespace: Namespace) -> Tuple[str, ...]:
     return (namespace.name, *mounts, *(mount.rpartition("/")[2] for mount in mounts))
 
 
-# What a selector of each kind is compared with; empty hints are unknown and match nothing.
+# The texts that a selector of each kind is compared with. An empty text is unknown: nothing matches
+# it.
 _HINTS: Dict[str, Callable[[Namespace], Tuple[str, ...]]] = {
     "name": _names,
     "cgroup": lambda namespace: (namespace.owner.cgroup,),
@@ -78,10 +79,10 @@ KINDS = tuple(_HINTS)
 
 
 def matches(selector: Selector, namespace: Namespace) -> bool:
-    """Whether a rule means a namespace.
+    """Return whether a selector matches a namespace.
 
-    The host's is meant by `name:host` alone, and that means no other: who writes `name:*`
-    thinks of namespaces that were given a name, and would leave the host unguarded unawares.
+    Only `name:host` matches the host's namespace, and it matches no other. An administrator who
+    writes `name:*` means namespaces with a name, and must not exclude the host by mistake.
     """
     means_host = (selector.kind, selector.pattern) == ("name", HOST_NAME)
     if means_host or namespace.name == HOST_NAME:
@@ -90,18 +91,18 @@ def matches(selector: Selector, namespace: Namespace) -> bool:
     return any(hint and match(hint) for hint in _HINTS[selector.kind](namespace))
 
 
-# PATH_MAX: what is longer can match nothing, and would take its time.
+# PATH_MAX: a longer pattern can match nothing, and would only take time.
 _MAX_PATTERN = 4096
 
 
 @functools.lru_cache(maxsize=1024)
 def glob(pattern: str) -> Callable[[str], Optional[Match[str]]]:
-    """Return the match function of a glob as fnmatch knows it, upper and lower case distinct.
+    """Return the match function of a glob as fnmatch defines it, case-sensitive.
 
-    Raises ValueError with a reason. Not fnmatch's own, which goes back to every earlier star
-    before Python 3.9: three stars and a cgroup path that somebody has made for it take
-    seconds. Here each star ends at the first place where what follows it fits, for good. A
-    star in brackets is a star.
+    Raises ValueError with a reason. fnmatch itself is not used: before Python 3.9 it backtracks to
+    every earlier star, so that three stars and a hostile cgroup path take seconds. Here each star
+    ends at the first place where the text after it matches, and is never tried again. A star in
+    brackets counts as a star too.
     """
     if len(pattern) > _MAX_PATTERN:
         raise ValueError(f"is a glob of more than {_MAX_PATTERN} characters")

@@ -1,4 +1,4 @@
-"""Grammar of sysctl keys below net.ipv4.vs and of their values."""
+"""Checks and compares sysctl keys below net.ipv4.vs and their values (pure)."""
 
 import re
 from typing import FrozenSet, List, Optional, Tuple
@@ -7,7 +7,7 @@ TREE = "net.ipv4.vs."
 RUN_ESTIMATION = TREE + "run_estimation"
 
 # Documentation/networking/ipvs-sysctl.rst and ip_vs_ctl.c as of Linux 6.18. A key that is
-# not listed is guarded all the same; the list only serves to catch misspellings.
+# not listed is guarded too; the list only serves to warn of misspelt keys.
 KNOWN_KEYS = tuple(
     TREE + name
     for name in (
@@ -49,21 +49,21 @@ KNOWN_KEYS = tuple(
     )
 )
 
-_NAME = re.compile(r"[a-z0-9_]{1,100}", re.ASCII)  # longer ones are no file names
-# The kernel would read a leading zero as octal and show another number back, for ever
-# different from the wanted one.
+_NAME = re.compile(r"[a-z0-9_]{1,100}", re.ASCII)  # no sysctl has a longer name
+# No leading zeros: the kernel reads such a number as octal and shows another number, which always
+# differs from the wanted one.
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 _CPU_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 _CPU_LISTS = (TREE + "est_cpulist",)
-# At 1, "automatic", the kernel itself moves these to 2 while memory is short and back to 1
-# (Documentation/networking/ipvs-sysctl.rst): both are the wanted 1.
+# At 1, "automatic", the kernel itself sets these to 2 while memory is short, and back to 1
+# (Documentation/networking/ipvs-sysctl.rst): both values count as the wanted 1.
 _AUTOMATIC = (TREE + "drop_entry", TREE + "drop_packet", TREE + "secure_tcp")
 
 
 def canonical_key(text: str) -> str:
-    """Return the dotted form of a key; sysctl(8)'s slash form is taken too.
+    """Return the dotted form of a key, which may also have the slash form of sysctl(8).
 
-    Raises ValueError with a reason for a key that does not lie below net.ipv4.vs.
+    Raises ValueError with a reason for a key that is not below net.ipv4.vs.
     """
     dotted = text.replace("/", ".") if "/" in text and "." not in text else text
     if not dotted.startswith(TREE) or not _NAME.fullmatch(dotted[len(TREE) :]):
@@ -74,7 +74,7 @@ def canonical_key(text: str) -> str:
 def canonical_value(key: str, text: str) -> str:
     """Return the value as the kernel shows it, with single blanks.
 
-    Raises ValueError with a reason when it is no value for this key.
+    Raises ValueError with a reason when the text is not a value for this key.
     """
     if key in _CPU_LISTS:
         if _cpus(text) is None:
@@ -89,9 +89,10 @@ def canonical_value(key: str, text: str) -> str:
 
 
 def same(key: str, found: str, wanted: str) -> bool:
-    """Whether the value found is the wanted one.
+    """Return whether the value that was found counts as the wanted one.
 
-    Blanks do not count, nor how a CPU list is cut, nor what the kernel does in automatic mode.
+    Differences in blanks do not count, nor do the ranges that a CPU list is divided into, nor the
+    2 that the kernel sets in automatic mode.
     """
     if key in _CPU_LISTS:
         return _cpus(found) == _cpus(wanted)
@@ -101,7 +102,7 @@ def same(key: str, found: str, wanted: str) -> bool:
 
 
 def _cpus(text: str) -> Optional[FrozenSet[Tuple[int, int]]]:
-    """A CPU list as a set of maximal ranges, None when it is no CPU list."""
+    """Return a CPU list as a set of maximal ranges, None when the text is not a CPU list."""
     ranges: List[Tuple[int, int]] = []
     for part in text.split(","):
         match = _CPU_RANGE.fullmatch(part.strip())

@@ -1,4 +1,4 @@
-"""The guard's journal: its events, which of them are logged, sending, reading back.
+"""Logs the guard's events: describes, limits and sends them, and reads them back.
 
-What has happened is decided in the rooms that know.
+The other rooms decide which events happened.
 """

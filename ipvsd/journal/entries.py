@@ -1,4 +1,4 @@
-"""The guard's entries of the journal: read, counted, and as rows of a table."""
+"""Parses the guard's journal entries, counts them, and formats them as rows of a table (pure)."""
 
 import json
 import re
@@ -9,14 +9,14 @@ from ipvsd.model import HOST_NAME, NS_PER_US, Reason
 from ipvsd.text import format_duration, iso_time
 
 KINDS = tuple(kind.word for kind in Kind)
-# Entries about a value that was found different after a load.
+# Kinds of entries about a value that differed after a load.
 _ANSWERS = (Kind.CHANGED.word, Kind.WOULD_CHANGE.word, Kind.NOT_CHANGED.word)
-# As microseconds, times that a date can be told of.
+# Microseconds; with more digits, no date can be computed.
 _NUMBER = re.compile(r"[0-9]{1,16}", re.ASCII)
 
 
 class Entry(NamedTuple):
-    """One entry; what it has no field for is empty or None."""
+    """One entry of the journal; a field that the entry lacks is empty or None."""
 
     wall_ns: int
     kind: str
@@ -25,16 +25,16 @@ class Entry(NamedTuple):
     owner: str = ""
     key: str = ""
     reason: str = ""
-    changes: int = 1  # where the entry stands for many
+    changes: int = 1  # more where one entry counts many changes
     reaction_ns: Optional[int] = None
     runs_leaked: int = 0
 
 
 class Totals(NamedTuple):
-    """What the entries come to."""
+    """The totals of all entries."""
 
     entries: int = 0
-    loads: Dict[str, int] = {}  # by key: each load may be told once for each
+    loads: Dict[str, int] = {}  # by key: a load may be logged once for each key
     loads_as_wanted: int = 0
     changes: int = 0
     drifts: int = 0
@@ -42,7 +42,7 @@ class Totals(NamedTuple):
     slowest_ns: Optional[int] = None
 
     def plus(self, entry: Entry) -> "Totals":
-        """Return the totals with one entry more."""
+        """Return the totals including one more entry."""
         changed = entry.kind in (Kind.CHANGED.word, Kind.MANY.word)
         loads = self.loads
         answers_load = entry.kind in _ANSWERS and entry.reason == Reason.LOAD.value
@@ -62,21 +62,25 @@ class Totals(NamedTuple):
 
     @property
     def load_count(self) -> int:
-        """How many loads of ip_vs were told."""
+        """Number of loads of ip_vs that were logged."""
         return max(self.loads.values(), default=0) + self.loads_as_wanted
 
     def __str__(self) -> str:
-        slowest = "" if self.slowest_ns is None else f", slowest {format_duration(self.slowest_ns)}"
+        slowest = ""
+        if self.slowest_ns is not None:
+            slowest = f", slowest reaction {format_duration(self.slowest_ns)}"
         return (
-            f"{self.entries} entries: {self.load_count} loads, {self.changes} values set"
-            f"{slowest}, {self.drifts} drifts, {self.runs_leaked} passes leaked"
+            f"{self.entries} {'entry' if self.entries == 1 else 'entries'}: "
+            f"{_number_of(self.load_count, 'load')}, {_number_of(self.changes, 'value')} set"
+            f"{slowest}, {_number_of(self.drifts, 'drift')}, "
+            f"{_number_of(self.runs_leaked, 'estimation run')} leaked"
         )
 
 
 def parse(line: str) -> Optional[Entry]:
     """Return the entry in a line of `journalctl --output=json`, None where there is none.
 
-    A plain line, written where the journal's library is missing, has a message and nothing else.
+    A plain line, which the guard writes where journald cannot be reached, has only a message.
     """
     try:
         fields = json.loads(line)
@@ -102,7 +106,7 @@ def parse(line: str) -> Optional[Entry]:
 
 
 def row(entry: Entry) -> List[str]:
-    """Return the cells of a table's row: time, event, namespace, what, reaction; raw text."""
+    """Return the cells of a row: time, event, namespace, what happened, reaction; raw text."""
     what = entry.message
     if entry.namespace and ": " in what:
         what = what.partition(": ")[2]  # the namespace has a column of its own
@@ -143,7 +147,11 @@ def totals_document(totals: Totals) -> Dict[str, Any]:
 
 
 def _text(fields: Dict[str, Any], name: str) -> str:
-    """A field as text: journalctl writes what is no UTF-8 as numbers, what is too large as null."""
+    """Return a field as text, empty if it has none.
+
+    journalctl writes bytes that are not UTF-8 as a list of numbers, and a field that is too large
+    as null.
+    """
     value = fields.get(name)
     if isinstance(value, str):
         return value
@@ -156,3 +164,8 @@ def _text(fields: Dict[str, Any], name: str) -> str:
 def _number(fields: Dict[str, Any], name: str) -> Optional[int]:
     text = _text(fields, name)
     return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def _number_of(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 load`, `2 loads`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,19 +1,19 @@
-"""Reads the journal through journalctl(1), which every systemd has, whatever Python is there."""
+"""Reads the journal through journalctl(1), which every systemd has, with any Python."""
 
 import subprocess
 from typing import Iterator, Optional
 
 from ipvsd.model import SERVICE, Exit, GuardError
 
-# What the service itself has said: this field is journald's, no other process can forge it.
+# Selects entries of the service itself: journald sets this field, no other process can forge it.
 _UNIT = f"_SYSTEMD_UNIT={SERVICE}.service"
 
 
 def lines(since: Optional[str]) -> Iterator[str]:
-    """Yield the service's entries as JSON, the oldest first, from a time on as journalctl has it.
+    """Yield the service's entries as JSON, the oldest first; `since` is in journalctl's notation.
 
-    Raises GuardError when there is no journalctl, it may read nothing, or it does not understand
-    the time.
+    Raises GuardError when there is no journalctl, when it may not read the journal, or when it
+    does not understand the time.
     """
     command = ["journalctl", "--quiet", "--no-pager", "--output=json", _UNIT]
     if since is not None:
@@ -32,12 +32,12 @@ def lines(since: Optional[str]) -> Iterator[str]:
     with process:
         assert process.stdout is not None and process.stderr is not None
         yield from process.stdout
-        said = process.stderr.read().strip()
+        reason = process.stderr.read().strip()
     if process.returncode == 0:
         return
-    if "permission" in said:
-        message = f"journalctl: {said} Be root, or in the group systemd-journal."
-        raise GuardError(message, Exit.NOT_PERMITTED)
-    # The time is all that the user has a say in.
+    if "permission" in reason:
+        advice = "Run it as root, or as a member of the group systemd-journal."
+        raise GuardError(f"journalctl: {reason} {advice}", Exit.NOT_PERMITTED)
+    # With a time, the user's time is the likely cause.
     code = Exit.CANNOT_TELL if since is None else Exit.USAGE
-    raise GuardError(f"journalctl: {said or process.returncode}", code)
+    raise GuardError(f"journalctl: {reason or f'ended with {process.returncode}'}", code)

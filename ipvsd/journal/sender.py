@@ -1,7 +1,7 @@
-"""The journal: structured entries where stderr is the journal, plain lines elsewhere.
+"""Sends events to the journal as structured entries, or to another stderr as plain lines.
 
-By its native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/) and not by a library, since
-nothing here may wait: sd_journal_sendv(3) does, for as long as journald does not read.
+It uses the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/) and no library,
+since nothing here may block: sd_journal_sendv(3) blocks as long as journald does not read.
 """
 
 import os
@@ -15,7 +15,7 @@ from ipvsd.text import printable, printable_line
 
 SOCKET = "/run/systemd/journal/socket"
 
-# Returns whether the event was taken; if not, it is to be sent again later.
+# Returns whether the event was accepted; if not, the caller has to retry later.
 Send = Callable[[Event], bool]
 
 
@@ -24,8 +24,9 @@ def connect(
 ) -> Send:
     """Return the function that sends an event: natively to journald if stderr leads there.
 
-    Elsewhere, and where journald cannot be reached, it is a line with the `<N>` prefix that
-    journald turns into a priority (sd-daemon(3)). The function raises OSError when neither works.
+    Otherwise, and if journald cannot be reached, the function writes a line to stderr. The line has
+    the prefix `<N>`, which journald turns into a priority (sd-daemon(3)), unless stderr is a
+    terminal. The function raises OSError when neither works.
     """
     prefixed = not stderr.isatty()
 
@@ -42,7 +43,7 @@ def connect(
 
     def send_native(event: Event) -> bool:
         try:
-            # By name each time: journald may have been started anew.
+            # The path is used each time, since journald may have been restarted.
             native.sendto(_entry(event), journald)
         except BlockingIOError:
             return False
@@ -54,7 +55,7 @@ def connect(
 
 
 def _leads_to_journal(environ: Mapping[str, str], stderr: TextIO) -> bool:
-    """Whether stderr is the stream that $JOURNAL_STREAM names, as systemd.exec(5) tells to ask."""
+    """Return whether stderr is the stream that $JOURNAL_STREAM names (systemd.exec(5))."""
     try:
         status = os.fstat(stderr.fileno())
     except (OSError, ValueError):
@@ -63,7 +64,7 @@ def _leads_to_journal(environ: Mapping[str, str], stderr: TextIO) -> bool:
 
 
 def fields(event: Event) -> List[str]:
-    """Return an event as the journal takes it, NAME=value: no character in it ends a field."""
+    """Return the fields of an event, as NAME=value; no value contains a newline."""
     sent = {
         "MESSAGE": printable_line(event.message),
         "MESSAGE_ID": event.kind.message_id,

@@ -1,4 +1,4 @@
-"""One module for each interface of the kernel: files and sockets become plain data.
+"""Talks to the kernel: one module for each interface, which returns plain data.
 
-What the data means for the guard is decided in other rooms.
+Other rooms decide what the data means for the guard.
 """

@@ -1,6 +1,7 @@
-"""Where the members of the kernel's structures are: BTF, the types that a kernel comes with.
+"""Reads from BTF where the members of the kernel's structures are.
 
-The format is in Documentation/bpf/btf.rst. A module's types go on where the kernel's own end.
+BTF describes the types of a kernel; its format is in Documentation/bpf/btf.rst. The types and
+strings of a module are numbered on from the kernel's own.
 """
 
 import os
@@ -11,7 +12,7 @@ _FOLDER = "sys/kernel/btf"
 _KERNEL = "vmlinux"
 
 _STRUCT = 4
-# include/uapi/linux/btf.h: what follows a type of each kind: bytes, and bytes for each member.
+# include/uapi/linux/btf.h: how many bytes follow a type of each kind: always, and for each member.
 _SIZES = {
     1: (4, 0),  # int
     3: (12, 0),  # array
@@ -28,18 +29,18 @@ _TYPE = struct.Struct("<III")
 _HEADER_LENGTH_AT = 4
 _TYPES_AT = 8  # offset and length, in the header
 _STRINGS_AT = 16
-# Ten times those of a kernel.
+# Ten times the size of a kernel's BTF.
 _MAX_BYTES = 64 * 1024 * 1024
 
 Members = Dict[str, Dict[str, int]]
 
 
 def members(root: str, module: str, structs: Iterable[str]) -> Members:
-    """Return for each structure where its members are, in bytes from its beginning.
+    """Return the offsets of the members of each structure, in bytes from its beginning.
 
-    Looked up in the types of a module, and then in those of the kernel itself; a structure that is
-    in neither is left out. Raises OSError, also where the kernel has no BTF, and ValueError where
-    what it has is none.
+    The types of the module are searched first, then those of the kernel itself. A structure that
+    neither has is left out. Raises OSError, also where the kernel has no BTF, and ValueError where
+    a file is not valid BTF.
     """
     wanted = set(structs)
     kernel = _read(root, _KERNEL)
@@ -53,18 +54,19 @@ def members(root: str, module: str, structs: Iterable[str]) -> Members:
 
 
 def parse(data: bytes, before: bytes, wanted: Iterable[str]) -> Members:
-    """Return the structures found in a BTF file; `before` are the strings that its own follow.
+    """Return the offsets of the members of the wanted structures in the data of a BTF file.
 
-    Raises ValueError when it is none, or only the beginning of one.
+    `before` holds the kernel's strings if the file is a module's, whose own strings follow them.
+    Raises ValueError when the data is not BTF, or is cut short.
     """
     try:
         return _parse(_section(data, _TYPES_AT), before + _strings(data), wanted)
     except struct.error as error:
-        raise ValueError(f"is no BTF: {error}") from error
+        raise ValueError(f"is not BTF: {error}") from error
 
 
 def _parse(types: bytes, strings: bytes, wanted: Iterable[str]) -> Members:
-    # By the place of its name, not by the name of each: there are 100,000 types.
+    # A type is recognized by the offset of its name: comparing 100,000 names would take too long.
     places = {strings.find(f"\0{name}\0".encode("ascii")) + 1: name for name in wanted}
     places.pop(0, None)  # not found
     found: Members = {}

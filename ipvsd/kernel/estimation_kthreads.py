@@ -1,21 +1,21 @@
-"""The kernel threads that estimate, from Linux 6.2 on."""
+"""Reads from /proc which kernel threads estimate, from Linux 6.2 on, and how long they ran."""
 
 import os
 from typing import Dict
 
-# "ipvs-e:NAMESPACE:NUMBER" (net/netfilter/ipvs/ip_vs_est.c, ip_vs_est_kthread_start); the first
-# number counts namespaces as they got an ip_vs, the host's being 0.
+# "ipvs-e:NAMESPACE:NUMBER" (net/netfilter/ipvs/ip_vs_est.c, ip_vs_est_kthread_start). The first
+# number counts namespaces in the order in which they got an ip_vs; the host's is 0.
 _PREFIX = "ipvs-e:"
-# Any process may give itself such a name; this bit of its flags it cannot set (PF_KTHREAD,
+# Any process may give itself such a name, but it cannot set this bit of its flags (PF_KTHREAD,
 # linux/sched.h). proc(5): the ninth field of stat, the seventh behind ") ".
 _KERNEL_THREAD = 0x00200000
 _FLAGS_FIELD = 9 - 3
 
 
 def names(root: str = "/") -> Dict[str, str]:
-    """Return their names by process id.
+    """Return the names of the estimating kernel threads by process id.
 
-    None are there before the first service, while estimation is off, or in a container.
+    There are none before the first service, while estimation is off, or in a container.
     """
     found = {}
     for pid in filter(str.isdigit, os.listdir(os.path.join(root, "proc"))):
@@ -26,10 +26,13 @@ def names(root: str = "/") -> Dict[str, str]:
 
 
 def run_times(root: str = "/") -> Dict[str, int]:
-    """Return how long each has run so far, in nanoseconds, by its name, where the kernel tells."""
+    """Return how many nanoseconds each thread has run so far, by the thread's name.
+
+    A thread whose run time the kernel does not show is left out.
+    """
     found = {}
     for pid, name in names(root).items():
-        # Run time comes first (Documentation/scheduler/sched-stats.rst).
+        # The run time is the first field (Documentation/scheduler/sched-stats.rst).
         first = _read(root, pid, "schedstat").partition(" ")[0]
         if first.isdigit():
             found[name] = int(first)
@@ -43,7 +46,7 @@ def _is_of_the_kernel(stat: str) -> bool:
 
 
 def _read(root: str, pid: str, name: str) -> str:
-    """A file of a process, empty when it has ended, or the kernel has no such file."""
+    """Return a file of a process, empty when the process has ended or there is no such file."""
     try:
         with open(
             os.path.join(root, "proc", pid, name), encoding="ascii", errors="replace"

@@ -1,9 +1,9 @@
-"""Passes of estimation, one after another, by kprobes of one's own.
+"""Measures each estimation run, with kprobes that this process sets and removes.
 
-Up to Linux 6.1 a pass is a run of estimation_timer(), one for each namespace every 2 seconds; at
-run_estimation = 0 the timer ticks too, and returns at once. From 6.2 on it is a run of
-ip_vs_chain_estimation(), by which kernel threads work off a chain of estimators (both in
-net/netfilter/ipvs/ip_vs_est.c).
+Up to Linux 6.1 an estimation run is one call of estimation_timer(): one for each namespace every
+2 seconds. At run_estimation = 0 the timer still ticks, and returns at once. From 6.2 on an
+estimation run is one call of ip_vs_chain_estimation(), with which a kernel thread works through
+one chain of estimators. Both functions are in net/netfilter/ipvs/ip_vs_est.c.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from ipvsd.kernel import btf, module, tracefs
 from ipvsd.kernel.tracefs import Instance
 from ipvsd.model import EstimationRun, Module
 
-# A process's own, so that several may measure at once, beside the guard's.
+# Names with the pid, so that several processes can measure at once, beside the guard's instance.
 _INSTANCE = "ipvsd-measure-{}"
 _EVENTS = ("ipvsd_measure/begin_{}", "ipvsd_measure/end_{}")
 _OWNER = re.compile(r"ipvsd-measure-(\d+)")
@@ -24,8 +24,8 @@ _TIMER = "estimation_timer"
 _CHAIN = "ip_vs_chain_estimation"
 _STRUCTS = ("netns_ipvs", "net", "ns_common")
 
-# For each CPU. A timer fills 200 bytes in 2 seconds. A thread takes up to an eighth of a
-# CPU, in pieces of 100 us (705dd3444081): 1,250 of 100 bytes a second.
+# Sizes for each CPU. A timer writes 200 bytes in 2 seconds. A thread takes up to an eighth of a
+# CPU, in pieces of 100 us (705dd3444081): 1,250 runs of 100 bytes each a second.
 _TIMER_BUFFER_KB = 64
 _CHAIN_BUFFER_KB = 256
 
@@ -34,30 +34,30 @@ _LINE = re.compile(
     rb"(?: run=(?P<run>-?\d{1,10}) inode=(?P<inode>\d{1,20}))?"
 )
 _LOST = re.compile(r"^(?:overrun|dropped events): (\d{1,20})$", re.M | re.ASCII)
-# Of kprobe_profile: name, hits, misses.
+# A line of kprobe_profile: name, hits, misses.
 _MISSED = re.compile(r"^ *(?P<name>\S+) +\d+ +(?P<missed>\d{1,20}) *$", re.M | re.ASCII)
 
 
 class Mark(NamedTuple):
-    """One line of the trace: a pass begins or ends."""
+    """One line of the trace: the beginning or the end of an estimation run."""
 
     begins: bool
     time_ns: int
     cpu: int
-    pid: int  # of the thread, or of whatever the timer has interrupted
+    pid: int  # of the kernel thread, or of the task that the timer interrupted
     working: Optional[bool]
     inode: Optional[int]
 
 
 class RunProbes:
-    """The probes, and the pipe that they tell through."""
+    """The probes on estimation runs, and the pipe that their samples are read from."""
 
     def __init__(self, root: str, kthreads: bool) -> None:
-        """Set the probes; ip_vs is loaded. Raises OSError, having undone all of it."""
+        """Set the probes; ip_vs has to be loaded. Raises OSError; then nothing is left set."""
         self._root = root
         self._open: Dict[int, Mark] = {}
         self._unread = 0
-        # Whether the passes that do no work can be told from others, and namespaces too.
+        # Whether a sample says if its run did any work, and in which namespace.
         self.detailed = False
         _remove_leftovers(root)
         self._begin, self._end = (event.format(os.getpid()) for event in _EVENTS)
@@ -67,7 +67,7 @@ class RunProbes:
         try:
             self._set_probes(kthreads)
             self._pipe = self._trace.open()
-            # The end first: a begin without an end would be taken for a pass under way.
+            # The end first: a begin whose end is not recorded would look like a run in progress.
             self._trace.enable(self._end)
             self._trace.enable(self._begin)
         except OSError:
@@ -79,10 +79,11 @@ class RunProbes:
         return self._pipe
 
     def take(self) -> List[EstimationRun]:
-        """Return the passes that have ended, without waiting. Raises OSError."""
+        """Return the estimation runs that have ended, without waiting. Raises OSError."""
         samples = []
         for mark in self._marks(tracefs.drain(self._pipe)):
-            # Whatever runs is on one CPU at a time; only the idle tasks share a number.
+            # A task is on one CPU at a time, so its pid identifies a run; only the idle tasks of
+            # all CPUs share the pid 0.
             key = mark.pid or -1 - mark.cpu
             if mark.begins:
                 self._open[key] = mark
@@ -98,7 +99,7 @@ class RunProbes:
         return samples
 
     def lost(self) -> int:
-        """Return how many of the probes' hits so far are missing from the samples."""
+        """Return how many hits of the probes are missing from the samples so far."""
         folder = os.path.join(self._trace.folder, "per_cpu")
         lost = self._unread
         for cpu in os.listdir(folder):
@@ -115,7 +116,7 @@ class RunProbes:
             mark = parse(line)
             if mark is not None:
                 yield mark
-            elif b" EVENTS]" not in line:  # those are in the statistics
+            elif b" EVENTS]" not in line:  # "[LOST 3 EVENTS]": the statistics count these
                 self._unread += 1
 
     def _set_probes(self, kthreads: bool) -> None:
@@ -132,7 +133,7 @@ class RunProbes:
 
 
 def parse(line: bytes) -> Optional[Mark]:
-    """Return what a line of a trace tells, None when it tells nothing of a pass."""
+    """Return the mark in a line of a trace, None when the line is not about an estimation run."""
     match = _LINE.match(line)
     if match is None:
         return None
@@ -148,21 +149,24 @@ def parse(line: bytes) -> Optional[Mark]:
 
 
 def missed(profile: str, events: Tuple[str, ...]) -> int:
-    """Return how many hits the kernel has missed, read off kprobe_profile's text."""
+    """Return how many hits of these events the kernel missed; `profile` is kprobe_profile's text.
+
+    See Documentation/trace/kprobetrace.rst.
+    """
     names = {event.rpartition("/")[2] for event in events}
     rows = _MISSED.finditer(profile)
     return sum(int(row.group("missed")) for row in rows if row.group("name") in names)
 
 
 def overwritten(stats: str) -> int:
-    """Return how many hits one CPU's buffer had no room for, read off its statistics."""
+    """Return how many hits had no room in the buffer of one CPU; `stats` is its stats file."""
     return sum(map(int, _LOST.findall(stats)))
 
 
 def remove(root: str, pid: int) -> bool:
-    """Remove what a process that measures, or has measured, has left; whether nothing is left.
+    """Remove the instance and the probes of a process; return whether nothing is left.
 
-    As long as the process has its pipe open, all of it stays.
+    While the process has its pipe open, nothing can be removed.
     """
     name = _INSTANCE.format(pid)
     try:
@@ -174,7 +178,7 @@ def remove(root: str, pid: int) -> bool:
 
 
 def _remove_leftovers(root: str) -> None:
-    """Remove what processes have left that were killed; those that are in use cannot be removed."""
+    """Remove the instances and probes of processes that no longer exist."""
     for name in os.listdir(os.path.join(tracefs.mounted(root), "instances")):
         match = _OWNER.fullmatch(name)
         if match is not None and not os.path.exists(f"/proc/{match.group(1)}"):
@@ -182,10 +186,11 @@ def _remove_leftovers(root: str) -> None:
 
 
 def _arguments(root: str) -> Optional[str]:
-    """What to note at each tick of the timer; None where nothing tells where it is.
+    """Return the arguments to record at each tick of the timer; None if BTF does not show them.
 
-    The timer is a member of the structure that has the value, and leads to the namespace, whose
-    number is that of its nsfs file.
+    The probe gets the address of the timer. The timer is a member of struct netns_ipvs, which has
+    the value of run_estimation and a pointer to the namespace. The namespace's `inum` is the inode
+    number of its nsfs file.
     """
     try:
         members = btf.members(root, module.NAME, _STRUCTS)

@@ -1,4 +1,4 @@
-"""IPVS as one network namespace shows it: how much is estimated, and by which kind of estimator."""
+"""Reads from IPVS of one network namespace its services, its counters and its kind of estimator."""
 
 import itertools
 import os
@@ -10,15 +10,15 @@ from ipvsd.kernel import ipvs_counters
 from ipvsd.kernel.ipvs_counters import Readout
 from ipvsd.kernel.sysctl import Sysctls
 
-# Three lines of heading, then one for each service and real server (ip_vs_info_seq_show,
+# Three lines of heading, then one line for each service and real server (ip_vs_info_seq_show,
 # net/netfilter/ipvs/ip_vs_ctl.c).
 _TABLE = "proc/thread-self/net/ip_vs"
 _HEADING_LINES = 3
 _REAL_SERVER = b"  ->"
 _STATS = "proc/thread-self/net/ip_vs_stats_percpu"
-# Some 3,000 lines: enough to tell which namespaces are the worst. The kernel writes every line
-# anew, so that more is read only where the exact number matters.
-_GLANCE_BYTES = 256 * 1024
+# Some 3,000 lines: enough to show which namespaces are the worst. The kernel formats every line
+# for each reader, so more is read only where the exact number matters.
+_LOWER_BOUND_BYTES = 256 * 1024
 _READ_BYTES = 64 * 1024
 EST_NICE = "net.ipv4.vs.est_nice"
 
@@ -27,30 +27,30 @@ _COOKIE = struct.Struct("Q")
 
 
 class Facts(NamedTuple):
-    """What the calling thread's namespace tells of itself; None where it can't be told."""
+    """Facts about the calling thread's namespace; None where a fact is unknown."""
 
     estimators: Optional[int] = None  # one for each service and each of its real servers
-    cookie: Optional[int] = None  # a number that no other namespace has until the next boot
+    cookie: Optional[int] = None  # a number that no other namespace gets until the next boot
 
 
 def facts(root: str = "/", exactly: bool = False) -> Facts:
     """Return the facts; a large number of estimators is only a lower bound, unless `exactly`.
 
-    No lock of IPVS is taken, as getsockopt(2) and netlink would: where the kernel's threads are
-    stuck in one, so would be the guard.
+    Takes no lock of IPVS, unlike getsockopt(2) and netlink: where threads of the kernel hang on
+    such a lock, the guard would hang too.
     """
     return Facts(_estimators(os.path.join(root, _TABLE), exactly), _cookie())
 
 
 class Table(NamedTuple):
-    """How many virtual services a namespace has, and how many real servers all of them have."""
+    """The number of virtual services of a namespace, and of all their real servers."""
 
     services: int
     real_servers: int
 
 
 def table(root: str = "/") -> Optional[Table]:
-    """Count those of the calling thread's namespace; None where ip_vs shows none there."""
+    """Return the numbers for the calling thread's namespace; None where it has no IPVS table."""
     try:
         with open(os.path.join(root, _TABLE), "rb") as file:
             return parse_table(file)
@@ -59,7 +59,7 @@ def table(root: str = "/") -> Optional[Table]:
 
 
 def parse_table(lines: Iterable[bytes]) -> Table:
-    """Count the services and real servers in the lines of /proc/net/ip_vs."""
+    """Return the numbers of services and real servers in the lines of /proc/net/ip_vs."""
     total = real_servers = 0
     for line in itertools.islice(lines, _HEADING_LINES, None):
         total += 1
@@ -68,7 +68,7 @@ def parse_table(lines: Iterable[bytes]) -> Table:
 
 
 def counters(root: str = "/") -> Optional[Readout]:
-    """Return the counters of the calling thread's namespace, None where ip_vs shows none there."""
+    """Return the counters of the calling thread's namespace; None where IPVS shows none."""
     try:
         with open(os.path.join(root, _STATS), encoding="ascii", errors="replace") as file:
             return ipvs_counters.parse(file.read())
@@ -77,9 +77,10 @@ def counters(root: str = "/") -> Optional[Readout]:
 
 
 def has_kthreads(root: str = "/") -> bool:
-    """Whether the loaded ip_vs estimates in kthreads (Linux 6.2, f0be83d54217) and not in timers.
+    """Return whether the loaded ip_vs estimates in kthreads (Linux 6.2, f0be83d54217), not timers.
 
-    Told by the sysctl that came with them, never by a version.
+    The sysctl est_nice, which came with the kthreads, shows this. No version number does, since
+    distributions backport.
     """
     with Sysctls(root) as sysctls:
         return sysctls.has(EST_NICE)
@@ -90,7 +91,7 @@ def _estimators(path: str, exactly: bool) -> Optional[int]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while exactly or read < _GLANCE_BYTES:
+            while exactly or read < _LOWER_BOUND_BYTES:
                 data = os.read(descriptor, _READ_BYTES)
                 if not data:
                     break
@@ -116,7 +117,7 @@ _POSSIBLE = "sys/devices/system/cpu/possible"
 
 
 def possible_cpus(root: str = "/") -> Optional[int]:
-    """Return how many CPUs are possible, None where the kernel does not tell."""
+    """Return how many CPUs are possible, None where the kernel does not show it."""
     try:
         with open(os.path.join(root, _POSSIBLE), encoding="ascii") as file:
             return parse_cpu_list(file.read())
@@ -125,7 +126,7 @@ def possible_cpus(root: str = "/") -> Optional[int]:
 
 
 def parse_cpu_list(text: str) -> int:
-    """Return how many numbers a list such as `0-3,8` has. Raises ValueError."""
+    """Return how many CPUs are in a list such as `0-3,8`. Raises ValueError."""
     count = 0
     for part in text.strip().split(","):
         first, dash, last = part.partition("-")

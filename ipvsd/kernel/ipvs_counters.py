@@ -1,17 +1,20 @@
-"""IPVS's counters of one namespace: those of single CPUs go on when estimation is off."""
+"""Parses the IPVS counters of one namespace, and computes rates (pure).
+
+The counters of single CPUs stay live while estimation is off.
+"""
 
 import re
 from typing import NamedTuple, Optional, Tuple
 
-# net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_stats_percpu_show(): five numbers to the base of 16 behind
-# the CPU's, also to the base of 16; the row "~" is the total that estimation makes.
+# net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_stats_percpu_show(): the number of the CPU, then five
+# counters, all hexadecimal. The row "~" has the totals, which only estimation updates.
 _COLUMNS = 5
 _TOTAL = "~"
 _NUMBER = re.compile(r"[0-9A-Fa-f]{1,16}", re.ASCII)  # of 64 bits
 
 
 class Counters(NamedTuple):
-    """How much has been counted since the namespace or ip_vs came."""
+    """The counts since ip_vs was loaded or the namespace was created."""
 
     connections: int = 0
     packets_in: int = 0
@@ -20,25 +23,25 @@ class Counters(NamedTuple):
     bytes_out: int = 0
 
     def plus(self, other: "Counters") -> "Counters":
-        """Return the sum."""
+        """Return the sums of both counters."""
         return Counters(*(one + another for one, another in zip(self, other)))
 
     def since(self, earlier: "Counters") -> "Counters":
-        """Return what has been counted since an earlier reading; nothing if they began anew."""
+        """Return the differences to an earlier reading; zeros if a counter has been reset."""
         if any(now < then for now, then in zip(self, earlier)):
             return Counters()
         return Counters(*(now - then for now, then in zip(self, earlier)))
 
 
 class Readout(NamedTuple):
-    """One reading: the sum over all CPUs, and the total that stands still without estimation."""
+    """One reading: the sums over all CPUs, and the totals that stand still without estimation."""
 
     live: Counters
     estimated: Counters
 
 
 class Rates(NamedTuple):
-    """Counters a second."""
+    """Rates of the counters, per second."""
 
     connections: float = 0.0
     packets_in: float = 0.0
@@ -48,7 +51,7 @@ class Rates(NamedTuple):
 
 
 def parse(text: str) -> Optional[Readout]:
-    """Return what /proc/net/ip_vs_stats_percpu says, None if it says something else."""
+    """Return the counters in /proc/net/ip_vs_stats_percpu, None if the text has another format."""
     live, estimated = Counters(), None
     for line in text.splitlines():
         name, row = _row(line)
@@ -57,12 +60,12 @@ def parse(text: str) -> Optional[Readout]:
         elif row is not None:
             live = live.plus(row)
         if estimated is not None:
-            break  # what follows are rates
+            break  # the lines that follow have rates
     return Readout(live, estimated) if estimated is not None else None
 
 
 def rates(before: Counters, after: Counters, elapsed_ns: int) -> Rates:
-    """Return how fast they grew between two readings."""
+    """Return how fast the counters grew between two readings."""
     grown = after.since(before)
     return Rates(*(number * 1e9 / max(1, elapsed_ns) for number in grown))
 

@@ -1,4 +1,4 @@
-"""ctypes declarations of the system calls that Python 3.6 lacks, and nothing else."""
+"""Calls the system calls that Python 3.6 lacks, through ctypes, and does nothing else."""
 
 import ctypes
 import os
@@ -11,14 +11,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def setns(descriptor: int, kind: int) -> None:
     """Move the calling thread into a namespace (setns(2)).
 
-    `kind` is always given: a sandbox with RestrictNamespaces=net refuses 0, "whatever it is".
+    `kind` is always given: a sandbox with RestrictNamespaces=net refuses 0, which means any kind.
     Raises OSError.
     """
     _checked(_libc.setns(descriptor, kind))
 
 
 def unshare(flags: int) -> None:
-    """Give the calling thread namespaces of its own (unshare(2)). Raises OSError."""
+    """Move the calling thread into new namespaces (unshare(2)). Raises OSError."""
     _checked(_libc.unshare(flags))
 
 
@@ -28,7 +28,7 @@ def inotify_init() -> int:
 
 
 def inotify_add_watch(descriptor: int, path: str, mask: int) -> int:
-    """Watch a path, return the watch (inotify_add_watch(2)). Raises OSError."""
+    """Watch a path and return the watch (inotify_add_watch(2)). Raises OSError."""
     return _checked(_libc.inotify_add_watch(descriptor, os.fsencode(path), mask))
 
 
@@ -41,6 +41,6 @@ def _checked(result: int) -> int:
     if result >= 0:
         return result
     number = ctypes.get_errno()
-    # pyudev before 0.24.5 takes an errno left behind in this thread for a failure of its own.
+    # pyudev before 0.24.5 mistakes an errno that is left in this thread for a failure of its call.
     ctypes.set_errno(0)
     raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""The mount table: where network namespaces are bind-mounted, and when it changes."""
+"""Reads from a mount table where network namespaces are bind-mounted, and waits for changes."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 class NamespaceMount(NamedTuple):
-    """A network namespace bind-mounted somewhere."""
+    """One bind mount of a network namespace."""
 
     mount_id: int
     device: int
@@ -22,12 +22,12 @@ class NamespaceMount(NamedTuple):
     path: str
 
 
-# A mount namespace that a container has filled is large: it is never in memory as a whole.
+# A container can make its mount table very large: the table is never in memory as a whole.
 _READ_BYTES = 64 * 1024
 
 
 def parse(lines: Iterable[bytes]) -> Iterator[NamespaceMount]:
-    """Yield the network namespaces in the lines of a mountinfo file; never raises."""
+    """Yield the mounts of network namespaces in the lines of a mountinfo file; never raises."""
     for line in lines:
         match = _LINE.match(line) if b" nsfs " in line else None
         if match is not None:
@@ -38,7 +38,7 @@ def parse(lines: Iterable[bytes]) -> Iterator[NamespaceMount]:
 
 
 def read(path: str, most: int) -> List[NamespaceMount]:
-    """Return the network namespaces in a mountinfo file, so many mounts of each at most.
+    """Return the mounts of network namespaces in a mountinfo file, at most `most` of each one.
 
     Raises OSError.
     """
@@ -53,18 +53,18 @@ def read(path: str, most: int) -> List[NamespaceMount]:
 
 
 class MountTable:
-    """A mount table that tells when it changes: poll() for POLLPRI (proc(5))."""
+    """A mount table whose descriptor reports changes: poll() for POLLPRI (proc(5))."""
 
     def __init__(self, path: str) -> None:
-        """Open the table of a process: that of pid 1 is the host's. Raises OSError."""
+        """Open the mount table of a process; pid 1 has the host's. Raises OSError."""
         self._file = open(path, "rb", buffering=0)
 
     def fileno(self) -> int:
-        """Return the descriptor to wait on, for POLLPRI only: it is always readable."""
+        """Return the descriptor to wait on, for POLLPRI only, since it is always readable."""
         return self._file.fileno()
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         self._file.close()
 
 

@@ -1,7 +1,7 @@
-"""Births of network namespaces, told by a kprobe through tracefs.
+"""Reports births of network namespaces, with a kprobe that it sets through tracefs.
 
-A second probe, only set while somebody changes values back, tells who writes sysctls. The probes
-and the trace instance are the guard's own, and there is one guard.
+A second probe reports who writes sysctls. It is set only while a value is contested. The probes
+and the trace instance have fixed names, since only one guard can run.
 """
 
 import contextlib
@@ -17,13 +17,14 @@ _INSTANCE = "ipvs-estoff-guard"
 _BIRTH = "ipvsd/birth"
 _WRITE = "ipvsd/write"
 
-# Where the probe may sit, the best first, and which of its events are births. A namespace gets its
-# ip_vs, at its birth or, each of them, when ip_vs is loaded, by ip_vs_control_net_init_sysctl
-# (net/netfilter/ipvs/ip_vs_ctl.c). That calls register_net_sysctl (net/sysctl_net.c; since Linux
-# 6.6, c899710fe7f9, register_net_sysctl_sz), which is the kernel's own: a probe inside of ip_vs is
-# set anew at each load, which then waits for RCU. But before Linux 4.20 (a1303af5d79e) a probe
-# cannot tell an argument. copy_net_ns (net/core/net_namespace.c) also returns for threads that get
-# other namespaces only: then the guard looks once in vain.
+# Where the probe can be set, the best place first, and a filter for the events that are births.
+# A namespace gets its ip_vs at its birth, or when ip_vs is loaded, which does this for every
+# namespace: in ip_vs_control_net_init_sysctl (net/netfilter/ipvs/ip_vs_ctl.c). This function calls
+# register_net_sysctl (net/sysctl_net.c; since Linux 6.6, c899710fe7f9, register_net_sysctl_sz).
+# That function is in the kernel itself. A probe inside of ip_vs is worse: the kernel sets it again
+# at each load, and the load then waits for RCU. But before Linux 4.20 (a1303af5d79e) a probe
+# cannot read an argument, which the filter needs. copy_net_ns (net/core/net_namespace.c) also
+# returns for threads that get only other kinds of namespaces: then the guard scans once in vain.
 _SYSCTLS = 'path == "net/ipv4/vs"'
 _PLACES = (
     ("p", "register_net_sysctl_sz path=+0($arg2):string", _SYSCTLS),
@@ -34,25 +35,25 @@ _PLACES = (
 # fs/proc/proc_sysctl.c: every write to a sysctl, of any namespace, through any procfs.
 _SYSCTL_WRITE = "proc_sys_write"
 
-# A line that does not look like this is a birth without a time.
+# A line that does not match counts as a birth without a time.
 _LINE = re.compile(tracefs.HEAD + rb"(?P<event>birth|write):")
 
 _BUFFER_KB = 16  # for each CPU; the kernel's default of 1.4 MB would be 150 MB on 104 CPUs
 
 
 class BirthEvents(NamedTuple):
-    """What was told: births, when the first of them was (monotonic), who last wrote a sysctl."""
+    """What the probes reported: births, and who wrote a sysctl."""
 
     births: int = 0
-    first_ns: Optional[int] = None
-    writer: str = ""  # command and pid
+    first_ns: Optional[int] = None  # time of the first birth (monotonic), None if unknown
+    writer: str = ""  # command and pid of the last writer, empty if unknown
 
 
 class BirthProbe:
-    """The probe and the pipe that it tells through."""
+    """The probe on births, and the pipe that its events are read from."""
 
     def __init__(self, root: str = "/") -> None:
-        """Set the probe. Raises OSError when that is not to be had, having undone all of it."""
+        """Set the probe. Raises OSError when it is unavailable; then nothing is left set."""
         self._root = root
         self._names_writers = False
         self._trace = Instance(root, _INSTANCE, (_BIRTH, _WRITE), _BUFFER_KB)
@@ -69,11 +70,11 @@ class BirthProbe:
         return self._pipe
 
     def drain(self) -> BirthEvents:
-        """Take what has been told, without waiting. Raises OSError when the pipe is broken."""
+        """Return the events in the pipe, without waiting. Raises OSError when it is broken."""
         return parse(tracefs.drain(self._pipe))
 
     def name_writers(self, wanted: bool) -> None:
-        """Tell who writes sysctls from now on, or no longer; where that fails, do nothing."""
+        """Report who writes sysctls from now on, or stop it; where that fails, do nothing."""
         if wanted == self._names_writers:
             return
         self._names_writers = wanted
@@ -85,11 +86,11 @@ class BirthProbe:
                 self._trace.undefine(_WRITE)
 
     def defect(self) -> Optional[str]:
-        """Return why no birth can be told any more, None when the probe is as it was set."""
+        """Return why no birth can be reported any more, None when the probe is as it was set."""
         return self._trace.defect(_BIRTH)
 
     def close(self) -> None:
-        """Remove probe and instance, as far as they are there."""
+        """Remove the probes and the instance, as far as they exist."""
         self._trace.close()
 
     def _set_probe(self) -> None:
@@ -97,7 +98,7 @@ class BirthProbe:
         built_in = module.state(self._root) is Module.BUILT_IN
         for kind, place, births in _PLACES:
             if built_in and place.startswith(f"{module.NAME}:"):
-                continue  # the kernel would wait for that module for ever
+                continue  # the kernel would accept the probe, and wait for a module of this name
             try:
                 self._trace.define(f"{kind}:{_BIRTH} {place}", births)
                 return
@@ -108,7 +109,7 @@ class BirthProbe:
 
 
 def obstacle(root: str = "/") -> Optional[OSError]:
-    """Return what keeps a probe from being set, None if nothing is seen to; nothing is changed."""
+    """Return the error that prevents a probe, None if there is none to see; change nothing."""
     try:
         tracefs.mounted(root)
     except OSError as error:
@@ -117,7 +118,7 @@ def obstacle(root: str = "/") -> Optional[OSError]:
 
 
 def parse(lines: Iterable[bytes]) -> BirthEvents:
-    """Return what lines of a trace tell; never raises."""
+    """Return the events in lines of a trace; never raises."""
     births, times, writer = 0, [], ""
     for line in lines:
         match = _LINE.match(line)
@@ -127,12 +128,12 @@ def parse(lines: Iterable[bytes]) -> BirthEvents:
         births += 1
         if match is not None:
             times.append(tracefs.time_ns(match))
-    # One without a time may have been the first.
+    # If one birth has no time, it may have been the first.
     return BirthEvents(births, min(times) if births and len(times) == births else None, writer)
 
 
 def _writer(match: Match[bytes]) -> str:
-    """Command and pid of whoever wrote, empty when it was the guard itself."""
+    """Return command and pid of the process that wrote, empty when it was the guard itself."""
     thread = int(match.group("pid"))
     if os.path.exists(f"/proc/self/task/{thread}"):
         return ""

@@ -1,4 +1,4 @@
-"""A network namespace made to be looked at and thrown away."""
+"""Creates a temporary network namespace, in a thread of its own, and removes it."""
 
 import contextlib
 import os
@@ -16,58 +16,58 @@ _END_S = 1.0
 
 
 class Born(NamedTuple):
-    """The namespace is there: its identity, when it came (monotonic), and what it reads."""
+    """The namespace exists."""
 
     identity: Identity
-    born_ns: int
-    reading: Reading
+    born_ns: int  # monotonic
+    reading: Reading  # what `read` returned in it
 
 
 class Failed(NamedTuple):
-    """It could not be made."""
+    """The namespace could not be created."""
 
     error: str
 
 
-News = Union[Born, Failed]
+BirthResult = Union[Born, Failed]
 
 
 class TemporaryNamespace:
-    """A new namespace that one thread of the guard makes and is the only one to be in.
+    """A new namespace that one thread of the guard creates, and that only this thread is in.
 
-    It goes when the thread does: nothing else holds it, and nothing of it is left.
+    The namespace ends when the thread ends: nothing else holds it.
     """
 
     def __init__(self, read: Callable[[], Reading]) -> None:
-        """Begin to make it; `read` is called in it. Raises OSError or RuntimeError."""
+        """Begin to create it; the thread calls `read` in it. Raises OSError or RuntimeError."""
         self._done_reader, self._done_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._new_events: queue.Queue[News] = queue.Queue()
+        self._results: queue.Queue[BirthResult] = queue.Queue()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._live, args=(read,), daemon=True)
         try:
             self._thread.start()
-        except RuntimeError:  # there are too many threads
+        except RuntimeError:  # too many threads
             os.close(self._done_reader)
             os.close(self._done_writer)
             raise
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when take() has something."""
+        """Return the descriptor that is readable when take() has a result."""
         return self._done_reader
 
-    def take(self) -> Optional[News]:
-        """Return Born or Failed, None when there is nothing new."""
+    def take(self) -> Optional[BirthResult]:
+        """Return Born or Failed, None when there is no result yet."""
         try:
             os.read(self._done_reader, 1)
-            return self._new_events.get_nowait()
+            return self._results.get_nowait()
         except (BlockingIOError, queue.Empty):
             return None
 
     def close(self) -> None:
-        """Let the namespace go, and wait until the thread has ended, but not for long.
+        """End the thread and with it the namespace; wait for this at most one second.
 
-        Where the kernel keeps it from being born, as while a module is registered in thousands of
-        others, the thread ends when it may.
+        While the kernel registers a module in thousands of namespaces, no new one can be created:
+        the thread then hangs in unshare(2), and ends when the kernel has finished.
         """
         self._end.set()
         self._thread.join(_END_S)
@@ -78,18 +78,18 @@ class TemporaryNamespace:
             self._be_born(read)
             self._end.wait()
         finally:
-            os.close(self._done_writer)  # the thread's own, since close() may not wait for it
+            os.close(self._done_writer)  # here and not in close(), which may not wait so long
 
     def _be_born(self, read: Callable[[], Reading]) -> None:
         try:
             libc.unshare(libc.CLONE_NEWNET)
             born_ns = int(time.monotonic() * 1e9)
             status = os.stat(_OWN)
-            self._tell(Born((status.st_dev, status.st_ino), born_ns, read()))
+            self._report(Born((status.st_dev, status.st_ino), born_ns, read()))
         except OSError as error:
-            self._tell(Failed(str(error.strerror)))
+            self._report(Failed(str(error.strerror)))
 
-    def _tell(self, new_events: News) -> None:
-        self._new_events.put(new_events)
-        with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
+    def _report(self, result: BirthResult) -> None:
+        self._results.put(result)
+        with contextlib.suppress(BrokenPipeError):  # close() has closed the other end
             os.write(self._done_writer, b"x")

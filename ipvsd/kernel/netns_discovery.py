@@ -1,4 +1,4 @@
-"""Finds network namespaces by all that can hold one: processes, threads, mounts, descriptors."""
+"""Finds network namespaces by what can hold one: processes, threads, mounts, descriptors."""
 
 import contextlib
 import itertools
@@ -8,38 +8,39 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
 from ipvsd.kernel import mounts, netns_owner
 from ipvsd.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
 
-# Ways in that are kept for each namespace: enough that one is left when members come and go.
+# Paths that are kept for each namespace: enough that one still works when members start and end.
 _PATHS_MAX = 4
-# Holders that are remembered for each namespace: as long as they are the same ones, it is the same
-# namespace, whatever else holds it. Somebody may mount or open one a million times.
+# Holders that are remembered for each namespace. As long as these are the same, the namespace is
+# the same, whatever else holds it. There is a limit because a user can mount or open a namespace a
+# million times.
 _HOLDERS_MAX = 64
-# Enough for the cgroup file of version 1, whose last lines matter most.
+# Enough for the cgroup file of cgroup version 1, whose last lines matter most.
 _HINT_BYTES = 64 * 1024
 
 
 class Holder(NamedTuple):
-    """Something that keeps a namespace alive: the way in through it, and what it is."""
+    """Something that keeps a namespace alive: a process, thread, mount or descriptor."""
 
-    path: str
+    path: str  # leads into the namespace
     pid: int = 0
     mount: str = ""
-    # What another holder, in the same place, of another namespace with a reused inode would show
-    # otherwise: a mount pins the nsfs inode, whose time of birth is its ctime (fs/nsfs.c).
+    # Of a mount. It differs if another namespace, with a reused inode number, is mounted at the
+    # same path: a mount pins the nsfs inode, whose time of birth is its ctime (fs/nsfs.c).
     birth_ns: int = 0
 
 
 class FoundHolders(NamedTuple):
-    """What a look came to: holders by namespace, and those that may be new."""
+    """The result of a scan: the holders of each namespace, and the namespaces that may be new."""
 
     holders: Dict[Identity, List[Holder]]
-    # Namespaces with a holder that the look before did not see there. One that is not among them
-    # has been held by the same process or mount all the time, so it is still the same.
+    # Namespaces with a holder that the previous scan did not find there. Every other namespace has
+    # been held by the same process or mount all the time, so it is still the same namespace.
     maybe_new: Set[Identity]
     deep: bool
 
 
 def own(root: str = "/") -> Namespace:
-    """Return the namespace of the calling process, which is the one whose sysctls it sees."""
+    """Return the namespace of the calling process, whose sysctls the process sees."""
     try:
         status = os.stat(os.path.join(root, "proc/self/ns/net"))
     except OSError:  # a kernel without CONFIG_NET_NS: there is only one
@@ -48,22 +49,22 @@ def own(root: str = "/") -> Namespace:
 
 
 class NamespaceFinder:
-    """Looks for namespaces; remembers who held which, to tell those that may be new."""
+    """Scans for namespaces, and remembers their holders to recognize those that may be new."""
 
     def __init__(self, root: str = "/", wary: bool = False) -> None:
-        """Look below a root; a `wary` one, after a look that hung, asks no foreign file system."""
+        """Scan below a root; `wary`, after a scan that hung, means to access no foreign mount."""
         self._proc = os.path.join(root, "proc")
         self._wary = wary
         self._own_pid = os.getpid()
         self._home = own(root).identity
         self._before: Dict[Holder, Identity] = {}
-        self._hidden: Dict[Holder, Identity] = {}  # what the last deep look has added
+        self._hidden: Dict[Holder, Identity] = {}  # what the last deep scan added
 
     def scan(self, deep: bool) -> FoundHolders:
-        """Return the namespaces other than the own one.
+        """Return the namespaces other than the guard's own, with their holders.
 
-        Held by processes, the threads of the guard itself, and mounts in the table of pid 1. A
-        `deep` look, which costs many times more, adds other threads, the mounts in every other
+        Searches processes, the threads of the guard itself, and the mount table of pid 1. A `deep`
+        scan, which costs many times more, also searches other threads, the mounts in every other
         mount namespace, and open descriptors.
         """
         pids = self._pids()
@@ -90,7 +91,7 @@ class NamespaceFinder:
         holders: Dict[Identity, List[Holder]],
         found: Iterable[Tuple[Holder, Identity]],
     ) -> None:
-        """Add what holds another namespace than the own one, up to the limit for each."""
+        """Add the holders of namespaces other than the guard's own, up to the limit for each."""
         for holder, identity in found:
             if identity == self._home:
                 continue
@@ -113,7 +114,7 @@ class NamespaceFinder:
         return Namespace(*identity, netns_owner.namespace_name(owner, identity[1]), owner)
 
     def _is_there(self, holder: Holder, identity: Identity) -> bool:
-        """Whether a holder is still there; a visit finds out by itself if it is not."""
+        """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""
         return (self._wary and _is_mount(holder)) or _identity(holder.path) == identity
 
     def _pids(self) -> List[int]:
@@ -125,7 +126,7 @@ class NamespaceFinder:
             try:
                 status = os.stat(path)
             except OSError:
-                continue  # it has ended, or is a zombie: then it holds nothing
+                continue  # the process has ended, or is a zombie, which holds nothing
             yield Holder(path, pid), (status.st_dev, status.st_ino)
 
     def _threads(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
@@ -139,11 +140,11 @@ class NamespaceFinder:
         try:
             table = mounts.read(f"{self._proc}/{pid}/mountinfo", _PATHS_MAX)
         except OSError:
-            return  # it has ended
+            return  # the process has ended
         for mount in table:
             path = f"{self._proc}/{pid}/root{mount.path}"
             birth_ns = 0
-            if not self._wary:  # the way there may lead through any file system
+            if not self._wary:  # the path may lead through any file system, also one that hangs
                 with contextlib.suppress(OSError):
                     birth_ns = os.stat(path).st_ctime_ns
             yield Holder(path, 0, mount.path, birth_ns), (mount.device, mount.inode)
@@ -164,8 +165,9 @@ class NamespaceFinder:
         for name in _listed(folder):
             path = f"{folder}/{name}"
             with contextlib.suppress(OSError):
-                # The text first: it costs nothing, whatever the descriptor leads to. One that was
-                # opened through a mount that has gone shows the root of that mount.
+                # The link's text first: reading it never blocks, whatever the descriptor leads to.
+                # If the namespace was opened through a mount that no longer exists, the text is
+                # the root of that mount: "/".
                 text = os.readlink(path)
                 if text.startswith("net:[") or (text == "/" and not self._wary):
                     status = os.stat(path)
@@ -173,7 +175,10 @@ class NamespaceFinder:
                         yield Holder(path, pid), (status.st_dev, status.st_ino)
 
     def _hint(self, pid: int, name: str) -> str:
-        """A little file of a process, empty when it has ended. Never cmdline: it can block."""
+        """Return a small file of a process, empty when the process has ended.
+
+        Never used for cmdline: reading it can block.
+        """
         try:
             with open(f"{self._proc}/{pid}/{name}", "rb") as file:
                 return os.fsdecode(file.read(_HINT_BYTES))
@@ -182,7 +187,7 @@ class NamespaceFinder:
 
 
 def ways_in(holders: List[Holder]) -> Tuple[str, ...]:
-    """Return some paths that lead into a namespace; processes first, they are the quickest."""
+    """Return some paths that lead into a namespace; those of processes first, as the quickest."""
     return tuple(holder.path for holder in sorted(holders, key=_is_mount)[:_PATHS_MAX])
 
 
@@ -203,10 +208,10 @@ def _identity(path: str) -> Identity:
 
 
 def _listed(folder: str) -> Iterator[str]:
-    """Yield the names in a folder: a process may have a million descriptors."""
+    """Yield the names in a folder, one by one: a process may have a million descriptors."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 yield entry.name
     except OSError:
-        return  # it has ended
+        return  # the process has ended

@@ -1,6 +1,6 @@
-"""Whose namespace it is: hints read off a cgroup, and a name for people.
+"""Derives the owner of a namespace from a cgroup, and a name for people (pure).
 
-All of it is chosen by whoever makes the namespace, and raw: escape it before it is printed.
+Any user who creates a namespace can choose these texts. They are raw: escape them before printing.
 """
 
 import re
@@ -8,7 +8,7 @@ from typing import Dict, Tuple
 
 from ipvsd.model import HOST_NAME, Owner
 
-# PATH_MAX, NAME_MAX: the kernel writes no longer paths and file names.
+# PATH_MAX and NAME_MAX: the kernel shows no longer paths and file names.
 _MAX_PATH = 4096
 _MAX_NAME = 255
 
@@ -24,9 +24,9 @@ _MONITOR = "conmon-"
 def owner_from_cgroup(text: str) -> Tuple[str, str, str]:
     """Return cgroup, container id and systemd unit of a process, empty where there is none.
 
-    `text` is what /proc/PID/cgroup holds. The container is the innermost one. The unit is what
-    `systemctl status PID` shows, the outermost service or scope: those further in belong to a
-    user's manager or to one in a container. A container's own scope is no unit.
+    `text` is the content of /proc/PID/cgroup. The container is the innermost one. The unit is the
+    one that `systemctl status PID` shows, the outermost service or scope: inner ones belong to the
+    systemd of a user or of a container. The scope of a container itself does not count as a unit.
     """
     cgroup = _cgroup(text)
     parts = [part for part in cgroup.split("/") if part]
@@ -38,9 +38,10 @@ def owner_from_cgroup(text: str) -> Tuple[str, str, str]:
 
 
 def _cgroup(text: str) -> str:
-    """The path in systemd's own hierarchy, or else the first that is not the root.
+    """Return the path in systemd's own hierarchy, or else the first path that is not the root.
 
-    Where version 1 is mounted too, version 2's line `0::` tells of the container's shim.
+    Where cgroup version 1 is mounted too, the line `0::` of version 2 has the path of the
+    container's shim.
     """
     paths: Dict[str, str] = {}
     for line in text.split("\n"):
@@ -60,7 +61,7 @@ def _container(part: str) -> str:
 
 
 def describe(owner: Owner) -> str:
-    """Return in a line whose namespace it is, as far as its name does not tell."""
+    """Return the owner as one line: mount, unit, container and process, as far as known."""
     sources = list(owner.mounts[:1])
     if owner.unit:
         sources.append(owner.unit)
@@ -72,7 +73,7 @@ def describe(owner: Owner) -> str:
 
 
 def namespace_name(owner: Owner, inode: int) -> str:
-    """Return the best name there is for a namespace other than the host's; never HOST_NAME.
+    """Return the best known name for a namespace other than the host's; never HOST_NAME.
 
     A name given with ip(8) comes first, then any other mount's path, container, unit, process.
     """

@@ -1,7 +1,8 @@
-"""Entering network namespaces: the only thread that calls setns.
+"""Enters network namespaces, in the only thread that calls setns(2).
 
-The main thread never leaves its namespace, no child process is made, and nothing is held open
-longer than a visit lasts: the visitor closes each namespace at once, and goes home after each job.
+The main thread never leaves its namespace, and no child process is created. Nothing is held open
+longer than a visit lasts: the thread closes each namespace at once, and returns to its own
+namespace after each job.
 """
 
 import contextlib
@@ -17,23 +18,23 @@ from ipvsd.kernel import libc
 from ipvsd.model import Exit, GuardError, Identity
 
 _NS_GET_USERNS = 0xB701  # linux/nsfs.h
-_OWN = "/proc/self/ns/net"  # of the main thread, whichever thread asks
+_OWN = "/proc/self/ns/net"  # of the main thread, whichever thread reads it
 _THREADS = "/proc/thread-self/ns/net"
 
-# What a job under way at the end may still take.
+# How long close() waits for a job that is still running.
 _LAST_JOB_S = 1.0
-# What a command waits for takes seconds, with ten thousand namespaces a minute.
+# A command's job takes seconds; with ten thousand namespaces it takes a minute.
 CALL_LIMIT_S = 180.0
 
 Result = TypeVar("Result")
 
 
 class Gone(Exception):
-    """None of the ways into a namespace leads to it any more: the normal end of a namespace."""
+    """No path leads into the namespace any more: the normal end of a namespace."""
 
 
 class Done(NamedTuple):
-    """How a job has ended: its result, or the exception that it raised."""
+    """The end of a job: its result, or the exception that it raised."""
 
     result: Any = None
     error: Optional[Exception] = None
@@ -42,20 +43,21 @@ class Done(NamedTuple):
 def enter(paths: Iterable[str], identity: Identity, visit: Callable[[], Result]) -> Result:
     """Enter a namespace, by the first path that still leads to it, and return `visit()`.
 
-    Only for jobs of a Visitor: the calling thread stays where it is until its next enter() or the
-    end of the job. Raises Gone, or OSError when a path leads there but it cannot be entered.
+    Only for jobs of a NamespaceWorker: the calling thread stays in the namespace until its next
+    enter() or the end of the job. Raises Gone, or OSError when a path leads to the namespace but
+    it cannot be entered.
     """
     descriptor = _open_any(paths, identity)
     try:
         libc.setns(descriptor, libc.CLONE_NEWNET)
     finally:
-        # At once: as long as it is open, a mount that it was opened through is busy.
+        # At once: while the descriptor is open, the mount that it was opened through is busy.
         os.close(descriptor)
     return visit()
 
 
 def owned_elsewhere() -> bool:
-    """Whether the calling thread's network namespace belongs to another user namespace than it.
+    """Return whether another user namespace than the thread's owns its network namespace.
 
     See ioctl_ns(2).
     """
@@ -66,9 +68,9 @@ def owned_elsewhere() -> bool:
         finally:
             os.close(descriptor)
     except PermissionError:
-        return True  # it belongs to one that the caller cannot even see
+        return True  # the owner is a user namespace that the caller may not even see
     except OSError:
-        return False  # a kernel without user namespaces
+        return False  # the kernel has no user namespaces
     try:
         return not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
     finally:
@@ -94,8 +96,9 @@ def _open_any(paths: Iterable[str], identity: Identity) -> int:
 def _open(path: str, identity: Identity) -> Optional[int]:
     """Return a descriptor of the namespace, None when the path leads to something else.
 
-    What the path leads to may be chosen by somebody hostile: a FIFO, a device, another file. So it
-    is only pointed at first, and opened when it has proved to be the namespace that is meant.
+    A hostile user may choose what the path leads to: a FIFO, a device, another file. So the path is
+    first opened with O_PATH, which does nothing to the file, and opened for reading only when the
+    file has proved to be the namespace that is meant.
     """
     pointer = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
@@ -108,10 +111,10 @@ def _open(path: str, identity: Identity) -> Optional[int]:
 
 
 class NamespaceWorker:
-    """A thread that does one job at a time, away from home if need be."""
+    """A thread that does one job at a time, in other namespaces if the job enters them."""
 
     def __init__(self) -> None:
-        """Start no thread yet. Raises OSError."""
+        """Create the pipe and the queues; the thread starts with the first job. Raises OSError."""
         self._done_reader, self._done_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._home = -1
         self._thread: Optional[threading.Thread] = None
@@ -124,14 +127,14 @@ class NamespaceWorker:
         return self._done_reader
 
     def submit(self, job: Callable[[], Any]) -> None:
-        """Begin a job, in the caller's namespace; only when not busy. Raises OSError."""
+        """Begin a job, in the guard's own namespace; only when not busy. Raises OSError."""
         if self._thread is None or not self._thread.is_alive():
             self._start_thread()
         self.busy = True
         self._jobs.put(job)
 
     def take(self) -> Optional[Done]:
-        """Return how the job has ended, None when it has not."""
+        """Return the end of the job, None when it has not ended."""
         try:
             os.read(self._done_reader, 1)
             done = self._results.get_nowait()
@@ -150,7 +153,10 @@ class NamespaceWorker:
         while done is None:
             left_s = until_s - time.monotonic()
             if left_s <= 0:
-                message = "namespaces: looking into them hangs, in a file system on the way to one"
+                message = (
+                    "namespaces: reading them hangs, since a file system on the path to one does "
+                    "not answer; check the NFS and FUSE mounts"
+                )
                 raise GuardError(message, Exit.CANNOT_TELL)
             select.select([self._done_reader], [], [], left_s)
             done = self.take()
@@ -160,20 +166,20 @@ class NamespaceWorker:
         return result
 
     def replace(self) -> None:
-        """Give up the job that hangs, and its thread: it ends by itself if the kernel lets it."""
+        """Give up a job that hangs, and its thread, which ends by itself if the kernel lets it."""
         self._jobs.put(None)
         self._thread = None
-        # Others than the old thread has: what it still says is not heard.
+        # New queues, so that a late result of the old thread is ignored.
         self._jobs, self._results = queue.Queue(), queue.Queue()
         self.busy = False
 
     def close(self) -> None:
-        """End the thread, and give the descriptors back when it has ended."""
+        """End the thread, and close the descriptors when it has ended."""
         self._jobs.put(None)
         if self._thread is not None:
             self._thread.join(_LAST_JOB_S)
             if self._thread.is_alive():
-                return  # it needs them still, or hangs; the process is about to end
+                return  # the thread still needs the descriptors, or hangs; the process ends soon
         for descriptor in (self._home, self._done_reader, self._done_writer):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -189,7 +195,7 @@ class NamespaceWorker:
     def _work(
         self, jobs: "queue.Queue[Optional[Callable[[], Any]]]", results: "queue.Queue[Done]"
     ) -> None:
-        # The daemon's priority is for its loop. Where a thread cannot give it up, it does no harm.
+        # The daemon's priority is for its loop. A thread that cannot give it up does no harm.
         if os.getpriority(os.PRIO_PROCESS, 0) < 0:
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, 0, 0)  # of this thread alone, on Linux
@@ -211,6 +217,9 @@ class NamespaceWorker:
                 os.write(self._done_writer, b"x")
 
     def _go_home(self) -> None:
-        """Leave the namespace that was entered; without privileges none was, and one could not."""
+        """Return to the guard's own namespace, if another one was entered.
+
+        Without privileges the thread entered none, and setns(2) would fail.
+        """
         if not os.path.samestat(os.stat(_THREADS), os.fstat(self._home)):
             libc.setns(self._home, libc.CLONE_NEWNET)

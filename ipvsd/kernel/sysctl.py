@@ -1,4 +1,4 @@
-"""The only reader and writer of sysctl files: compare, one write, read back."""
+"""Reads and writes sysctl files, as the only module: compare, one write, read back."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from ipvsd.model import Found, Outcome, Reading, Write
 
-# The longest value below net/ipv4/vs is a CPU list; a page is what the kernel gives at most.
+# The longest value below net/ipv4/vs is a CPU list; the kernel returns at most one page.
 _MAX_BYTES = 4096
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -17,9 +17,10 @@ Same = Callable[[str, str, str], bool]
 class Sysctls:
     """The sysctls below net.ipv4.vs in the calling thread's network namespace.
 
-    Their folder is opened once: the kernel finds "ipv4" in /proc/sys/net among the folders of that
-    name of all namespaces, one after the other (fs/proc/proc_sysctl.c, proc_sys_compare). So an
-    object is for one namespace only, and for the time of its context.
+    Their folder is opened only once, since each opening is slow: the kernel searches "ipv4" in
+    /proc/sys/net among the folders of that name of all namespaces, one after the other
+    (fs/proc/proc_sysctl.c, proc_sys_compare). So an object is for one namespace only, and only
+    within its context.
     """
 
     def __init__(self, root: str = "/") -> None:
@@ -33,7 +34,7 @@ class Sysctls:
         self._close()
 
     def read(self, key: str) -> Reading:
-        """Return what the file of a dotted key holds, or why it cannot be read."""
+        """Return the value of a dotted key, or why it cannot be read."""
         try:
             descriptor = self._open(key, os.O_RDONLY)
             try:
@@ -47,10 +48,11 @@ class Sysctls:
             return Reading(found, error=f"{self._path(key)}: {error.strerror}")
 
     def write(self, write: Write, same: Same) -> Outcome:
-        """Set the wanted value, unless `same(key, found, wanted)` says that it is there already.
+        """Set the wanted value, unless `same(key, found, wanted)` says that it is set already.
 
-        The value is compared once more right here, so that no caller can write needlessly: on
-        kernels 6.2 to 2026 a needless change of run_estimation is a hazard.
+        The value is compared once more right before the write, so that no caller can write
+        needlessly: on kernels from 6.2 to the fix of 2026 a needless change of run_estimation is a
+        hazard.
         """
         before = Reading(Found.VALUE, write.found)
         try:
@@ -73,7 +75,7 @@ class Sysctls:
             return Outcome(write, before, error=text, denied=error.errno in _DENIED)
 
     def has(self, key: str) -> bool:
-        """Whether the file of a dotted key is there."""
+        """Return whether the file of a dotted key exists."""
         try:
             os.close(self._open(key, os.O_PATH))
         except OSError:
@@ -87,13 +89,13 @@ class Sysctls:
         return os.open(name, flags | os.O_CLOEXEC, dir_fd=self._folder)
 
     def _missing(self, key: str) -> Reading:
-        """Tell a missing key from a missing tree, and a missing tree from a missing /proc/sys."""
-        self._close()  # that of an ip_vs that has been removed stays empty
+        """Return whether the key, the whole tree or even /proc/sys/net is missing."""
+        self._close()  # the folder of an ip_vs that has been removed stays empty
         if _populated(os.path.dirname(self._path(key))):
             return Reading(Found.NO_KEY)
         if _populated(os.path.join(self._base, "net")):
             return Reading(Found.NO_TREE)
-        return Reading(Found.FAILED, error=f"{self._base}/net is not there")
+        return Reading(Found.FAILED, error=f"{self._base}/net: does not exist")
 
     def _close(self) -> None:
         if self._folder >= 0:

@@ -1,4 +1,4 @@
-"""Writes by others to a sysctl of the own namespace, through inotify."""
+"""Reports writes by others to a sysctl of the guard's own namespace, through inotify."""
 
 import contextlib
 import os
@@ -10,13 +10,14 @@ _EVENTS_BYTES = 64 * 1024
 
 
 class WriteWatch:
-    """Tells of writes through the same procfs; those through another instance are not seen.
+    """An inotify watch for writes to one sysctl file, through the same procfs instance.
 
-    A file of ip_vs goes when ip_vs does, without a word; after each load it is another one.
+    Writes through another instance of procfs are not reported. The files of ip_vs are removed with
+    the module, without an event; after each load there is a new file, to be watched with arm().
     """
 
     def __init__(self) -> None:
-        """Raise OSError when the kernel has no inotify left to give."""
+        """Create the inotify descriptor. Raises OSError when the user has too many of them."""
         self._inotify = libc.inotify_init()
         self._watch = -1
         self._held = -1
@@ -29,7 +30,7 @@ class WriteWatch:
         """Watch this file from now on. Raises OSError."""
         self.disarm()
         # Without an open descriptor the kernel may drop the inode, and the watch with it, when
-        # memory is short. It does not keep ip_vs from being unloaded.
+        # memory is short. The descriptor does not prevent ip_vs from being unloaded.
         self._held = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._watch = libc.inotify_add_watch(self._inotify, path, _IN_CLOSE_WRITE)
@@ -38,7 +39,7 @@ class WriteWatch:
             raise
 
     def disarm(self) -> None:
-        """Let go of the file; a watch that is left would keep its inode for ever."""
+        """Remove the watch and close the file; a watch that stays would keep its inode."""
         if self._watch >= 0:
             with contextlib.suppress(OSError):  # the kernel has removed it with the inode
                 libc.inotify_rm_watch(self._inotify, self._watch)
@@ -47,13 +48,13 @@ class WriteWatch:
         self._watch = self._held = -1
 
     def drain(self) -> bool:
-        """Take what is there without waiting; whether anything was."""
+        """Read all events without waiting, and return whether there were any."""
         try:
             return bool(os.read(self._inotify, _EVENTS_BYTES))
         except BlockingIOError:
             return False
 
     def close(self) -> None:
-        """Give the descriptors back."""
+        """Close the descriptors."""
         self.disarm()
         os.close(self._inotify)

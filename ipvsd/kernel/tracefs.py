@@ -1,7 +1,7 @@
-"""Trace instances with kprobes, through tracefs: plain file operations, no BPF.
+"""Creates and removes trace instances with kprobes, through tracefs: plain file operations, no BPF.
 
-An instance and its probes belong to whoever makes them, by their names. They are removed at its
-end, and those that were left by one that was killed when the next of the same name begins.
+The names of an instance and of its probes say which process they belong to. The process removes
+them at its end. If it was killed, the next process with the same names removes them at its start.
 """
 
 import contextlib
@@ -10,24 +10,24 @@ from typing import List, Match, Optional, Sequence
 
 FOLDERS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
 
-# How a line of a trace begins: "comm-pid [cpu] flags seconds.micros: ", before "event: ...". The
-# comm, which anybody may choose, has 16 columns, so that it cannot pass for the rest.
+# The beginning of a line of a trace: "comm-pid [cpu] flags seconds.micros: ", before "event: ...".
+# Any user can choose the comm, but it has 16 columns, so that it cannot imitate the rest.
 HEAD = (
     rb"(?P<comm>.{16})-(?P<pid>\d{1,10}) +(?:\([ \d-]+\) +)?\[(?P<cpu>\d{1,10})\] \S+ +"
     rb"(?P<seconds>\d{1,12})\.(?P<micros>\d{6}): "
 )
 
 _READ_BYTES = 64 * 1024
-_READS_MAX = 16  # what is left is drained in the next turn
+_READS_MAX = 16  # the next cycle drains the rest
 
 
 class Instance:
-    """A buffer of one's own, the probes that write into it, and the pipe to read it through."""
+    """A trace instance: a buffer, the probes that write into it, and the pipe to read it."""
 
     def __init__(self, root: str, name: str, events: Sequence[str], buffer_kb: int) -> None:
-        """Make it; `events`, as "GROUP/EVENT", are those that may be defined for it.
+        """Create the instance; `events`, as "GROUP/EVENT", are those that define() may define.
 
-        The buffer is for each CPU. Raises OSError, having undone all of it.
+        `buffer_kb` is the size of the buffer of each CPU. Raises OSError; then nothing is left.
         """
         self.tracefs = mounted(root)
         self.folder = os.path.join(self.tracefs, "instances", name)
@@ -46,16 +46,16 @@ class Instance:
             raise
 
     def open(self) -> int:
-        """Open the pipe, which does not block, and return its descriptor. Raises OSError."""
+        """Open the pipe for reading without blocking; return its descriptor. Raises OSError."""
         path = os.path.join(self.folder, "trace_pipe")
         self._pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         return self._pipe
 
     def define(self, text: str, wanted: str = "") -> None:
-        """Define a probe (Documentation/trace/kprobetrace.rst), "KIND:GROUP/EVENT PLACE ...".
+        """Define a probe, "KIND:GROUP/EVENT PLACE ..." (Documentation/trace/kprobetrace.rst).
 
-        Of its events only those that match a filter are `wanted` (Documentation/trace/events.rst).
-        Raises OSError, having undone it.
+        `wanted` is a filter for its events (Documentation/trace/events.rst); empty means all.
+        Raises OSError; then the probe is not defined.
         """
         _define(self.tracefs, text)
         event = text.split(maxsplit=1)[0].partition(":")[2]
@@ -67,30 +67,30 @@ class Instance:
             raise
 
     def undefine(self, event: str) -> None:
-        """Take a probe away; nothing may listen to it. Raises OSError."""
+        """Remove a probe, which must not be enabled. Raises OSError."""
         _define(self.tracefs, f"-:{event}")
 
     def enable(self, event: str, wanted: bool = True) -> None:
-        """Listen to a probe, or no longer. Raises OSError."""
+        """Enable a probe, or disable it. Raises OSError."""
         self._write(f"events/{event}/enable", "1" if wanted else "0")
 
     def read(self, name: str) -> str:
-        """Return the content of one of its files. Raises OSError."""
+        """Return the content of a file of the instance. Raises OSError."""
         with open(os.path.join(self.folder, name), encoding="ascii", errors="replace") as file:
             return file.read()
 
     def defect(self, event: str) -> Optional[str]:
-        """Return why nothing can be told of an event any more, None when it is as it was set."""
+        """Return why an event can no longer be recorded, None when all is as it was set."""
         try:
-            # A probe that is gone for the moment, with its module, shows a star behind the value.
-            heard = self.read(f"events/{event}/enable").startswith("1")
+            # While the module of a probe is not loaded, the value has a star behind it: "1*".
+            enabled = self.read(f"events/{event}/enable").startswith("1")
             running = self.read("tracing_on").startswith("1")
         except OSError as error:
             return f"{error.filename}: {error.strerror}"
-        return None if heard and running else f"{self.folder}: somebody has switched it off"
+        return None if enabled and running else f"{self.folder}: somebody has switched it off"
 
     def close(self) -> None:
-        """Remove instance and probes, as far as they are there."""
+        """Remove the instance and its probes, as far as they exist."""
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
@@ -108,7 +108,7 @@ class Instance:
 
 
 def mounted(root: str) -> str:
-    """Return the mounted tracefs that has kprobes; raises OSError when there is none."""
+    """Return the folder of the mounted tracefs, if it has kprobes. Raises OSError if none has."""
     error: Optional[OSError] = None
     for folder in FOLDERS:
         path = os.path.join(root, folder, "kprobe_events")
@@ -122,12 +122,12 @@ def mounted(root: str) -> str:
 
 
 def time_ns(head: Match[bytes]) -> int:
-    """Return the time that a line's head tells: monotonic, to the microsecond."""
+    """Return the time in the head of a line: monotonic, to the microsecond."""
     return int(head.group("seconds")) * 10**9 + int(head.group("micros")) * 1000
 
 
 def drain(pipe: int) -> List[bytes]:
-    """Take the lines that are in a pipe, without waiting. Raises OSError when it is broken."""
+    """Return the lines in a pipe, without waiting. Raises OSError when the pipe is broken."""
     lines: List[bytes] = []
     for _ in range(_READS_MAX):
         try:
@@ -141,9 +141,9 @@ def drain(pipe: int) -> List[bytes]:
 
 
 def remove(tracefs: str, name: str, events: Sequence[str]) -> None:
-    """Remove an instance and probes, as far as they are there.
+    """Remove an instance and probes, as far as they exist.
 
-    The instance first: while it listens, the probes cannot go.
+    The instance is removed first: while it has a probe enabled, the probe cannot be removed.
     """
     with contextlib.suppress(OSError):
         os.rmdir(os.path.join(tracefs, "instances", name))
@@ -153,7 +153,7 @@ def remove(tracefs: str, name: str, events: Sequence[str]) -> None:
 
 
 def _define(tracefs: str, text: str) -> None:
-    # For appending: opening the file to write anew would remove everybody's probes.
+    # For appending: opening the file with O_TRUNC would remove the probes of all programs.
     path = os.path.join(tracefs, "kprobe_events")
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:

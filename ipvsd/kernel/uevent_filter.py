@@ -1,10 +1,10 @@
-"""A filter that the kernel puts before a uevent socket: what it holds back wakes nobody."""
+"""Builds a filter for a uevent socket and attaches it: the kernel drops all other uevents."""
 
 import array
 import socket
 import struct
 
-# Of add; move, bind; remove, change, online, unbind; offline (lib/kobject_uevent.c,
+# Lengths of: add; move, bind; remove, change, online, unbind; offline (lib/kobject_uevent.c,
 # kobject_actions).
 _ACTION_LENGTHS = (3, 4, 6, 7)
 
@@ -16,10 +16,11 @@ _ALL = 0xFFFFFFFF
 
 
 def only_about(path: str) -> bytes:
-    """Return a program that lets the kernel's uevents about one device through, and no others.
+    """Return a filter program that accepts only the kernel's uevents about one device.
 
-    Their text begins with ACTION@PATH and a zero byte (lib/kobject_uevent.c, alloc_uevent_skb);
-    `path` is as below /sys. It is looked for after an action of each length that there is.
+    The text of a uevent begins with ACTION@PATH and a zero byte (lib/kobject_uevent.c,
+    alloc_uevent_skb); `path` is the path below /sys. The program compares it at the offset that
+    follows from each length of an action.
     """
     wanted = b"@" + path.encode("ascii") + b"\0"
     program = []
@@ -34,7 +35,7 @@ def only_about(path: str) -> bytes:
 
 
 def attach(receiver: socket.socket, program: bytes) -> None:
-    """Have the kernel run a program on each message for a socket, in place of any before it.
+    """Attach a filter program to a socket, in place of any earlier one.
 
     Raises OSError.
     """

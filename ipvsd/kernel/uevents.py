@@ -1,4 +1,4 @@
-"""Kernel uevents, of the ip_vs module above all, through pyudev."""
+"""Receives kernel uevents, above all those of the ip_vs module, through pyudev."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ from ipvsd.kernel import uevent_filter
 from ipvsd.kernel.module import NAME
 from ipvsd.model import Exit, GuardError
 
-# Room for some 20,000 queued uevents of 400 bytes (each also costs the kernel's bookkeeping):
-# a storm while the loop waits for a CPU is not lost. Taken from kernel memory only when used.
-# Those of one device can only be many where somebody writes to its `uevent` file.
+# Room for some 20,000 queued uevents of 400 bytes (each also costs the kernel's bookkeeping), so
+# that no uevent is lost in a burst while the loop waits for a CPU. The kernel allocates the memory
+# only when it is used. One device has many uevents only if somebody writes to its `uevent` file.
 RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024
-# A storm must not keep the loop from its other work; what is left is drained in the next turn.
+# A burst must not keep the loop from its other work; the next cycle drains the rest.
 DRAIN_MAX = 1000
 _UEVENT = 15  # NETLINK_KOBJECT_UEVENT, linux/netlink.h
 _KERNEL_GROUP = 1  # multicast group of the kernel's uevents, lib/kobject_uevent.c
@@ -23,30 +23,30 @@ _RECEIVE_ERRORS = (OSError, ValueError, OverflowError, MemoryError)
 
 
 class Drained(NamedTuple):
-    """What was in the socket: actions on ip_vs in their order, and an error if there was one."""
+    """The content of the socket: actions on ip_vs in their order, and an error if there was one."""
 
     actions: List[str]
     error: str = ""
 
 
 class Monitor:
-    """A socket that hears the kernel's uevents, without udevd."""
+    """A socket that receives the kernel's uevents, without udevd."""
 
     def __init__(self, subsystem: str = "module", name: Optional[str] = NAME) -> None:
-        """Open the socket and begin to receive events on one device of a subsystem, or on all.
+        """Open the socket and begin to receive uevents of one device of a subsystem, or of all.
 
-        Raises GuardError when pyudev is missing or the socket cannot be had.
+        Raises GuardError when pyudev is missing or the socket cannot be opened.
         """
         self._name = name
         try:
             import pyudev
         except ImportError as error:
-            message = f"pyudev cannot be imported ({error}); install the package python3-pyudev"
+            message = f"pyudev: cannot be imported ({error}); install the package python3-pyudev"
             raise GuardError(message, Exit.CANNOT_TELL) from error
         try:
             self._monitor: Any = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
-            # Applied inside libudev: events of other subsystems never become Python objects. Those
-            # about other devices than the one that is asked for do not even reach the socket.
+            # libudev applies this filter: uevents of other subsystems never become Python objects.
+            # The filter below goes further: uevents of other devices do not even reach the socket.
             self._monitor.filter_by(subsystem)
             self._grow_buffer()
             self._monitor.start()
@@ -54,7 +54,7 @@ class Monitor:
                 with self._socket() as receiver:
                     uevent_filter.attach(receiver, uevent_filter.only_about(f"/{subsystem}/{name}"))
         except _RECEIVE_ERRORS as error:
-            message = f"cannot listen to kernel uevents: {error}"
+            message = f"kernel uevents: cannot be received: {error}"
             raise GuardError(message, Exit.CANNOT_TELL) from error
 
     def fileno(self) -> int:
@@ -62,10 +62,11 @@ class Monitor:
         return int(self._monitor.fileno())
 
     def drain(self) -> Drained:
-        """Take what is in the socket, without waiting, up to an `add` of the device: it is urgent.
+        """Return the uevents in the socket, without waiting, up to an `add` of the device.
 
-        An error, ENOBUFS where the kernel has dropped events, is taken off the socket: pyudev
-        (0.24.0 at least) raises on POLLERR without receiving, and would see the same one for ever.
+        The caller can then react to the `add` at once. An error, ENOBUFS where the kernel has
+        dropped uevents, is cleared: pyudev (0.24.0 at least) raises on POLLERR without receiving,
+        and would raise the same error each time.
         """
         actions: List[str] = []
         error = ""
@@ -87,11 +88,11 @@ class Monitor:
         return Drained(actions, error)
 
     def close(self) -> None:
-        """Give the socket back: pyudev does so when its object goes."""
+        """Close the socket: pyudev closes it when its object is deleted."""
         self._monitor = None
 
     def defect(self) -> Optional[str]:
-        """Return why the socket is deaf, None when it is bound to the kernel's uevents."""
+        """Return why the socket receives nothing, None when it is bound to the kernel's uevents."""
         try:
             with self._socket() as view:
                 _, groups = view.getsockname()
@@ -105,13 +106,13 @@ class Monitor:
             with self._socket() as view:
                 number = view.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except OSError:
-            return ""  # it is no socket any more, as defect() tells
+            return ""  # the descriptor is no longer a socket, which defect() reports
         return os.strerror(number) if number else ""
 
     @contextlib.contextmanager
     def _socket(self) -> Iterator[socket.socket]:
-        """Lend pyudev's descriptor as a socket object; it stays pyudev's."""
-        # Python 3.6 does not find out by itself what kind of socket it is given.
+        """Yield pyudev's descriptor as a socket object, without taking it over."""
+        # Python 3.6 does not detect the kind of socket by itself.
         view = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _UEVENT, self.fileno())
         try:
             yield view
@@ -119,11 +120,11 @@ class Monitor:
             view.detach()
 
     def _grow_buffer(self) -> None:
-        """Ask for a large receive buffer; without it, overflow is only more likely.
+        """Request a large receive buffer; without it, an overflow is only more likely.
 
-        Needs CAP_NET_ADMIN. pyudev before 0.24.5 also raises when an older failed call has
-        left its errno behind, so the exception proves nothing and an overflow, which is
-        reported when it happens, is what counts.
+        Needs CAP_NET_ADMIN. An exception is ignored, since it proves nothing: pyudev before 0.24.5
+        also raises when an earlier failed call has left its errno behind. An overflow is reported
+        when it happens.
         """
         try:
             self._monitor.set_receive_buffer_size(RECEIVE_BUFFER_BYTES)

@@ -1,4 +1,4 @@
 """Measures what estimation costs: its runs, its kernel threads, round trips.
 
-Whether estimation is off as it should be is judged in verify/.
+verify/ judges whether estimation is off as it should be.
 """

@@ -1,7 +1,7 @@
-"""A process that puts in order what another one leaves when it ends, in whatever way it ends.
+"""Restores the value and removes the probes if the parent process dies, in whatever way.
 
-A child process, because nothing else is sure to run after SIGKILL: it waits at the other end of a
-pipe, which the kernel closes when its parent dies.
+A child process does this, because nothing else is sure to run after SIGKILL of the parent. It
+waits at the other end of a pipe, which the kernel closes when the parent dies.
 """
 
 import contextlib
@@ -20,24 +20,25 @@ _READY = b"y"
 _DONE = b"d"
 _FAILED = b"f"
 
-# For a dying process to let go of what it has open, on a busy machine.
+# How long a dying process may take to close its descriptors, on a busy machine.
 _CLEAN_LIMIT_NS = 10 * NS_PER_S
 _CLEAN_AGAIN_S = 0.02
 
-# All that one may send to end a process and can be caught: none is meant for the caretaker.
-_DEAF_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
+# All signals that usually end a process and can be caught. The cleanup process ignores them, since
+# they are meant for the parent.
+_IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
 
 
 class CleanupProcess:
-    """Restores a state when told to, or, if it was changed, when its parent has died."""
+    """A child process that restores a state on request, or when the parent dies after arm()."""
 
     def __init__(
         self, restore: Callable[[], bool], clean: Callable[[], bool], hold_ns: int = 0
     ) -> None:
-        """Fork; call it before any thread is begun.
+        """Fork the process; has to be called before any thread is started.
 
-        `restore` is called no sooner than `hold_ns` after arm(), `clean` at the parent's end; both
-        return whether that worked. Raises OSError.
+        The process calls `restore` at the earliest `hold_ns` nanoseconds after arm(), and `clean`
+        at the end of the parent. Both return whether they succeeded. Raises OSError.
         """
         self._restore = restore
         self._clean = clean
@@ -52,43 +53,43 @@ class CleanupProcess:
             self._serve(orders, answers)
         os.close(orders)
         os.close(answers)
-        os.read(self._answers, 1)  # it has heard, and no signal for this process ends it
+        os.read(self._answers, 1)  # from now on the child ignores signals meant for this process
 
     def arm(self) -> None:
-        """Tell that the state is about to be changed."""
+        """Announce that the state is about to be changed, so that it has to be restored."""
         self._armed_ns = monotonic_ns()
         os.write(self._orders, _ARM)
 
     def restore(self) -> bool:
-        """Have the state restored; whether that worked."""
+        """Let the child restore the state, and return whether it succeeded."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._orders, _RESTORE)
             answer = os.read(self._answers, 1)
             if answer:
                 return answer == _DONE
-        # Somebody has killed the caretaker.
+        # The child was killed: this process does it itself.
         return self._restore_now()
 
     def close(self) -> None:
-        """End it, and wait until it has put in order what there is."""
+        """End the child, and wait until it has restored and cleaned up what is left."""
         os.close(self._orders)
         os.waitpid(self._pid, 0)
         os.close(self._answers)
 
     def _serve(self, orders: int, answers: int) -> None:
-        """Be the caretaker; never returns into what the parent was doing."""
+        """Run as the child; never returns, so that the parent's code does not run twice."""
         code = 1
         try:
             os.setsid()
             signal.set_wakeup_fd(-1)
-            for number in _DEAF_TO:
+            for number in _IGNORED:
                 signal.signal(number, signal.SIG_IGN)
             os.write(answers, _READY)
-            code = 0 if self._obey(orders, answers) else 1
+            code = 0 if self._follow(orders, answers) else 1
         finally:
             os._exit(code)
 
-    def _obey(self, orders: int, answers: int) -> bool:
+    def _follow(self, orders: int, answers: int) -> bool:
         armed = False
         while True:
             order = os.read(orders, 1)
@@ -97,16 +98,17 @@ class CleanupProcess:
             elif order == _RESTORE:
                 done = self._restore_now()
                 armed = not done
-                with contextlib.suppress(BrokenPipeError):  # it has died meanwhile
+                with contextlib.suppress(BrokenPipeError):  # the parent has died meanwhile
                     os.write(answers, _DONE if done else _FAILED)
             elif not order:
                 done = self._restore_now() if armed else True
                 return self._clean_up() and done
 
     def _clean_up(self) -> bool:
-        """Of a process that is killed the kernel closes one descriptor after another.
+        """Call `clean` until it succeeds, and return whether it did within the time limit.
 
-        So what another one keeps busy can be there still, when the pipe is closed.
+        The kernel closes the descriptors of a killed process one after another. When the pipe is
+        closed, another descriptor may still be open and keep its file busy.
         """
         until_ns = monotonic_ns() + _CLEAN_LIMIT_NS
         while not self._clean():
@@ -119,8 +121,9 @@ class CleanupProcess:
         time.sleep(max(0, self._armed_ns + self._hold_ns - monotonic_ns()) / 1e9)
         try:
             return self._restore()
-        except Exception as error:  # whatever it is, it must not keep the rest from being done
-            with contextlib.suppress(OSError):  # there may be nobody left to tell
-                text = printable_line(f"ipvsd: unexpected {type(error).__name__}: {error}")
+        except Exception as error:  # whatever it is, the rest still has to be done
+            with contextlib.suppress(OSError):  # stderr may be closed already
+                cause = f"unexpected {type(error).__name__}: {error}"
+                text = printable_line(f"ipvsd: the values could not be restored: {cause}")
                 os.write(2, f"{text}\n".encode())
             return False

@@ -1,4 +1,4 @@
-"""Estimation on, off and off again, and the configuration's value whatever happens in between."""
+"""Switches estimation on and off for a comparison, and restores the configuration's value."""
 
 import fcntl
 import os
@@ -17,15 +17,15 @@ from ipvsd.measure.statistics import Phase
 from ipvsd.model import Exit, GuardError, Identity, KeyStatus, NamespaceResult, Selector, State
 from ipvsd.text import printable, printable_line
 
-DROP_IN = "95-measure.conf"  # after that of `ipvsd estimation`: the later one wins
+DROP_IN = "95-measure.conf"  # after the one of `ipvsd estimation`: the later one wins
 
 _ON, _OFF = "1", "0"
-# As it stands, or as soon as the guard gets to it.
+# The value is as wanted, or the guard sets it soon.
 _SWITCHABLE = (State.AS_WANTED, State.DIFFERS, State.HELD)
 
 
 class Switch(NamedTuple):
-    """What is switched, and how: by a drop-in that is there while estimation is on."""
+    """What a comparison switches, and how: a drop-in exists while estimation is on."""
 
     path: str
     text: str
@@ -34,13 +34,13 @@ class Switch(NamedTuple):
 
 
 def begin(folder: Optional[str], apply_configuration: Callable[[], AllNamespaces]) -> int:
-    """Take the lock that only one comparison can hold, with its caretaker; return its descriptor.
+    """Return the descriptor of a lock that only one comparison and its cleanup process can hold.
 
-    `folder` is that of the run-time drop-ins. What a comparison has left that was killed together
-    with its caretaker is taken away. Raises GuardError.
+    `folder` has the run-time drop-ins. If an earlier comparison was killed together with its
+    cleanup process, its drop-in is removed. Raises GuardError.
     """
     if folder is None:
-        raise GuardError("--compare does not go together with --config-dir", Exit.USAGE)
+        raise GuardError("--compare: cannot be combined with --config-dir", Exit.USAGE)
     try:
         os.makedirs(folder, mode=0o755, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -68,8 +68,8 @@ def switch(
 ) -> Switch:
     """Return what a comparison switches: the namespaces that the configuration wants at 0.
 
-    `now` is a look at run_estimation alone. Raises GuardError where there is nothing to switch, or
-    more than the configuration allows.
+    `now` is a check of run_estimation alone. Raises GuardError where there is nothing to switch,
+    or where the selectors match a namespace that the configuration does not want at 0.
     """
     if not now.module.loaded:
         raise GuardError("--compare: ip_vs is not loaded", Exit.CANNOT_TELL)
@@ -82,14 +82,14 @@ def switch(
         message = f"--compare: the configuration does not want estimation off in {where}"
         raise GuardError(message, Exit.NOT_AS_WANTED)
     sections = [f"sysctl {one}" for one in selectors] or ["sysctl"]
-    text = f"# Of `ipvsd measure --compare`, pid {os.getpid()}, which removes it at its end.\n"
+    text = f"# Written by `ipvsd measure --compare`, pid {os.getpid()}; removed at its end.\n"
     text += "".join(f"\n[{section}]\n{RUN_ESTIMATION} = {_ON}\n" for section in sections)
     namespaces = {result.namespace.identity for result in chosen}
     return Switch(os.path.join(folder, DROP_IN), text, namespaces, apply_configuration)
 
 
 def restore(chosen: Switch) -> bool:
-    """Put the configuration's value into force again; whether it is. Never raises."""
+    """Restore the configuration's value, and return whether it is set. Never raises."""
     try:
         config_files.replace(chosen.path, "")
         after = chosen.apply_configuration()
@@ -103,17 +103,17 @@ def restore(chosen: Switch) -> bool:
 
 
 def await_quiet(sampler: Sampler, count: Callable[[], Dict[Identity, Optional[int]]]) -> None:
-    """See that the numbers of services stand still, as the rule for kthreads demands.
+    """Wait, and check that the numbers of services do not change, as the rule for kthreads demands.
 
-    `count` returns the estimators of each namespace that is to be switched; see plan.hold_until().
-    Raises GuardError when one of them changes.
+    `count` returns the estimators of each namespace that is to be switched; see
+    decide.hold_until(). Raises GuardError when one of the numbers changes.
     """
     before = count()
-    sampler.wait("waiting to see that no services are being added", HOLD_NS)
+    sampler.wait("checking that no services are added or removed", HOLD_NS)
     if count() != before:
         raise GuardError(
-            "--compare: services are being added or removed, and to switch estimation meanwhile "
-            "could deadlock the kernel; try again when their number stands still",
+            "--compare: services are being added or removed, and switching estimation meanwhile "
+            "could deadlock the kernel; try again when their number does not change",
             Exit.CANNOT_TELL,
         )
 
@@ -121,7 +121,7 @@ def await_quiet(sampler: Sampler, count: Callable[[], Dict[Identity, Optional[in
 def compare(
     sampler: Sampler, cleanup: CleanupProcess, chosen: Switch, task: Task
 ) -> Tuple[Phase, Phase, Phase]:
-    """Measure on, off, and off again. Raises GuardError when a value cannot be set."""
+    """Measure with estimation on, off and off again. Raises GuardError if a write fails."""
     cleanup.arm()
     try:
         config_files.replace(chosen.path, chosen.text)
@@ -129,13 +129,14 @@ def compare(
         if wrong:
             message = f"--compare: estimation cannot be switched on in {_names(wrong)}"
             raise GuardError(message, Exit.NOT_AS_WANTED)
-        # The first pass comes within a period, and the threads begin by calibrating themselves.
+        # The first estimation run comes within a period; threads calibrate themselves first.
         sampler.wait("estimation on, settling", PERIOD_NS)
         on = sampler.run("on", task)
     finally:
         restored = cleanup.restore()
     if not restored:
-        raise GuardError("--compare: see above; it was not compared", Exit.NOT_AS_WANTED)
+        message = "--compare: nothing was compared, since estimation was not switched off again; "
+        raise GuardError(message + "see the message above", Exit.NOT_AS_WANTED)
     sampler.wait("estimation off, settling", PERIOD_NS)
     return on, sampler.run("off", task), sampler.run("off again", task)
 
@@ -145,9 +146,10 @@ def _means(selectors: Sequence[Selector], result: NamespaceResult) -> bool:
 
 
 def _is_switched(result: NamespaceResult, named: bool) -> bool:
-    """Whether the drop-in would switch a namespace on that the configuration wants off.
+    """Return whether the drop-in switches a namespace on that the configuration wants off.
 
-    Where a section of its own has a say, only a namespace that was `named` is.
+    Where a section [sysctl KIND:GLOB] sets the value, the drop-in only does so if the namespace
+    was `named` on the command line.
     """
     key = _key(result)
     if key is None or key.setting.wanted != _OFF or key.state not in _SWITCHABLE:
@@ -160,14 +162,14 @@ def _key(result: NamespaceResult) -> Optional[KeyStatus]:
 
 
 def _value(result: NamespaceResult) -> Optional[str]:
-    """The value; as wished where the namespace is gone."""
+    """Return the value of run_estimation, None where the key is not guarded."""
     key = _key(result)
     return None if key is None else key.value
 
 
-def _of(chosen: Switch, look: AllNamespaces) -> List[NamespaceResult]:
-    """Those of the chosen namespaces that are still there."""
-    found = [result for result in look.results if result.namespace.identity in chosen.namespaces]
+def _of(chosen: Switch, now: AllNamespaces) -> List[NamespaceResult]:
+    """Return the results of the chosen namespaces that still exist."""
+    found = [result for result in now.results if result.namespace.identity in chosen.namespaces]
     return [s for s in found if all(key.state is not State.GONE for key in s.keys)]
 
 
@@ -179,4 +181,4 @@ def _complain(message: str) -> None:
     try:
         print(f"ipvsd: --compare: {printable_line(message)}", file=sys.stderr, flush=True)
     except OSError:
-        pass  # the terminal has gone, and with it whoever could have read this
+        pass  # the terminal no longer exists

@@ -1,13 +1,13 @@
-"""What measurements mean, in sentences; each says what it is drawn from."""
+"""Concludes from measurements, in sentences that each name their evidence (pure)."""
 
 from typing import List, NamedTuple, Sequence
 
 from ipvsd.measure.statistics import Phase, Pings, apart, slow_ns, spread
 from ipvsd.text import format_duration
 
-# Of all slow round trips that overlap a pass: from here on passes are what makes them slow.
+# If this share of the slow round trips overlaps an estimation run, estimation is the likely cause.
 _CAUSE_PERCENT = 50
-# By how much the tail has to change for a difference to be told: less is not worth a decision.
+# By how much the tail has to improve for a conclusion: less is not worth a decision.
 _WORTH_PERCENT = 20
 
 NEXT = (
@@ -19,7 +19,7 @@ NEXT = (
 
 
 class _Slow(NamedTuple):
-    """The slow round trips of a phase, and how many of them overlap a pass."""
+    """The slow round trips of a phase, and how many of them overlap an estimation run."""
 
     threshold_ns: int
     total: int
@@ -27,16 +27,16 @@ class _Slow(NamedTuple):
 
 
 def conclude(phases: Sequence[Phase]) -> List[str]:
-    """Return the sentences that a measurement comes to; on, off and off again make three phases."""
-    said = []
+    """Return the conclusions from one phase, or from the three phases of a comparison."""
+    sentences = []
     for phase in phases:
         prefix = f"{phase.name}: " if len(phases) > 1 else ""
-        said += [prefix + sentence for sentence in _runs(phase) + _round_trips(phase)]
+        sentences += [prefix + sentence for sentence in _runs(phase) + _round_trips(phase)]
     if len(phases) > 1:
-        said += _comparison(phases)
+        sentences += _comparison(phases)
     if any(_is_unexplained(phase) for phase in phases):
-        said.append(NEXT)
-    return said
+        sentences.append(NEXT)
+    return sentences
 
 
 def _runs(phase: Phase) -> List[str]:
@@ -44,10 +44,11 @@ def _runs(phase: Phase) -> List[str]:
         return []
     found = spread(sample.duration_ns for sample in phase.working_runs)
     if found is None:
-        return ["no pass of estimation did any work."]
+        return ["no estimation run did any work."]
     longest = max(phase.working_runs, key=lambda sample: sample.duration_ns)
+    times = _number_of(found.total, "time")
     return [
-        f"estimation held a CPU {found.total} times, for {format_duration(found.p50_ns)} in the "
+        f"estimation held a CPU {times}, for {format_duration(found.p50_ns)} in the "
         f"median and {format_duration(found.max_ns)} at most (CPU {longest.cpu})."
     ]
 
@@ -60,19 +61,21 @@ def _round_trips(phase: Phase) -> List[str]:
         return [f"none of {pings.sent} probes was answered."]
     slow = _slow(phase, pings)
     limit = format_duration(slow.threshold_ns)
+    trips = _number_of(slow.total, "round trip")
     if slow.total == 0:
         return [f"no round trip took longer than {limit}."]
     if phase.runs is None:
         return [
-            f"{slow.total} round trips took longer than {limit}; without the passes nothing tells "
-            "whether estimation is why."
+            f"{trips} took longer than {limit}; whether estimation is the cause is unknown, since "
+            "its runs were not measured."
         ]
     if not phase.working_runs:
         return [
-            f"{slow.total} round trips took longer than {limit} while no pass did any work: "
+            f"{trips} took longer than {limit} while no estimation run did any work: "
             "estimation is not the cause."
         ]
-    text = f"{slow.during} of {slow.total} round trips that took longer than {limit} overlap a pass"
+    overlap = "overlaps" if slow.during == 1 else "overlap"
+    text = f"{slow.during} of {trips} that took longer than {limit} {overlap} an estimation run"
     if slow.during * 100 >= slow.total * _CAUSE_PERCENT:
         return [f"{text}: estimation is the likely cause."]
     return [f"{text}: estimation is not the cause of most."]
@@ -86,7 +89,7 @@ def _slow(phase: Phase, pings: Pings) -> _Slow:
 
 
 def _is_unexplained(phase: Phase) -> bool:
-    """Whether most of what is slow has another cause than estimation."""
+    """Return whether most of the slow round trips have another cause than estimation."""
     if phase.pings is None or phase.runs is None or not phase.pings.probes:
         return False
     slow = _slow(phase, phase.pings)
@@ -94,7 +97,7 @@ def _is_unexplained(phase: Phase) -> bool:
 
 
 def _comparison(phases: Sequence[Phase]) -> List[str]:
-    """What the tail of the round trips says: the two equal phases show what is only noise."""
+    """Return what the tails of the round trips show; the two equal phases show the noise."""
     tails = [
         spread(probe.rtt_ns for probe in phase.pings.probes) if phase.pings is not None else None
         for phase in phases
@@ -110,8 +113,13 @@ def _comparison(phases: Sequence[Phase]) -> List[str]:
     if gain > noise and gain * 100 >= on * _WORTH_PERCENT:
         return [f"{from_to}: switching it off helps."]
     if gain <= 0:
-        return [f"{from_to}: no longer than without; estimation is not what makes them slow."]
+        return [f"{from_to}: estimation does not make them slower."]
     return [
-        f"{from_to}: no more of a difference than two equal phases show; estimation is not what "
-        "makes them slow."
+        f"{from_to}: the difference is small, or no larger than that of two equal phases; "
+        "estimation is not what makes them slow."
     ]
+
+
+def _number_of(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 time`, `2 times`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The document of a measurement: what --json prints, --save writes and --show reads."""
+"""Builds and parses the document of a measurement, for --json, --save and --show (pure)."""
 
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -17,7 +17,7 @@ from ipvsd.model import NS_PER_US, EstimationRun
 from ipvsd.system import json_shape
 from ipvsd.system.json_shape import Maybe
 
-# Raised when a field changes its meaning or goes, not when one is added.
+# Raised when a field changes its meaning or is removed, not when one is added.
 VERSION = 1
 KIND = "ipvsd measure"
 RANKS = ("p50", "p90", "p99", "p999", "max")
@@ -54,7 +54,7 @@ _PHASE = {
     "pings": Maybe(_PINGS),
     "timeline_usec": {"passes": Maybe([(int, int)]), "pings": Maybe([(int, int)])},
 }
-_SPACE = {
+_NAMESPACE = {
     "name": str,
     "device": int,
     "inode": int,
@@ -73,17 +73,17 @@ _DOCUMENT = {
     "possible_cpus": Maybe(int),
     "ping_host": Maybe(str),
     "notes": [str],
-    "namespaces": [_SPACE],
+    "namespaces": [_NAMESPACE],
     "phases": [_PHASE],
     "verdict": [str],
 }
 
-# Of each timeline: enough for a plot, and little enough for a file.
+# The limit for each timeline: enough points for a plot, and few enough for a file.
 _POINTS_MAX = 1000
 
 
 class Host(NamedTuple):
-    """Where and when it was measured."""
+    """Where and when the measurement was made, and what was not possible."""
 
     node: str
     kernel: str
@@ -116,10 +116,10 @@ def document(host: Host, counts: Sequence[ServiceCount], phases: Sequence[Phase]
 
 
 def parse(text: str) -> Dict[str, Any]:
-    """Return a document that was saved. Raises ValueError with a sentence if it is none."""
+    """Return a saved document. Raises ValueError, with a sentence, if the text is none."""
     found = json_shape.parse(text)
     if found.get("kind") != KIND:
-        raise ValueError("was not written by ipvsd measure --save")
+        raise ValueError("was not written by `ipvsd measure --save`")
     if found.get("version") != VERSION:
         raise ValueError(f"has version {found.get('version')!r}; this ipvsd reads {VERSION}")
     json_shape.check(found, _DOCUMENT)
@@ -170,11 +170,11 @@ def _points(points: Iterable[Tuple[int, int]], length_ns: int) -> List[List[int]
 def _runs(phase: Phase, length_ns: int, names: Dict[int, str]) -> Dict[str, Any]:
     working = phase.working_runs
     by_cpu: Dict[int, List[EstimationRun]] = {}
-    by_space: Dict[int, List[EstimationRun]] = {}
+    by_namespace: Dict[int, List[EstimationRun]] = {}
     for sample in working:
         by_cpu.setdefault(sample.cpu, []).append(sample)
         if sample.inode is not None:
-            by_space.setdefault(sample.inode, []).append(sample)
+            by_namespace.setdefault(sample.inode, []).append(sample)
     return {
         **_durations(working, length_ns),
         "without_work": len(phase.runs or ()) - len(working),
@@ -182,7 +182,7 @@ def _runs(phase: Phase, length_ns: int, names: Dict[int, str]) -> Dict[str, Any]
         "cpus": [{"cpu": cpu, **_durations(by_cpu[cpu], length_ns)} for cpu in sorted(by_cpu)],
         "namespaces": [
             {"name": names.get(inode), "inode": inode, **_durations(runs, length_ns)}
-            for inode, runs in sorted(by_space.items(), key=_busiest)
+            for inode, runs in sorted(by_namespace.items(), key=_busiest)
         ],
     }
 

@@ -1,6 +1,7 @@
-"""Round trips, by the system's ping(8) of iputils: it has the kernel's time stamps and raw sockets.
+"""Measures round trips with the system's ping(8) of iputils, and parses its output.
 
-A child process, since nothing that is installed everywhere sends echo requests from Python.
+ping has raw sockets and the kernel's time stamps. It is a child process, since no Python library
+that is installed everywhere sends echo requests.
 """
 
 import os
@@ -24,28 +25,28 @@ _ANSWER = re.compile(
 )
 _SUMMARY = re.compile(r"^(?P<sent>\d{1,12}) packets transmitted", re.M | re.ASCII)
 
-# If this process is killed, ping still ends, this long after it should have.
+# If this process is killed, ping still ends, this long after the planned end.
 _SPARE_S = 5
-# Answers that are still on their way at the end get this long.
+# How long answers that are still on their way at the end may take.
 _LAST_ANSWER_S = 1.0
 
 
 class Found(NamedTuple):
-    """What ping has printed: round trips by the time of day, and how many were sent."""
+    """The output of ping: round trips with the time of day, and how many probes were sent."""
 
     probes: List[Probe]
     sent: Optional[int]
 
 
 class Ping:
-    """One run of ping, from its beginning to stop()."""
+    """One run of ping, from its start to stop()."""
 
     def __init__(self, host: str, interval_ns: int, duration_ns: int) -> None:
-        """Begin; stop() follows after a duration. Raises GuardError when there is no ping."""
+        """Start ping, which ends at stop(). Raises GuardError when there is no ping."""
         self._host = host
-        # Not a pipe: nobody reads before the end, and ping would wait.
+        # Not a pipe: the output is read only at the end, and ping would block on a full pipe.
         self._out: IO[bytes] = tempfile.TemporaryFile()
-        # The two clocks, now: what ping stamps by the one is told by the other.
+        # ping stamps with the time of day; this difference turns it into monotonic time.
         self._offset_ns = int((time.time() - time.monotonic()) * NS_PER_S)
         interval = f"{interval_ns / NS_PER_S:.6f}"
         deadline = str(-(-duration_ns // NS_PER_S) + _SPARE_S)
@@ -57,7 +58,7 @@ class Ping:
                 stdout=self._out,
                 stderr=subprocess.STDOUT,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-                start_new_session=True,  # a terminal's Ctrl-C is not for it
+                start_new_session=True,  # so that Ctrl-C on the terminal does not end ping
             )
         except OSError as error:
             self._out.close()
@@ -65,9 +66,9 @@ class Ping:
             raise GuardError(message, Exit.CANNOT_TELL) from error
 
     def stop(self) -> Pings:
-        """End it and return its round trips; the times are monotonic.
+        """End ping and return its round trips, with monotonic times.
 
-        Raises GuardError when there are none because ping did not work.
+        Raises GuardError when ping did not work.
         """
         try:
             self._process.send_signal(signal.SIGINT)
@@ -82,14 +83,14 @@ class Ping:
             self._out.close()
         found = parse(text)
         if found.sent is None:
-            said = text.strip().split("\n")[-1] or "it has said nothing that is understood"
-            message = f"ping {printable(self._host)}: {printable(said)}"
+            reason = text.strip().split("\n")[-1] or "printed nothing"
+            message = f"ping {printable(self._host)}: {printable(reason)}"
             raise GuardError(message, Exit.CANNOT_TELL)
         probes = [probe._replace(sent_ns=probe.sent_ns - self._offset_ns) for probe in found.probes]
         return Pings(tuple(probes), found.sent)
 
     def abandon(self) -> None:
-        """End it, whatever it has found."""
+        """End ping if it still runs, and discard its output."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -97,7 +98,7 @@ class Ping:
 
 
 def parse(text: str) -> Found:
-    """Return what the output of `ping -D` in the C locale tells; duplicates do not count."""
+    """Return the round trips in the output of `ping -D` in the C locale, without duplicates."""
     probes = []
     for match in map(_ANSWER.match, text.splitlines()):
         if match is None or "DUP!" in match.group("more"):

@@ -1,4 +1,4 @@
-"""Measuring: passes of estimation, its threads and round trips, all in the same stretch of time."""
+"""Measures estimation runs, the estimating threads and round trips, all at the same time."""
 
 import signal
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -12,9 +12,9 @@ from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.system.terminal import Progress
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# How often passes are taken from the buffer and progress is shown. Not whenever there is a pass: to
-# be woken a thousand times a second would disturb what is measured.
-_LOOK_NS = 250 * NS_PER_MS
+# How often runs are read from the buffer and progress is shown. Not at each run: waking up a
+# thousand times a second would disturb the measurement.
+_READ_INTERVAL_NS = 250 * NS_PER_MS
 
 
 class Task(NamedTuple):
@@ -26,10 +26,10 @@ class Task(NamedTuple):
 
 
 class Sampler:
-    """Takes measurements, one after another; signals end them with SystemExit."""
+    """Measures one phase after another; a signal ends the measurement with SystemExit."""
 
     def __init__(self, root: str, working_runs: Optional[RunProbes], progress: Progress) -> None:
-        """Take probes that are set, or None where there are none, and close them at the end."""
+        """Take over the probes, or None where kprobes are unavailable; close() removes them."""
         self._root = root
         self._runs = working_runs
         self._progress = progress
@@ -38,7 +38,7 @@ class Sampler:
 
     def run(self, name: str, task: Task) -> Phase:
         """Measure one phase."""
-        self._take()  # what has ended before
+        self._take()  # runs that ended before this phase
         lost = self._lost()
         before = estimation_kthreads.run_times(self._root)
         ping = None
@@ -67,13 +67,13 @@ class Sampler:
         )
 
     def wait(self, what: str, duration_ns: int) -> None:
-        """Let time go by, heeding signals."""
+        """Wait for a time, or until a signal, which raises SystemExit."""
         now_ns = monotonic_ns()
         self._watch(what, now_ns, now_ns + duration_ns)
         self._progress.end()
 
     def close(self) -> None:
-        """Take the probes away and give everything back."""
+        """Remove the probes, and restore the signal handlers."""
         self._progress.end()
         if self._runs is not None:
             self._runs.close()
@@ -89,7 +89,7 @@ class Sampler:
                 return runs + self._take()
             left = f"{what}, {-(-(until_ns - now_ns) // NS_PER_S)} s left"
             self._progress.show(left, (now_ns - began_ns) / (until_ns - began_ns))
-            woken = self._loop.wait(min(until_ns, now_ns + _LOOK_NS))
+            woken = self._loop.wait(min(until_ns, now_ns + _READ_INTERVAL_NS))
             if woken.signals:
                 raise SystemExit(128 + min(woken.signals))
             runs += self._take()
@@ -102,7 +102,7 @@ class Sampler:
 
 
 def open_probes(root: str, kthreads: bool) -> Tuple[Optional[RunProbes], str]:
-    """Set the probes; return them, or None and why they are not to be had."""
+    """Set the probes and return them, or None and why they are unavailable."""
     try:
         return RunProbes(root, kthreads), ""
     except OSError as error:
@@ -111,7 +111,7 @@ def open_probes(root: str, kthreads: bool) -> Tuple[Optional[RunProbes], str]:
 
 
 def _difference(before: Dict[str, int], after: Dict[str, int]) -> Dict[str, int]:
-    """How long each thread has run in between; one that has begun anew counts from there."""
+    """Return how long each thread ran in between; a new thread of the same name counts from 0."""
     return {
         name: ran_ns - before.get(name, 0) if ran_ns >= before.get(name, 0) else ran_ns
         for name, ran_ns in after.items()

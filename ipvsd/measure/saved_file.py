@@ -1,4 +1,4 @@
-"""Measurements in files."""
+"""Reads and writes files with measurements."""
 
 import os
 from typing import Any, Dict
@@ -7,12 +7,12 @@ from ipvsd.measure.measurement import parse
 from ipvsd.model import Exit, GuardError
 from ipvsd.text import printable
 
-# Hundreds of namespaces and all points of three phases have less than 1 MB.
+# Hundreds of namespaces and all points of three phases take less than 1 MB.
 _MAX_BYTES = 64 * 1024 * 1024
 
 
 def load(path: str) -> Dict[str, Any]:
-    """Return a document that was saved. Raises GuardError when it is none."""
+    """Return a saved document. Raises GuardError when the file has none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return parse(file.read(_MAX_BYTES))
@@ -23,14 +23,14 @@ def load(path: str) -> Dict[str, Any]:
 
 
 def check(path: str) -> None:
-    """Raise GuardError when a file could not be written: before anything is measured for it."""
+    """Raise GuardError when a file cannot be written; called before anything is measured."""
     folder = os.path.dirname(os.path.abspath(path))
     if not os.access(path if os.path.exists(path) else folder, os.W_OK) or os.path.isdir(path):
         raise GuardError(f"{printable(path)}: cannot be written", Exit.USAGE)
 
 
 def save(path: str, text: str) -> None:
-    """Write a document. Raises GuardError."""
+    """Write the text of a document. Raises GuardError."""
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)

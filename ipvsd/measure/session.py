@@ -1,4 +1,4 @@
-"""A whole measurement: the namespaces counted, the probes set, the phases gone through."""
+"""Runs a whole measurement: counts services, sets the probes and measures each phase."""
 
 import functools
 import os
@@ -26,25 +26,29 @@ Counted = Tuple[str, Optional[Table]]
 
 _AS_FOUND = "as found"
 _NO_DETAIL = (
-    "this kernel does not let tell which ticks of the timer do any work (no BTF of ip_vs, or older "
-    "than 4.20), nor of which namespace they are: all count; one without work takes microseconds"
+    "estimation runs: this kernel does not show which ticks of the timer do any work, nor in which "
+    "namespace (no BTF of ip_vs, or older than Linux 4.20); all ticks are counted, and one without "
+    "work takes microseconds"
 )
-_NO_SPLIT = "kernel threads do not tell of which namespace a pass is: those of all are measured"
+_NO_SPLIT = (
+    "estimation runs: kernel threads do not show in which namespace a run is; the runs of all "
+    "namespaces are measured"
+)
 
 
 class Setup(NamedTuple):
-    """What there is to be measured."""
+    """What is to be measured: the state of this host before the measurement."""
 
     root: str
     module: Module
     kthreads: bool
     possible_cpus: Optional[int]
     counts: Tuple[ServiceCount, ...]
-    selected: bool  # only some namespaces are meant
+    selected: bool  # the user named some namespaces
 
 
 class Result(NamedTuple):
-    """What was measured, what could not be and why, and the exit code that goes with it."""
+    """What was measured, what could not be measured and why, and the exit code."""
 
     phases: Tuple[Phase, ...] = ()
     notes: Tuple[str, ...] = ()
@@ -52,14 +56,15 @@ class Result(NamedTuple):
 
 
 def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
-    """Count services and real servers in the namespaces that the policy does not exclude.
+    """Return what is to be measured: services and real servers in namespaces not excluded.
 
-    Raises GuardError where the selectors mean none of them.
+    Raises GuardError where the selectors match no namespace.
     """
     meant = count(root, policy, selectors)
     if not meant:
         where = ", ".join(printable(str(one)) for one in selectors)
-        raise GuardError(f"{where}: no namespace is called so now", Exit.USAGE)
+        message = f"{where}: no namespace matches now; `ipvsd status --all` lists their names"
+        raise GuardError(message, Exit.USAGE)
     return Setup(
         root,
         module.state(root),
@@ -71,7 +76,7 @@ def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
 
 
 def count(root: str, policy: Policy, selectors: Sequence[Selector]) -> List[ServiceCount]:
-    """Return what there is to be estimated in each namespace, the host's first."""
+    """Return the services and real servers of each namespace, the host's first."""
     reader = NamespaceReader(policy, root)
     try:
         found = reader.read(functools.partial(_count, Enforcer(root), root))
@@ -88,10 +93,10 @@ def measure(
     chosen: Optional[Switch] = None,
     estimators: Optional[Callable[[], Dict[Identity, Optional[int]]]] = None,
 ) -> Result:
-    """Measure once, or, where there is something to switch, three times.
+    """Measure one phase, or three if `chosen` says what to switch for a comparison.
 
-    Whatever ends this process, its probes are taken away and the configuration's value is in
-    force. Raises GuardError; SystemExit when a signal ends it.
+    Whatever ends this process, its probes are removed and the configuration's value is restored.
+    Raises GuardError, and SystemExit when a signal ends the measurement.
     """
     if not there.module.loaded:
         return _without_ip_vs(there, task, progress)
@@ -115,12 +120,12 @@ def measure(
     finally:
         cleanup.close()
     notes = _notes(there, why, detailed=probes is not None and probes.detailed)
-    phases = tuple(_of_census(phase, there) for phase in phases)
+    phases = tuple(_of_selected(phase, there) for phase in phases)
     return Result(phases, notes, Exit.CANNOT_TELL if why else Exit.AS_WANTED)
 
 
 def host(there: Setup, ping_host: Optional[str], notes: Sequence[str]) -> Host:
-    """Return where and when this is."""
+    """Return where and when the measurement is made; `notes` say what was not possible."""
     system = os.uname()
     estimator = "kthread" if there.kthreads else "timer"
     return Host(
@@ -164,14 +169,14 @@ def _service_count(namespace: Namespace, counted: Optional[Counted]) -> ServiceC
 
 def _notes(there: Setup, why: str, detailed: bool) -> Tuple[str, ...]:
     if why:
-        return (f"passes cannot be measured: no kprobe is to be had ({why})",)
+        return (f"estimation runs: cannot be measured, since kprobes are unavailable ({why})",)
     if there.kthreads:
         return (_NO_SPLIT,) if there.selected else ()
     return () if detailed else (_NO_DETAIL,)
 
 
-def _of_census(phase: Phase, there: Setup) -> Phase:
-    """Leave out the passes of namespaces that are not meant, where that can be told."""
+def _of_selected(phase: Phase, there: Setup) -> Phase:
+    """Return a phase without the runs of namespaces that were not selected, if runs show these."""
     if not there.selected or phase.runs is None:
         return phase
     inodes = {one.namespace.inode for one in there.counts}

@@ -1,12 +1,12 @@
-"""What was measured, as plain data, and its statistics."""
+"""Computes statistics of what was measured, which is plain data (pure)."""
 
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.model import NS_PER_MS, EstimationRun, Namespace
 
-# A pass reads the counters of every possible CPU for each estimator. What was measured by others:
-# from 35 ns a counter to 52 (268 ms for 50,000 services on 104 CPUs); the commit that made
-# estimation switchable, 2232642ec3fb, tells of "more than 200ms" there.
+# An estimation run reads the counters of every possible CPU for each estimator. Others have
+# measured from 35 ns to 52 ns for a counter (268 ms for 50,000 services on 104 CPUs). The commit
+# that made estimation switchable, 2232642ec3fb, mentions "more than 200ms" there.
 NS_PER_COUNTER_LOW = 35
 NS_PER_COUNTER_HIGH = 52
 
@@ -31,12 +31,12 @@ class Pings(NamedTuple):
 
     @property
     def lost(self) -> int:
-        """How many were not answered."""
+        """How many probes were not answered."""
         return max(0, self.sent - len(self.probes))
 
 
 class ServiceCount(NamedTuple):
-    """What one namespace has to estimate; None where it cannot be told."""
+    """The services and real servers of one namespace; None where unknown."""
 
     namespace: Namespace
     value: Optional[str] = None  # of run_estimation
@@ -45,14 +45,14 @@ class ServiceCount(NamedTuple):
 
     @property
     def estimators(self) -> Optional[int]:
-        """One for each service, for each real server of a service, and for the namespace."""
+        """Number of estimators: one for each service, each real server, and the namespace."""
         if self.services is None or self.real_servers is None:
             return None
         return 1 + self.services + self.real_servers
 
 
 class Phase(NamedTuple):
-    """What was measured in one stretch of time; None for what could not be or was not."""
+    """What was measured within a time; None for what was not or could not be measured."""
 
     name: str
     began_ns: int  # monotonic
@@ -64,14 +64,14 @@ class Phase(NamedTuple):
 
     @property
     def working_runs(self) -> Tuple[EstimationRun, ...]:
-        """The samples that did work, as far as can be told."""
+        """The estimation runs that did work; also those of which this is unknown."""
         return tuple(sample for sample in self.runs or () if sample.working is not False)
 
 
 class Spread(NamedTuple):
-    """How durations are spread: nearest-rank percentiles, in nanoseconds."""
+    """The distribution of durations: nearest-rank percentiles, in nanoseconds."""
 
-    total: int  # how many there are
+    total: int  # number of durations
     p50_ns: int
     p90_ns: int
     p99_ns: int
@@ -80,13 +80,13 @@ class Spread(NamedTuple):
 
 
 def predicted_ns(estimators: int, possible_cpus: int) -> Tuple[int, int]:
-    """Return the least and the most that one pass over all estimators is expected to take."""
+    """Return the least and the most time that a run over all estimators is expected to take."""
     counters = estimators * possible_cpus
     return counters * NS_PER_COUNTER_LOW, counters * NS_PER_COUNTER_HIGH
 
 
 def spread(durations_ns: Iterable[int]) -> Optional[Spread]:
-    """Return how durations are spread, None when there are none."""
+    """Return the distribution of durations, None when there are none."""
     ranked = sorted(durations_ns)
     if not ranked:
         return None
@@ -95,26 +95,26 @@ def spread(durations_ns: Iterable[int]) -> Optional[Spread]:
 
 
 def _ranked(ranked: Sequence[int], permille: int) -> int:
-    # The smallest value that is not less than this share of all; without fractions, which would
-    # make 999 of 1000 a rank too many.
+    # The smallest value that is not less than this share of all. Computed with whole numbers:
+    # rounding a fraction would make 999 of 1000 one rank too high.
     return ranked[max(1, -(-len(ranked) * permille // 1000)) - 1]
 
 
 def slow_ns(pings: Pings) -> int:
-    """Return from how long on a round trip counts as slow."""
+    """Return the duration above which a round trip counts as slow."""
     found = spread(probe.rtt_ns for probe in pings.probes)
     return SLOW_MIN_NS if found is None else max(SLOW_MIN_NS, SLOW_FACTOR * found.p50_ns)
 
 
 def apart(pings: Pings, working_runs: Sequence[EstimationRun]) -> Tuple[List[Probe], List[Probe]]:
-    """Return the probes that were under way during a pass, and the others."""
+    """Return the probes that overlap an estimation run, and the others."""
     ordered = sorted(working_runs)
     during: List[Probe] = []
     others: List[Probe] = []
     at = 0
     for probe in sorted(pings.probes):
-        # A pass that was over when this probe was sent is over for all later ones, too: passes of
-        # several CPUs may overlap, so only the foremost ones are left behind.
+        # A run that had ended when this probe was sent has also ended for all later probes. Runs
+        # on several CPUs may overlap, so only the first ones of the list are skipped.
         while at < len(ordered) and _end(ordered[at]) < probe.sent_ns:
             at += 1
         (during if _overlaps(probe, ordered, at) else others).append(probe)
@@ -135,7 +135,10 @@ def _end(sample: EstimationRun) -> int:
 
 
 def peaks(points: Iterable[Tuple[int, int]], length_ns: int, count: int) -> List[Tuple[int, int]]:
-    """Return the largest of (time, duration) in each of at most `count` slices of a length."""
+    """Return the point (time, duration) with the largest duration in each of `count` slices.
+
+    The slices divide `length_ns`; a slice without points is left out.
+    """
     highest: Dict[int, Tuple[int, int]] = {}
     for at_ns, duration_ns in points:
         slot = min(count - 1, max(0, at_ns) * count // max(1, length_ns))

@@ -1,8 +1,8 @@
-"""A chart for a terminal: columns over time, as high as the largest value in their slice."""
+"""Draws a chart for a terminal: columns over time, each with the largest value in it (pure)."""
 
 from typing import List, NamedTuple, Sequence, Tuple
 
-# Eighths of a character; plain letters where the terminal's encoding has none.
+# Eighths of a character; ASCII characters where the terminal's encoding lacks these.
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _PLAIN = " .:|"
 _AXIS = "│"
@@ -10,7 +10,7 @@ _PLAIN_AXIS = "|"
 
 
 class Size(NamedTuple):
-    """How many characters there are for the columns."""
+    """The size of a chart in characters, without labels."""
 
     width: int
     height: int
@@ -20,7 +20,7 @@ Points = Sequence[Tuple[int, int]]  # time and value
 
 
 def can_blocks(encoding: str) -> bool:
-    """Whether text in this encoding can have the blocks."""
+    """Return whether text in this encoding can have the block characters."""
     try:
         (_BLOCKS + _AXIS).encode(encoding)
     except (UnicodeEncodeError, LookupError):
@@ -31,14 +31,14 @@ def can_blocks(encoding: str) -> bool:
 def chart(points: Points, length: int, top: int, size: Size, plain: bool) -> List[str]:
     """Return the lines of a chart, the highest first, without labels.
 
-    Times lie between 0 and `length`; values above `top` are as high as it.
+    Times lie between 0 and `length`; values above `top` are drawn as high as `top`.
     """
     blocks = _PLAIN if plain else _BLOCKS
     steps = len(blocks) - 1
     heights = [0] * size.width
     for at, value in points:
         slot = min(size.width - 1, max(0, at) * size.width // max(1, length))
-        # What is there is seen, however small.
+        # Every value is visible, however small.
         height = max(1, min(value, top) * size.height * steps // max(1, top)) if value > 0 else 0
         heights[slot] = max(heights[slot], height)
     lines = []

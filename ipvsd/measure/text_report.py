@@ -1,4 +1,4 @@
-"""A measurement's document as text for people."""
+"""Formats the document of a measurement as text for people (pure)."""
 
 import functools
 from typing import Any, Callable, Dict, List, Optional, Sequence
@@ -11,7 +11,7 @@ Document = Dict[str, Any]
 Parts = Sequence[Optional[Document]]  # the same part of each phase
 Table = List[List[str]]
 
-# Two charts, with what is around them, fit on a screen of 80 columns.
+# Two charts, with their labels, fit on a screen of 80 columns.
 _SIZE = Size(width=60, height=4)
 _LABEL_WIDTH = 9
 # The namespaces that cost most; all are in the JSON.
@@ -26,29 +26,30 @@ _PERCENTILES = (
 
 
 def lines(document: Document, plain: bool) -> List[str]:
-    """Return the text; `plain` without characters beyond ASCII."""
-    said = [*_head(document), "", *_namespaces(document)]
+    """Return the lines of the report; `plain` means only ASCII characters."""
+    report = [*_head(document), "", *_namespaces(document)]
     phases = document["phases"]
     if phases:
-        said += ["", *_results(phases)]
-        for title, series in (("passes", "passes"), ("round trips", "pings")):
-            said += _charts(phases, title, series, plain)
+        report += ["", *_results(phases)]
+        for title, series in (("estimation runs", "passes"), ("round trips", "pings")):
+            report += _charts(phases, title, series, plain)
     if document["verdict"] or document["notes"]:
-        said.append("")
-    said += [_sentence(text) for text in document["verdict"]]
-    said += [f"Note: {printable(note)}" for note in document["notes"]]
-    return said
+        report.append("")
+    report += [_sentence(text) for text in document["verdict"]]
+    report += [f"Note: {printable(note)}" for note in document["notes"]]
+    return report
 
 
 def _head(document: Document) -> List[str]:
     kinds = {"timer": "a timer of each namespace", "kthread": "kernel threads"}
     where = f"{document['host']}, kernel {document['kernel']}, {document['time']}"
-    said = [f"host:        {printable(where)}"]
-    estimator = kinds.get(document["estimator"] or "", "nothing")
+    head = [f"host:        {printable(where)}"]
+    kind = kinds.get(document["estimator"] or "")
+    estimates = "estimates nothing" if kind is None else f"estimates in {kind}"
     cpus = document["possible_cpus"] or "unknown"
-    said.append(f"ip_vs:       {printable(document['module'])}, estimates in {estimator}")
-    said.append(f"CPUs:        {cpus} possible; each estimator is read on all of them")
-    return said
+    head.append(f"ip_vs:       {printable(document['module'])}, {estimates}")
+    head.append(f"CPUs:        {cpus} possible; each estimator is read on all of them")
+    return head
 
 
 def _namespaces(document: Document) -> List[str]:
@@ -59,10 +60,11 @@ def _namespaces(document: Document) -> List[str]:
         cells = [one["value"], one["services"], one["real_servers"], one["estimators"]]
         shown = ["-" if cell is None else printable(str(cell)) for cell in cells]
         rows.append([printable(one["name"]), *shown, _range(one["predicted_usec"])])
-    said = columns(rows)
+    table = columns(rows)
     if len(namespaces) > _ROWS:
-        said.append(f"... and {len(namespaces) - _ROWS} more with fewer; --json has all.")
-    return said
+        left = len(namespaces) - _ROWS
+        table.append(f"... and {left} more with fewer estimators; --json has all.")
+    return table
 
 
 def _range(bounds: Optional[Sequence[int]]) -> str:
@@ -70,11 +72,11 @@ def _range(bounds: Optional[Sequence[int]]) -> str:
 
 
 def _results(phases: Sequence[Document]) -> List[str]:
-    """One column a phase, so that before and after stand side by side."""
+    """Return a table with one column for each phase, so that they can be compared."""
     rows = [["", *(printable(phase["name"].upper()) for phase in phases)]]
     rows.append(["measured for", *(_duration(phase["duration_usec"]) for phase in phases)])
     if any(phase["passes"] for phase in phases):
-        rows += _pass_rows([phase["passes"] for phase in phases])
+        rows += _run_rows([phase["passes"] for phase in phases])
     names = {one["name"] for phase in phases for one in phase["threads"] or ()}
     for name in sorted(names)[:_ROWS]:
         rows.append([printable(name), *(_thread(phase["threads"], name) for phase in phases)])
@@ -87,25 +89,25 @@ def _row(label: str, found: Parts, show: Callable[[Document], str]) -> List[str]
     return [label, *("-" if one is None else show(one) for one in found)]
 
 
-def _pass_rows(found: Parts) -> Table:
+def _run_rows(found: Parts) -> Table:
     rows = [
-        _row("passes with work", found, lambda one: str(one["count"])),
+        _row("runs with work", found, lambda one: str(one["count"])),
         _row("  median", found, lambda one: _duration(one["median_usec"])),
         _row("  longest", found, lambda one: _duration(one["max_usec"])),
         _row("ticks without work", found, lambda one: str(one["without_work"])),
     ]
     if any(one["lost"] for one in found if one is not None):
-        rows.append(_row("not seen", found, lambda one: str(one["lost"])))
+        rows.append(_row("lost samples", found, lambda one: str(one["lost"])))
     rows += _shares(found, "cpus", "cpu", "CPU ")
     return rows + _shares(found, "namespaces", "name", "")
 
 
 def _shares(found: Parts, group: str, key: str, label: str) -> Table:
-    """One row for each CPU, or for each namespace: how often and how long."""
+    """Return a row for each CPU, or for each namespace: number of runs, share, longest run."""
     keys = dict.fromkeys(part[key] for one in found if one is not None for part in one[group])
     rows = []
     for value in list(keys)[:_ROWS]:
-        name = "a namespace that is gone" if value is None else printable(f"{label}{value}")
+        name = "ended namespace" if value is None else printable(f"{label}{value}")
         rows.append(_row(name, found, functools.partial(_share, group, key, value)))
     return rows
 
@@ -126,7 +128,7 @@ def _ping_rows(found: Parts) -> Table:
     rows = [_row("round trips", found, lambda one: f"{one['count']}, lost {one['lost']}")]
     for name, label in _PERCENTILES:
         rows.append(_row(f"  {label}", found, functools.partial(_percentile, f"{name}_usec")))
-    for part, label in (("during_passes", "during passes"), ("apart_from_passes", "apart")):
+    for part, label in (("during_passes", "during runs"), ("apart_from_passes", "apart")):
         rows.append(_row(f"  {label}", found, functools.partial(_short, part)))
     return rows
 
@@ -143,26 +145,26 @@ def _short(part: str, found: Document) -> str:
 
 
 def _charts(phases: Sequence[Document], title: str, series: str, plain: bool) -> List[str]:
-    """One chart a phase, all to the same scale."""
+    """Return one chart for each phase, all with the same scale."""
     drawn = [phase for phase in phases if phase["timeline_usec"][series] is not None]
     values = [value for phase in drawn for _, value in phase["timeline_usec"][series]]
     if not values:
         return []
-    top, said = max(values), []
+    top, text = max(values), []
     for phase in drawn:
         length = phase["duration_usec"]
         points = phase["timeline_usec"][series]
         rows = chart([(at, value) for at, value in points], length, top, _SIZE, plain)
         labels = [_duration(top), *[""] * (len(rows) - 1)]
-        said += ["", f"{title}, {printable(phase['name'])}"]
-        said += [f"{label:>{_LABEL_WIDTH}} {row}" for label, row in zip(labels, rows)]
+        text += ["", f"{title}, {printable(phase['name'])}"]
+        text += [f"{label:>{_LABEL_WIDTH}} {row}" for label, row in zip(labels, rows)]
         foot = "0 s" + _duration(length).rjust(_SIZE.width - len("0 s"))
-        said.append(" " * (_LABEL_WIDTH + 2) + foot)
-    return said
+        text.append(" " * (_LABEL_WIDTH + 2) + foot)
+    return text
 
 
 def columns(rows: Table) -> List[str]:
-    """Return rows in columns, the first row being the heading."""
+    """Return the lines of a table in columns; the first row is the heading."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in rows]
 

@@ -1,4 +1,4 @@
-"""What any program needs of the system: event loop, systemd, files, terminal, processes.
+"""Provides what any program needs: event loop, systemd, files, terminal, processes.
 
-Nothing here knows IPVS.
+Nothing here is about IPVS.
 """

@@ -1,4 +1,4 @@
-"""Waiting: descriptors, signals and one deadline."""
+"""Waits for descriptors, signals and one deadline."""
 
 import select
 import signal
@@ -14,14 +14,14 @@ def monotonic_ns() -> int:
 
 
 class Woken(NamedTuple):
-    """What ended a wait; both are empty when it was the deadline."""
+    """The end of a wait: ready descriptors and signals; both are empty after the deadline."""
 
     descriptors: Set[int]
     signals: Set[int]
 
 
 class Loop:
-    """Waits on all sources at once; signals arrive as data, never in the middle of the work."""
+    """Waits on all sources at once; signals arrive as data and never interrupt the work."""
 
     def __init__(self, signals: Iterable[int]) -> None:
         self._epoll = select.epoll()
@@ -32,19 +32,19 @@ class Loop:
         self.watch(self._signals_in.fileno())
         signal.set_wakeup_fd(signals_out.fileno())
         for number in signals:
-            # A Python handler has to exist for the wake-up descriptor to be written.
+            # Python writes to the wake-up descriptor only if the signal has a Python handler.
             signal.signal(number, _ignore)
 
     def watch(self, descriptor: int, urgent: bool = False) -> None:
-        """Wait on this descriptor too, until forget(): to be readable, or, if `urgent`, POLLPRI."""
+        """Add a descriptor to wait on until it is readable, or, if `urgent`, has POLLPRI."""
         self._epoll.register(descriptor, select.EPOLLPRI if urgent else select.EPOLLIN)
 
     def forget(self, descriptor: int) -> None:
-        """No longer wait on this descriptor; call it before the descriptor is closed."""
+        """Remove a descriptor from the wait; has to be called before it is closed."""
         self._epoll.unregister(descriptor)
 
     def wait(self, deadline_ns: int) -> Woken:
-        """Wait until a descriptor is ready, a signal has come, or the deadline is over."""
+        """Wait until a descriptor is ready, a signal has come, or the deadline has passed."""
         left_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
         ready = {descriptor for descriptor, _ in self._epoll.poll(left_s)}
         signals: Set[int] = set()
@@ -54,7 +54,7 @@ class Loop:
         return Woken(ready, signals)
 
     def close(self) -> None:
-        """Give all descriptors back."""
+        """Close all descriptors of the loop."""
         signal.set_wakeup_fd(-1)
         self._epoll.close()
         self._signals_in.close()

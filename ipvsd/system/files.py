@@ -1,4 +1,4 @@
-"""Files that others read at any moment."""
+"""Reads files without blocking, and replaces files atomically."""
 
 import contextlib
 import os
@@ -6,14 +6,14 @@ import stat
 
 
 def open_at_once(path: str, flags: int) -> int:
-    """Open without waiting, as open()'s `opener`: a FIFO in place of a file must stop nobody."""
+    """Open a file as open()'s `opener`, without waiting for a writer if it is a FIFO."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read(path: str, limit: int) -> bytes:
-    """Return the content of a regular file, and wait for no other.
+    """Return the content of a regular file, without waiting.
 
-    Raises OSError, also when it is larger than so many bytes.
+    Raises OSError, also when the file is not regular or larger than `limit` bytes.
     """
     with open(path, "rb", opener=open_at_once) as file:
         status = os.fstat(file.fileno())
@@ -25,14 +25,14 @@ def read(path: str, limit: int) -> bytes:
 
 
 def replace(path: str, text: str, last: bool = False, mode: int = 0o644) -> None:
-    """Replace a file at one stroke; `last`: so that it outlives a power failure.
+    """Replace a file atomically; with `last`, the file also survives a power failure.
 
-    Raises OSError, and then leaves the file as it was and nothing beside it.
+    Raises OSError; then the file is unchanged, and no temporary file is left.
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.new")
-    # A new file, whatever an earlier run has left: whoever may write in the folder could have put a
-    # link there, or a FIFO, which would be waited for.
+    # Always a new file: a user who may write in the folder could have put a link there, or a FIFO,
+    # which open() would wait for.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
         with contextlib.suppress(FileNotFoundError):

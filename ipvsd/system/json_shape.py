@@ -1,37 +1,38 @@
-"""Plain data read back from a file: whether it has the form that this version writes."""
+"""Checks whether JSON read from a file has the form that this version writes (pure)."""
 
 import json
 from typing import Any, Dict, Iterator, NamedTuple
 
-# What a value is to be: int, float or str; Maybe; [shape] for a list of any length and a tuple of
-# shapes for one of that length; {str: shape} for any names, {"name": shape} for those at least.
+# The expected form of a value: int, float or str; Maybe; [shape] for a list of any length, and a
+# tuple of shapes for a list of that length; {str: shape} for an object with any names, and
+# {"name": shape} for an object with at least these names.
 Shape = Any
 
-# Whole numbers of 64 bits: larger ones are nothing that was measured or counted.
+# Integers of 64 bits: nothing that is measured or counted is larger.
 _MAX = 2**63
 
 
 class Maybe(NamedTuple):
-    """The shape of what is not always known: null."""
+    """The shape of a value that is null where it is unknown."""
 
     shape: Shape
 
 
 class Newer(NamedTuple):
-    """The shape of a field that older versions do not write: it may be missing."""
+    """The shape of a field that may be missing, since older versions do not write it."""
 
     shape: Shape
 
 
 def load(text: str, shape: Shape) -> Dict[str, Any]:
-    """Return the document of a shape that a JSON text is. Raises ValueError with a sentence."""
+    """Return the JSON object in a text, which has a shape. Raises ValueError with a sentence."""
     document = parse(text)
     check(document, shape)
     return document
 
 
 def parse(text: str) -> Dict[str, Any]:
-    """Return the JSON object that a text is. Raises ValueError with a sentence."""
+    """Return the JSON object in a text. Raises ValueError with a sentence."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -42,7 +43,7 @@ def parse(text: str) -> Dict[str, Any]:
 
 
 def check(document: Dict[str, Any], shape: Shape) -> None:
-    """Raise ValueError with a sentence where a document does not have a shape."""
+    """Raise ValueError, with a sentence that names the place, if a document has another shape."""
     for place in _misfits(document, shape, "$"):
         raise ValueError(f"is damaged at {place}")
 

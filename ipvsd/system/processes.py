@@ -1,6 +1,6 @@
-"""Processes, through psutil, which is optional: without it, what it would tell is unknown.
+"""Reads facts about processes through psutil, which is optional: without it they are unknown.
 
-psutil is imported at the first use: that takes 30 ms, and no event may wait for it.
+psutil is imported at the first use: the import takes 30 ms, and no event may wait for it.
 """
 
 import functools
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Optional
 
 
 class Usage(NamedTuple):
-    """What a process has used since its start."""
+    """The resources that a process has used since its start."""
 
     resident_bytes: int
     cpu_ns: int
@@ -22,8 +22,8 @@ class Usage(NamedTuple):
 class Member(NamedTuple):
     """A process that is a member of a namespace.
 
-    Its command is not read here: psutil reads /proc/PID/cmdline for it, and that blocks for as long
-    as the memory map of the process is locked.
+    Its command is not read here: psutil would read /proc/PID/cmdline, which blocks as long as the
+    memory map of the process is locked.
     """
 
     user: str
@@ -36,7 +36,7 @@ def available() -> bool:
 
 
 def own_usage() -> Optional[Usage]:
-    """Return what the calling process uses, None if psutil is missing."""
+    """Return the usage of the calling process, None if psutil is missing."""
     psutil = _psutil()
     if psutil is None:
         return None
@@ -53,9 +53,9 @@ def own_usage() -> Optional[Usage]:
 
 
 def member(pid: int) -> Optional[Member]:
-    """Return who runs a process and since when.
+    """Return the user and the start time of a process.
 
-    None if it has ended, may not be seen, or psutil is missing.
+    None if the process has ended or may not be seen, or if psutil is missing.
     """
     psutil = _psutil()
     if psutil is None:

@@ -1,15 +1,15 @@
-"""Child processes, for commands only: the daemon makes none."""
+"""Runs child processes, for commands only: the daemon starts none."""
 
 import os
 import subprocess
 from typing import Optional, Sequence
 
-# systemctl and journalctl answer in a second; what takes longer hangs, and is done without.
+# systemctl and journalctl answer within a second; one that takes longer hangs, and is killed.
 _TIMEOUT_S = 10
 
 
 def output(command: Sequence[str]) -> Optional[str]:
-    """Return what a program prints; None if it is not there, fails or does not come to an end."""
+    """Return the output of a program; None if it does not exist, fails or does not end in time."""
     try:
         done = subprocess.run(
             command,
@@ -26,12 +26,12 @@ def output(command: Sequence[str]) -> Optional[str]:
 
 
 def unit_properties(unit: str, names: Sequence[str]) -> Optional[str]:
-    """Return what `systemctl show` prints of a unit: systemd has no other interface this small."""
+    """Return what `systemctl show` prints for a unit: the smallest interface that systemd has."""
     return output(["systemctl", "show", "--property=" + ",".join(names), unit])
 
 
 def kernel_messages(count: int) -> Optional[str]:
-    """Return the last messages of the kernel and of the audit since boot, one a line.
+    """Return the last messages of the kernel and of the audit system since boot, one a line.
 
     None if the journal cannot be read.
     """

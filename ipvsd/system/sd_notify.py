@@ -1,4 +1,4 @@
-"""Messages to systemd: readiness, status, watchdog."""
+"""Sends messages to systemd: readiness, status, watchdog."""
 
 import os
 from collections import deque
@@ -7,20 +7,20 @@ from typing import Any, Deque, Mapping, Optional
 from ipvsd.model import Exit, GuardError
 from ipvsd.text import printable_line
 
-# For each part of a start: a look for namespaces, or some visits, until they are given up.
+# Time limit for each part of a start: a scan for namespaces, or some visits.
 _PART_LIMIT_USEC = 60_000_000
-# Messages that are kept for a manager that does not read just now: the newest.
+# How many messages, the newest, are kept while the service manager does not read.
 _KEPT_MAX = 16
 
 
 class Notifier:
-    """The service manager's notification socket, or nothing where there is none."""
+    """The notification socket of the service manager; without one, all methods do nothing."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         """Connect to $NOTIFY_SOCKET if it is set.
 
-        Raises GuardError when it is set and cannot be used: the service would be killed at its
-        start time-out for a reason that nobody could see.
+        Raises GuardError when it is set and cannot be used: otherwise systemd would kill the
+        service at its start time-out, and nothing would show why.
         """
         self._notifier: Any = None
         self._text = ""
@@ -33,56 +33,57 @@ class Notifier:
             # Without its debug switch the library swallows every error.
             self._notifier = sdnotify.SystemdNotifier(debug=True)
         except ImportError as error:
-            message = f"sdnotify cannot be imported ({error}); install the package python3-sdnotify"
+            install = "install the package python3-sdnotify"
+            message = f"sdnotify: cannot be imported ({error}); {install}"
             raise GuardError(message, Exit.CANNOT_TELL) from error
         except OSError as error:
-            message = f"$NOTIFY_SOCKET: cannot talk to systemd: {error.strerror}"
+            message = f"$NOTIFY_SOCKET: cannot be used to notify systemd: {error.strerror}"
             raise GuardError(message, Exit.CANNOT_TELL) from error
         # A service manager that does not read must not stop the loop.
         self._notifier.socket.setblocking(False)
 
     def ready(self, text: str) -> None:
-        """Tell that start or reload is done, with the status sentence."""
+        """Report that the start or a reload is complete, with the status sentence."""
         self._text = text
         self._send("READY=1", f"STATUS={text}")
 
     def status(self, text: str) -> None:
-        """Tell the status sentence where it has changed."""
+        """Send the status sentence if it has changed."""
         if text != self._text:
             self._text = text
             self._send(f"STATUS={text}")
 
     def watchdog(self) -> None:
-        """Tell that the loop has just proved to work."""
+        """Feed the watchdog, after a complete cycle of the loop."""
         self._send("WATCHDOG=1", keep=False)
 
     def reloading(self, now_ns: int) -> None:
-        """Tell that the configuration is being read again (monotonic nanoseconds)."""
+        """Report that the configuration is being read again; `now_ns` is monotonic."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={now_ns // 1000}")
 
     def extend_timeout(self) -> None:
-        """Ask for more time for the start: a part of it is done (systemd 236 and newer)."""
+        """Request more time for the start, after a part of it (systemd 236 and newer)."""
         self._send(f"EXTEND_TIMEOUT_USEC={_PART_LIMIT_USEC}", keep=False)
 
     def stopping(self) -> None:
-        """Tell that the daemon ends."""
+        """Report that the daemon ends."""
         self._send("STOPPING=1")
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Close the socket."""
         if self._notifier is not None:
             self._notifier.socket.close()
             self._notifier = None
 
     def _send(self, *lines: str, keep: bool = True) -> None:
-        """Send a message; one to `keep` goes before the next one if it cannot be sent now."""
+        """Send a message; if the manager is not reading, `keep` it to be sent before the next."""
         if self._notifier is None:
             return
         text = "\n".join(map(printable_line, lines))
         # The library encodes as latin-1 and would fail on anything else.
         self._kept.append(text.encode("ascii", "backslashreplace").decode("ascii"))
         while self._kept:
-            message = self._kept.popleft()  # whatever else is wrong with it, it is not in the way
+            message = self._kept.popleft()  # a message that cannot be sent must not block others
             try:
                 self._notifier.notify(message)
             except BlockingIOError:  # the manager is not reading just now
@@ -93,7 +94,7 @@ class Notifier:
 
 
 def watchdog_ns(environ: Mapping[str, str]) -> Optional[int]:
-    """Return the watchdog's time limit in nanoseconds, None when systemd watches not us."""
+    """Return the watchdog's time limit in nanoseconds, None if systemd watches another process."""
     usec = environ.get("WATCHDOG_USEC", "")
     if not usec.isdigit() or int(usec) == 0:
         return None

@@ -1,4 +1,4 @@
-"""A terminal that shows one page after another."""
+"""Draws pages and a progress bar on a terminal."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ _CLEAR_BELOW = "\x1b[J"
 
 
 class Screen:
-    """Draws pages over each other on a terminal, and below each other elsewhere."""
+    """A screen: on a terminal each page replaces the one before, elsewhere it follows it."""
 
     def __init__(
         self, stdout: Optional[TextIO] = None, environ: Mapping[str, str] = os.environ
@@ -23,7 +23,7 @@ class Screen:
         self._begun = False
 
     def show(self, lines: Sequence[str]) -> None:
-        """Show a page; of one that is too large for the terminal, the upper left part."""
+        """Show a page; if it is too large for the terminal, show its upper left part."""
         if self._over:
             size = shutil.get_terminal_size()
             text = page(lines, size.columns, size.lines)
@@ -35,7 +35,7 @@ class Screen:
 
 
 def page(lines: Sequence[str], columns: int, rows: int) -> str:
-    """Return the characters that draw a page; the last row of the terminal stays empty."""
+    """Return the text that draws a page; the last row of the terminal stays empty."""
     shown: List[str] = [line[:columns] + _CLEAR_LINE for line in lines[: rows - 1]]
     return _HOME + "\n".join([*shown, _CLEAR_BELOW])
 
@@ -47,7 +47,7 @@ _CLEAR_LINE = "\x1b[K"
 
 
 class Progress:
-    """A bar on stderr, so that stdout has the results alone; nothing where that is no terminal."""
+    """A progress bar on stderr, so that stdout has only the results; only on a terminal."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Progress:
         self._drawn = ""
 
     def show(self, what: str, done: float) -> None:
-        """Show how far something is: 0 to 1."""
+        """Show the progress of something; `done` is between 0 and 1."""
         text = bar(what, done)
         if self._shown and text != self._drawn:
             self._drawn = text
@@ -69,7 +69,7 @@ class Progress:
             self._stderr.flush()
 
     def end(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._drawn:
             self._drawn = ""
             self._stderr.write(f"\r{_CLEAR_LINE}")
@@ -77,6 +77,6 @@ class Progress:
 
 
 def bar(what: str, done: float) -> str:
-    """Return the bar's text."""
+    """Return the text of the bar."""
     full = int(min(1.0, max(0.0, done)) * _WIDTH)
     return f"[{'#' * full}{'-' * (_WIDTH - full)}] {printable(what)}"

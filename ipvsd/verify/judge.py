@@ -1,4 +1,4 @@
-"""Whether estimation is off, by the values and by what the estimator does; proof for people."""
+"""Judges whether estimation is off, by the values and by what the estimator did (pure)."""
 
 from enum import Enum
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
@@ -10,24 +10,24 @@ from ipvsd.model import NS_PER_US, Exit, KeyStatus, NamespaceResult, State
 from ipvsd.status import documents
 from ipvsd.status.severity import exit_code
 
-# Two whole periods of estimation lie in it, whenever the first of them begins.
+# This time contains two whole periods of estimation, whenever the first of them begins.
 WATCH_NS = 2 * PERIOD_NS + PERIOD_NS // 2
 
-# Nobody can switch it off there, or the configuration does not want that.
+# States in which nobody can switch estimation off, or the configuration does not want it off.
 _EXCUSED = (State.HIDDEN, State.READ_ONLY, State.EXCLUDED, State.ABSENT, State.GONE)
 
 
 class Totals(Enum):
-    """What the totals did, that only estimation moves, while the counters of single CPUs grew."""
+    """What the totals of a namespace did; only estimation updates them."""
 
     STILL = "stand still while the CPUs count"
-    MOVED = "move"
-    NO_TRAFFIC = "no traffic that could tell"
+    MOVED = "change"
+    NO_TRAFFIC = "prove nothing without traffic"
     UNKNOWN = "cannot be read"
 
 
 class WatchedNamespace(NamedTuple):
-    """One namespace: its value at the end, and its counters before and after the watch."""
+    """One namespace: its values at the end, and its counters before and after the watch."""
 
     result: NamespaceResult
     before: Optional[Readout]
@@ -35,28 +35,28 @@ class WatchedNamespace(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """What was seen of the estimator itself meanwhile."""
+    """What the estimator itself did during the watch."""
 
     elapsed_ns: int
-    # Tasks called ipvs-e:*, None where estimation is done by a timer.
+    # Number of tasks ipvs-e:*, None where a timer estimates.
     kthreads: Optional[int] = None
-    # Passes that did work by the namespace's inode number (None: of which one is not known), None
-    # where they cannot be counted.
+    # Number of estimation runs that did work, by the inode number of the namespace (None: of an
+    # unknown namespace). None where they cannot be counted.
     runs: Optional[Mapping[Optional[int], int]] = None
     why_not_counted: str = ""
 
 
 class Judgement(NamedTuple):
-    """What is to be told: of each namespace that is not proven to be off, and of the whole."""
+    """The result for people: a line for each namespace that is not proven off, and a summary."""
 
     exit_code: Exit
-    problems: Sequence[str]
-    notes: Sequence[str]
+    problems: Sequence[str]  # namespaces that could and should be off
+    notes: Sequence[str]  # namespaces that nobody can change, or that are on by configuration
     summary: Sequence[str]
 
 
 def totals(ns_state: WatchedNamespace) -> Totals:
-    """Return what a namespace's totals did."""
+    """Return what the totals of a namespace did."""
     if ns_state.before is None or ns_state.after is None:
         return Totals.UNKNOWN
     if ns_state.before.estimated != ns_state.after.estimated:
@@ -66,7 +66,7 @@ def totals(ns_state: WatchedNamespace) -> Totals:
 
 
 def judge(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Judgement:
-    """Return whether estimation is off wherever it can and should be."""
+    """Return the judgement whether estimation is off wherever it can and should be."""
     problems: List[str] = []
     notes: List[str] = []
     for ns_state in namespaces:
@@ -84,14 +84,14 @@ def judge(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Judgement:
 
 
 def _line(ns_state: WatchedNamespace, watch: Watch) -> str:
-    """Return why a namespace is not off, empty where it is proven or said to be."""
+    """Return why a namespace is not off; empty if nothing shows that it is not."""
     result = ns_state.result
     causes = [] if _is_off(result.keys) else [_state(result)]
     runs = (watch.runs or {}).get(result.namespace.inode, 0)
     if runs:
-        causes.append(f"{runs} passes of estimation ran")
+        causes.append(f"{_runs(runs)} happened")
     elif totals(ns_state) is Totals.MOVED:
-        causes.append("its totals move, so estimation runs")
+        causes.append("its totals change, so estimation runs")
     if not causes:
         return ""
     owner = describe(result.namespace.owner)
@@ -111,19 +111,21 @@ def _state(result: NamespaceResult) -> str:
 
 
 def _strays(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Iterator[str]:
-    """Yield what estimates although it belongs to no namespace that may."""
+    """Yield a line for estimation that belongs to none of the namespaces that were found."""
     known = {ns_state.result.namespace.inode for ns_state in namespaces}
     everywhere = all(_is_off(ns_state.result.keys) for ns_state in namespaces)
     for inode, count in (watch.runs or {}).items():
         if inode is None and everywhere:
-            yield f"kernel: {count} passes of estimation ran although it is off everywhere"
+            yield f"kernel: {_runs(count)} happened although estimation is off everywhere"
         elif inode is not None and inode not in known:
             yield (
-                f"net:[{inode}]: {count} passes of estimation ran, but nothing leads to this "
-                "namespace: no process, mount or open descriptor that may be seen"
+                f"net:[{inode}]: {_runs(count)} happened, but nothing leads to this namespace: no "
+                "process, mount or open descriptor that the guard may see"
             )
     if watch.kthreads and everywhere:
-        yield f"kernel: {watch.kthreads} tasks ipvs-e:* run although estimation is off everywhere"
+        tasks = "1 task ipvs-e:* runs" if watch.kthreads == 1 else f"{watch.kthreads} tasks "
+        tasks += "" if watch.kthreads == 1 else "ipvs-e:* run"
+        yield f"kernel: {tasks} although estimation is off everywhere"
 
 
 def _summary(namespaces: Sequence[WatchedNamespace], watch: Watch) -> List[str]:
@@ -131,27 +133,31 @@ def _summary(namespaces: Sequence[WatchedNamespace], watch: Watch) -> List[str]:
     words: Dict[Totals, int] = {}
     for ns_state in off:
         words[totals(ns_state)] = words.get(totals(ns_state), 0) + 1
-    moved = ", ".join(f"{words[word]} {word.value}" for word in Totals if word in words)
+    shown = ", ".join(f"{words[word]} {word.value}" for word in Totals if word in words)
     lines = [
         f"method 1, the values: {len(off)} of {len(namespaces)} namespaces are off",
-        f"method 2, the totals of those: {moved or 'none'}",
+        f"method 2, the totals of those: {shown or 'none'}",
     ]
     if watch.kthreads is not None:
-        lines.append(f"method 2, the threads: {watch.kthreads} tasks ipvs-e:*")
+        tasks = "1 task" if watch.kthreads == 1 else f"{watch.kthreads} tasks"
+        lines.append(f"method 2, the threads: {tasks} ipvs-e:*")
     if watch.runs is not None:
         count = sum(watch.runs.values())
-        lines.append(
-            f"method 2, the passes: {count} that did work in {watch.elapsed_ns / 1e9:.1f} s"
-        )
+        elapsed = f"{watch.elapsed_ns / 1e9:.1f} s"
+        lines.append(f"method 2, the estimation runs: {count} that did work in {elapsed}")
     else:
-        lines.append(f"method 2, the passes: not counted ({watch.why_not_counted})")
+        lines.append(f"method 2, the estimation runs: not counted ({watch.why_not_counted})")
     return lines
+
+
+def _runs(count: int) -> str:
+    return f"{count} estimation run{'' if count == 1 else 's'}"
 
 
 def document(
     namespaces: Sequence[WatchedNamespace], watch: Watch, judgement: Judgement
 ) -> Dict[str, Any]:
-    """Return all of it as plain data for JSON."""
+    """Return namespaces, watch and judgement as plain data for JSON."""
     return {
         "as_wanted": judgement.exit_code is Exit.AS_WANTED,
         "watched_usec": watch.elapsed_ns // NS_PER_US,

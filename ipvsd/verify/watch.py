@@ -16,7 +16,7 @@ Readouts = Dict[Identity, Optional[Readout]]
 
 
 def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
-    """Return the counters before and after, and what the estimator did in between."""
+    """Return the counters before and after the watch, and what the estimator did meanwhile."""
     threaded = ipvs.has_kthreads(root)
     reader = NamespaceReader(policy, root)
     runs, why = None, ""
@@ -30,7 +30,7 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
         elapsed_ns = monotonic_ns() - began_ns
         after = _readouts(reader, root)
         if runs is not None and not threaded and not runs.detailed:
-            counted, why = None, "the kernel has no BTF, so a tick without work looks like others"
+            counted, why = None, "the kernel has no BTF: a tick without work looks like a run"
     finally:
         reader.close()
         if runs is not None:
@@ -44,7 +44,7 @@ def _readouts(reader: NamespaceReader, root: str) -> Readouts:
 
 
 def _count(runs: Optional[RunProbes], until_ns: int) -> Optional[Dict[Optional[int], int]]:
-    """Return how many passes did work, by namespace, until a moment."""
+    """Return how many estimation runs did work until a moment, by namespace."""
     counted: Dict[Optional[int], int] = {}
     sources: List[int] = [runs.fileno()] if runs is not None else []
     while True:
@@ -53,6 +53,6 @@ def _count(runs: Optional[RunProbes], until_ns: int) -> Optional[Dict[Optional[i
             return counted if runs is not None else None
         select.select(sources, [], [], left_ns / NS_PER_S)
         for sample in runs.take() if runs is not None else []:
-            # What estimates in a thread does work whenever it runs.
+            # A kernel thread does work in each of its runs, so None counts too.
             if sample.working is not False:
                 counted[sample.inode] = counted.get(sample.inode, 0) + 1

@@ -93,7 +93,8 @@ def test_a_command_gives_up_with_a_line_and_ends(holders, hanging):
     command = [sys.executable, "-c", _COMMAND, "--root", holders.root, "apply"]
     pipe = subprocess.PIPE
     done = subprocess.run(command, cwd=HOME, stdout=pipe, stderr=pipe, timeout=TIMEOUT_S)
-    line = b"ipvsd: namespaces: looking into them hangs, in a file system on the way to one\n"
+    line = b"ipvsd: namespaces: reading them hangs, since a file system on the path to one "
+    line += b"does not answer; check the NFS and FUSE mounts\n"
     assert (done.returncode, done.stdout, done.stderr) == (5, b"", line)
 
 

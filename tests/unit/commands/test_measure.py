@@ -75,7 +75,7 @@ def saved(tmp_path):
         ("no folder", ["--save", "/nowhere/x"], "/nowhere/x: cannot be written"),
         ("a folder", ["--save", "/tmp"], "/tmp: cannot be written"),
         ("another kind of picture", ["--plot", "x.pdf"], "only .svg and .png"),
-        ("no such namespace", ["--namespace", "nowhere"], "no namespace is called so now"),
+        ("no such namespace", ["--namespace", "nowhere"], "no namespace matches now"),
         ("no selector", ["--namespace", "name:"], "has no pattern"),
     ],
 )
@@ -108,7 +108,7 @@ def test_without_tracefs_the_expectation_is_left(brief, root, run):
     assert document["namespaces"][0]["estimators"] == 4
     assert document["namespaces"][0]["predicted_usec"] == [14, 21]
     assert document["phases"][0]["passes"] is None
-    assert "no kprobe is to be had" in document["notes"][0]
+    assert "kprobes are unavailable" in document["notes"][0]
     assert root.get() == "1", "nothing is switched"
 
 
@@ -193,7 +193,7 @@ def test_a_comparison_needs_the_systems_own_places(root, run, capsys):
 
 def test_what_is_shown_is_what_was_saved(run, saved, tmp_path):
     code, text, _ = run("--show", saved)
-    assert code == Exit.AS_WANTED and "Estimation held a CPU 1 times" in text
+    assert code == Exit.AS_WANTED and "Estimation held a CPU 1 time, for" in text
     assert json.loads(run("--show", saved, "--json")[1]) == json.loads(open(saved).read())
 
 
@@ -207,7 +207,7 @@ def test_what_is_no_measurement_is_refused(run, tmp_path):
     path = tmp_path / "x\x1b.json"
     path.write_text("{}")
     code, out, err = run("--show", str(path))
-    assert (code, out) == (Exit.USAGE, "") and "was not written by ipvsd measure" in err
+    assert (code, out) == (Exit.USAGE, "") and "was not written by `ipvsd measure --save`" in err
     assert "\x1b" not in err
 
 

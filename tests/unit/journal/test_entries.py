@@ -80,7 +80,8 @@ def test_totals():
         "slowest_reaction_usec": 20_000,
     }
     assert str(totals) == (
-        "7 entries: 3 loads, 44 values set, slowest 20.0 ms, 1 drifts, 4 passes leaked"
+        "7 entries: 3 loads, 44 values set, slowest reaction 20.0 ms, 1 drift, "
+        "4 estimation runs leaked"
     )
 
 
@@ -93,8 +94,13 @@ def test_a_load_that_has_reset_two_values_is_one_load():
     assert totals.load_count == 1 and totals.changes == 2
 
 
+def test_a_single_one_is_singular():
+    totals = Totals(entries=1, loads_as_wanted=1, changes=1, drifts=1, runs_leaked=1)
+    assert str(totals) == "1 entry: 1 load, 1 value set, 1 drift, 1 estimation run leaked"
+
+
 def test_nothing_is_nothing():
-    assert str(Totals()) == "0 entries: 0 loads, 0 values set, 0 drifts, 0 passes leaked"
+    assert str(Totals()) == "0 entries: 0 loads, 0 values set, 0 drifts, 0 estimation runs leaked"
 
 
 def test_a_row_tells_namespace_and_owner_apart_from_what_happened():

@@ -1,4 +1,4 @@
-"""What passes and round trips are said to mean."""
+"""The conclusions from estimation runs and round trips."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.unit.measure.samples import MS, probe
 
 
 def phase(name, rtts_ms, working_runs=(), runs=True, every_ms=10):
-    """A phase with a probe each 10 ms and passes at some of these moments."""
+    """A phase with a probe each 10 ms and estimation runs at some of these moments."""
     probes = tuple(probe(i * every_ms * MS, int(rtt * MS)) for i, rtt in enumerate(rtts_ms))
     took = tuple(EstimationRun(int(at * MS), int(ms * MS), 3, True) for at, ms in working_runs)
     return Phase(
@@ -30,7 +30,7 @@ FAST = [0.1] * 200
 @pytest.mark.parametrize(
     "why, phases, wanted, unwanted",
     [
-        ("no work at all", [phase("as found", [])], ["no pass of estimation did any"], ["likely"]),
+        ("no work at all", [phase("as found", [])], ["no estimation run did any work"], ["likely"]),
         (
             "where it stalls, and for how long",
             [phase("as found", [], [(0, 2), (2000, 4)])],
@@ -38,13 +38,19 @@ FAST = [0.1] * 200
             [],
         ),
         (
-            "slow ones overlap passes",
+            "one run is a single one",
+            [phase("as found", [], [(0, 2)])],
+            ["held a CPU 1 time, for 2.0 ms"],
+            ["times"],
+        ),
+        (
+            "slow ones overlap runs",
             [phase("as found", [0.1, 30, *FAST, 0.1], [(5, 30)])],
-            ["1 of 1 round trips that took longer than 1.0 ms overlap a pass", "likely cause"],
+            ["1 of 1 round trip that took longer than 1.0 ms overlaps an", "likely cause"],
             ["Look next at"],
         ),
         (
-            "slow ones have nothing to do with passes",
+            "slow ones do not overlap runs",
             [phase("as found", [*FAST, 30, 30, 0.1], [(0, 2)])],
             ["0 of 2 round trips", "not the cause of most", "Look next at"],
             ["likely"],
@@ -52,14 +58,14 @@ FAST = [0.1] * 200
         (
             "slow without estimation",
             [phase("as found", [*FAST, 30])],
-            ["1 round trips took longer", "estimation is not the cause", "Look next at"],
+            ["1 round trip took longer", "estimation is not the cause", "Look next at"],
             ["likely"],
         ),
         ("all well", [phase("as found", FAST)], ["no round trip took longer"], ["Look next at"]),
         (
-            "passes unknown: no guess",
+            "runs unknown: no guess",
             [phase("as found", [*FAST, 30], runs=False)],
-            ["nothing tells whether estimation is why"],
+            ["whether estimation is the cause is unknown"],
             ["Look next at", "likely", "not the cause"],
         ),
         (
@@ -76,7 +82,7 @@ FAST = [0.1] * 200
                 phase("off again", [*FAST, 1, 0.9]),
             ],
             ["takes 31.0 ms and longer with estimation on, 1.0 ms and 1.0 ms", "it off helps"],
-            ["no more of a difference"],
+            ["no larger than that of two equal phases"],
         ),
         (
             "two equal phases differ as much",
@@ -85,7 +91,7 @@ FAST = [0.1] * 200
                 phase("off", [*FAST, 1, 1]),
                 phase("off again", [*FAST, 28, 29]),
             ],
-            ["no more of a difference", "Look next at"],
+            ["no larger than that of two equal phases", "Look next at"],
             ["helps"],
         ),
         (
@@ -95,7 +101,7 @@ FAST = [0.1] * 200
                 phase("off", [*FAST, 5, 5]),
                 phase("off again", [*FAST, 30, 30]),
             ],
-            ["no more of a difference"],
+            ["no larger than that of two equal phases"],
             ["helps"],
         ),
         (
@@ -106,7 +112,7 @@ FAST = [0.1] * 200
                 phase("off again", [*FAST, 30, 31]),
             ],
             [
-                "no longer than without; estimation is not",
+                "estimation does not make them slower",
                 "off: 2 round trips",
                 "is not the cause",
                 "Look next at",
@@ -120,7 +126,7 @@ FAST = [0.1] * 200
                 phase("off", FAST + [29] * 2),
                 phase("x", FAST + [29] * 2),
             ],
-            ["no more of a difference"],
+            ["no larger than that of two equal phases"],
             ["helps"],
         ),
     ],

@@ -103,7 +103,7 @@ def test_one_that_does_not_end_is_killed(fake, tmp_path):
     fake(f"trap '' INT\necho >{tmp_path}/ready; while :; do sleep 0.01; done\n")
     run = Ping("host", 10 * NS_PER_MS, NS_PER_S)
     wait_for(tmp_path / "ready")
-    with pytest.raises(GuardError, match="ping host: it has said nothing"):
+    with pytest.raises(GuardError, match="ping host: printed nothing"):
         run.stop()
 
 

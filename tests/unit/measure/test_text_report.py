@@ -13,11 +13,11 @@ def test_text(document):
     assert "  1      3         6             10          2 us to 4 us" in text
     table = [line.split("  ", 1) for line in text.splitlines()]
     cells = {row[0]: row[1].strip() for row in table if len(row) == 2}
-    assert cells["passes with work"] == "3"
+    assert cells["runs with work"] == "3"
     assert cells["CPU 1"] == "2, 0.08 %, longest 6.0 ms"
-    assert cells["host"] == "2, 0.06 %, longest 4.0 ms" and "a namespace that is gone" in cells
+    assert cells["host"] == "2, 0.06 %, longest 4.0 ms" and "ended namespace" in cells
     assert cells["round trips"] == "2, lost 1"
-    assert cells["not seen"] == "2"
+    assert cells["lost samples"] == "2"
     assert "\x1b" not in text and "\\x1b[2J" in text
     text.encode("ascii")
 
@@ -26,7 +26,7 @@ def test_text_of_what_was_not_measured():
     host = HOST._replace(module="absent", estimator=None, notes=("ip_vs is absent\n",))
     document = measurement.document(host, [], [Phase("as found", 0, NS_PER_S)])
     text = "\n".join(text_report.lines(document, True))
-    assert "estimates in nothing" in text and "Note: ip_vs is absent\\n" in text
+    assert "absent, estimates nothing" in text and "Note: ip_vs is absent\\n" in text
 
 
 def test_before_and_after_stand_side_by_side(document):
@@ -34,5 +34,5 @@ def test_before_and_after_stand_side_by_side(document):
     on["name"], off["name"], off["passes"]["count"] = "on", "off", 0
     text = text_report.lines(dict(document, phases=[on, off]), True)
     (heading,) = [line for line in text if "ON" in line and "OFF" in line]
-    (row,) = [line for line in text if line.startswith("passes with work")]
+    (row,) = [line for line in text if line.startswith("runs with work")]
     assert row[heading.index("ON")] == "3" and row[heading.index("OFF")] == "0"

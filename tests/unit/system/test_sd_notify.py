@@ -92,7 +92,7 @@ def test_without_a_manager_nothing_is_sent():
 
 def test_a_socket_that_cannot_be_used_is_an_error_at_start(monkeypatch, tmp_path):
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nowhere"))
-    with pytest.raises(GuardError, match="cannot talk to systemd"):
+    with pytest.raises(GuardError, match="cannot be used to notify systemd"):
         sd_notify.Notifier({"NOTIFY_SOCKET": str(tmp_path / "nowhere")})
 
 

@@ -44,23 +44,23 @@ def test_totals(before, after, what):
             [ns_state(HOST), ns_state(POD, State.DIFFERS, "1", after=ESTIMATED), ns_state(WEB)],
             WATCH._replace(runs={12: 2}),
             Exit.NOT_AS_WANTED,
-            ["run_estimation is 1, to be changed; 2 passes of estimation ran (pid 7 (pause))"],
+            ["run_estimation is 1, to be changed; 2 estimation runs happened (pid 7 (pause))"],
             [],
         ),
         (
-            "it says 0 and its totals move",
+            "it says 0 and its totals change",
             [ns_state(HOST, after=ESTIMATED)],
             WATCH._replace(runs=None),
             Exit.NOT_AS_WANTED,
-            ["host (net:[4026531840]): its totals move, so estimation runs"],
+            ["host (net:[4026531840]): its totals change, so estimation runs"],
             [],
         ),
         (
-            "it says 0 and a pass ran",
+            "the value is 0 and estimation runs",
             [ns_state(HOST, after=QUIET)],
             WATCH._replace(runs={HOST.inode: 1}),
             Exit.NOT_AS_WANTED,
-            ["host (net:[4026531840]): 1 passes of estimation ran"],
+            ["host (net:[4026531840]): 1 estimation run happened"],
             [],
         ),
         (
@@ -68,7 +68,7 @@ def test_totals(before, after, what):
             [ns_state(HOST)],
             WATCH._replace(runs={99: 3}),
             Exit.NOT_AS_WANTED,
-            ["net:[99]: 3 passes of estimation ran, but nothing leads to this namespace"],
+            ["net:[99]: 3 estimation runs happened, but nothing leads to this namespace"],
             [],
         ),
         (
@@ -77,7 +77,7 @@ def test_totals(before, after, what):
             WATCH._replace(runs={12: 2}),
             Exit.AS_WANTED,
             [],
-            ["hidden, another user namespace owns it, so nobody can switch it off; 2 passes"],
+            ["hidden, another user namespace owns it, so nobody can switch it off; 2 est"],
         ),
         (
             "the configuration wants it on",
@@ -88,7 +88,7 @@ def test_totals(before, after, what):
             WATCH._replace(runs={11: 2}),
             Exit.AS_WANTED,
             [],
-            ["web (net:[11]): run_estimation is 1, on, name:web (x); 2 passes"],
+            ["web (net:[11]): run_estimation is 1, on, name:web (x); 2 estimation runs"],
         ),
         (
             "excluded",
@@ -111,7 +111,7 @@ def test_totals(before, after, what):
             [ns_state(HOST)],
             WATCH._replace(runs={None: 5}, kthreads=1),
             Exit.NOT_AS_WANTED,
-            ["kernel: 5 passes of estimation ran", "kernel: 1 tasks"],
+            ["kernel: 5 estimation runs happened", "kernel: 1 task ipvs-e:* runs"],
             [],
         ),
         (
@@ -120,14 +120,14 @@ def test_totals(before, after, what):
             WATCH._replace(runs={None: 5}, kthreads=1),
             Exit.AS_WANTED,
             [],
-            ["web (net:[11]): run_estimation is 1, on; its totals move"],
+            ["web (net:[11]): run_estimation is 1, on; its totals change"],
         ),
         (
             "no such setting",
             [ns_state(HOST, State.UNSUPPORTED, "", after=ESTIMATED)],
             WATCH,
             Exit.UNSUPPORTED,
-            ["host (net:[4026531840]): unsupported; its totals move"],
+            ["host (net:[4026531840]): unsupported; its totals change"],
             [],
         ),
         (
@@ -153,12 +153,12 @@ def test_the_summary_names_both_methods_and_what_could_not_be_told():
     assert judge.judge(namespaces, WATCH._replace(kthreads=0)).summary == [
         "method 1, the values: 2 of 3 namespaces are off",
         "method 2, the totals of those: 1 stand still while the CPUs count, "
-        "1 no traffic that could tell",
+        "1 prove nothing without traffic",
         "method 2, the threads: 0 tasks ipvs-e:*",
-        "method 2, the passes: 0 that did work in 5.0 s",
+        "method 2, the estimation runs: 0 that did work in 5.0 s",
     ]
     blind = judge.judge([ns_state(HOST)], Watch(1, None, None, "no tracefs"))
-    assert blind.summary[-1] == "method 2, the passes: not counted (no tracefs)"
+    assert blind.summary[-1] == "method 2, the estimation runs: not counted (no tracefs)"
 
 
 def test_the_document_has_it_all():

@@ -162,7 +162,7 @@ def test_who_may_not_read_the_journal_is_told(host: Guarded):
     as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
     result = host.execute(f"{as_nobody} ipvsd history")
     assert result.status == 4
-    assert "in the group systemd-journal" in result.stderr and result.stderr.count("\n") == 1
+    assert "of the group systemd-journal" in result.stderr and result.stderr.count("\n") == 1
 
 
 # status --watch

@@ -268,14 +268,14 @@ def test_what_is_left_to_measure_without_tracefs_root_or_ip_vs(host: Guarded):
     result = host.execute(without)
     document = json.loads(result.stdout)
     assert result.status == 5
-    assert "passes cannot be measured" in document["notes"][0]
+    assert "estimation runs: cannot be measured" in document["notes"][0]
     assert document["phases"][0]["passes"] is None
     assert document["phases"][0]["pings"]["count"] > 20
     assert document["namespaces"][0]["estimators"] == 1
 
     result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd measure --json")
     assert (result.status, result.stderr.count("\n")) == (4, 1)
-    assert "measuring needs root" in result.stderr
+    assert "measure: needs root" in result.stderr
     assert json.loads(result.stdout)["namespaces"][0]["predicted_usec"] is not None
 
     host.unload()
