@@ -79,7 +79,9 @@ test-packaging: setup ## install tree, wheel, RPM, repository, man pages
 	$(BEGINS)
 	$(PYTHON) -m pytest -q --no-skips tests/packaging
 
-TEST_VM = $(PYTHON) -m pytest -q --no-skips --durations=15 -n 2 --dist loadgroup tests/vm
+# One more than processors: a machine often waits, for a timer, a period, or its journal.
+VMS ?= $(shell echo $$(($$(nproc) + 1)))
+TEST_VM = $(PYTHON) -m pytest -q --no-skips --durations=15 -n $(VMS) --dist loadgroup tests/vm
 test-vm: setup ## the truth: real kernels, systemd, udev, journald and dnf in QEMU
 	$(BEGINS)
 	$(TEST_VM)

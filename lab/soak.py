@@ -121,7 +121,7 @@ def injected(scale: int) -> list[dict[str, Any]]:
             "IPVSD_SOAK_REPORT": report.name,
             "IPVSD_VM_MEMORY_MB": f"{MEMORY_MB}",
         }
-        command = [sys.executable, "-m", "pytest", "-q", FAULTS]
+        command = [sys.executable, "-m", "pytest", "-q", "--thorough", FAULTS]
         subprocess.run(command, cwd=HOME, env=environ, check=True)
         return [json.loads(line) for line in Path(report.name).read_text().splitlines()]
 

@@ -17,6 +17,10 @@ MEMORY_MB = int(os.environ.get("IPVSD_VM_MEMORY_MB", "2048"))
 
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
+# Most tests are for one suite: those of these modules share a second machine of it.
+MOST, SECOND = "bookworm", "second"
+ON_SECOND = ("test_commands", "test_drift", "test_measure", "test_verify")
+
 # The machines that a test has used, with the journal's end before it.
 USED = pytest.StashKey[dict[str, tuple[Machine, str]]]()
 
@@ -24,6 +28,18 @@ USED = pytest.StashKey[dict[str, tuple[Machine, str]]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known also to a run that has no configuration file."""
     config.addinivalue_line("markers", "vm: boots virtual machines")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Divide the largest group, of which one worker alone would be busy longer than all others."""
+    for item in items:
+        if _groups(item) == {MOST} and item.path.stem in ON_SECOND:
+            item.add_marker(pytest.mark.xdist_group(SECOND))
+
+
+def _groups(item: pytest.Item) -> set[str]:
+    return {mark.args[0] for mark in item.iter_markers("xdist_group")}
 
 
 @pytest.fixture(scope="session")
@@ -44,17 +60,17 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def claims(shared_folder: Path) -> Iterator[Callable[[str], None]]:
-    """Claims a suite for this worker, and fails where another has its machine already.
+    """Claims a machine for this worker, and fails where another has it already.
 
     With pytest 9.2.0 pytest-xdist 3.8.0 forgets the groups without a word, and every worker boots
     every machine.
     """
     held: dict[str, TextIO] = {}
 
-    def claim(suite: str) -> None:
-        if suite not in held:
-            held[suite] = (shared_folder / f"{suite}.lock").open("w")
-            fcntl.flock(held[suite], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def claim(name: str) -> None:
+        if name not in held:
+            held[name] = (shared_folder / f"{name}.lock").open("w")
+            fcntl.flock(held[name], fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     yield claim
     for file in held.values():
@@ -86,7 +102,7 @@ def machine_for(
                 # It gets one group after another: what is done with would only take CPU time.
                 for other in list(machines):
                     machines.pop(other).stop()
-            claims(suite)
+            claims("-".join([suite, *_groups(request.node) - {suite}]))
             if suite in broken:
                 raise MachineGone(f"it did not come up for an earlier test: {broken[suite]}")
             try:

@@ -97,8 +97,10 @@ SWITCH_ON = f"sysctl -q -w {KEY}=1; ip netns exec bystander sysctl -q -w {KEY}=1
 
 
 @TRIXIE
-def test_killed_again_and_again_in_a_storm_of_loads(host: Guarded, faults: Faults, spaces: Spaces):
-    kills = 10 * SCALE
+def test_killed_again_and_again_in_a_storm_of_loads(
+    host: Guarded, faults: Faults, spaces: Spaces, thorough: bool
+):
+    kills = (10 if thorough else 5) * SCALE
     with faults.injected("SIGKILL in a storm of loads", kills):
         storm = spaces.background("while :; do modprobe ip_vs; sleep 0.1; modprobe -r ip_vs; done")
         host.succeed(
@@ -390,8 +392,8 @@ def test_tracefs_is_unmounted(host: Guarded, faults: Faults, spaces: Spaces):
 
 
 @TRIXIE
-def test_loads_back_to_back(host: Guarded, faults: Faults):
-    times = 100 * SCALE
+def test_loads_back_to_back(host: Guarded, faults: Faults, thorough: bool):
+    times = (100 if thorough else 30) * SCALE
     with faults.injected("ip_vs removed and loaded, back to back", times):
         host.succeed(
             f"for number in {{1..{times}}}; do modprobe -r ip_vs; modprobe ip_vs; done",

@@ -178,7 +178,7 @@ def end_at(host: Guarded, moment: str, signal: str, after_s: float = 0) -> int:
 NUMBERS = {"INT": 2, "TERM": 15, "HUP": 1, "KILL": 9}
 
 
-@on("bookworm", "trixie")
+@on("bookworm", also=("trixie",))
 @pytest.mark.parametrize("guard", ["guard", "no guard"])
 def test_ended_at_any_moment_the_value_is_the_policys(loaded: Guarded, guard: str):
     if guard == "no guard":
@@ -233,7 +233,7 @@ def test_both_killed_the_next_comparison_puts_it_right(loaded: Guarded):
     assert_nothing_is_left(loaded)
 
 
-@on("bookworm", "trixie")
+@on("bookworm", also=("trixie",))
 def test_what_the_configuration_wants_on_is_not_switched(loaded: Guarded):
     loaded.succeed("ipvsd estimation on --quiet", timeout=LONG_S)
     refused = loaded.execute("ipvsd measure --compare --yes")
