@@ -13,7 +13,7 @@ from ipvsd.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
+    """Declare the options of the command."""
     parser.add_argument(
         "--fix",
         action="store_true",

@@ -80,7 +80,8 @@ def check(files: Sequence[File], fixable: Sequence[str]) -> List[Finding]:
 def _hook(directive: Directive, fixable: bool) -> Finding:
     line = directive.place.line
     if fixable:
-        advice = "remove the hook: `ipvsd doctor --fix` comments it out and keeps a copy of the file"
+        advice = "remove the hook: `ipvsd doctor --fix` comments it out and keeps a copy of the "
+        advice += "file"
     else:
         name = line.path.rpartition("/")[2]
         advice = f"hide the file (ln -s /dev/null /etc/modprobe.d/{name}), or remove its package"

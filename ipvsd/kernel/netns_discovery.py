@@ -52,7 +52,10 @@ class NamespaceFinder:
     """Scans for namespaces, and remembers their holders to recognize those that may be new."""
 
     def __init__(self, root: str = "/", wary: bool = False) -> None:
-        """Scan below a root; `wary`, after a scan that hung, means to access no foreign mount."""
+        """Remember the root to scan below.
+
+        `wary`, for use after a scan that hung, means to access no path through a mount.
+        """
         self._proc = os.path.join(root, "proc")
         self._wary = wary
         self._own_pid = os.getpid()
