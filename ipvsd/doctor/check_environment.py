@@ -43,52 +43,52 @@ class Environment(NamedTuple):
     psutil: bool = True  # whether it is installed
 
 
-def check(seen: Environment) -> List[Finding]:
+def check(facts: Environment) -> List[Finding]:
     """Return what prevents the guard from working, or limits it."""
-    findings = _caller(seen) + _tracing(seen) + _security(seen) + _libraries(seen)
-    return findings + (check_process(seen.process) if seen.process else [])
+    findings = _caller(facts) + _tracing(facts) + _security(facts) + _libraries(facts)
+    return findings + (check_process(facts.process) if facts.process else [])
 
 
-def _caller(seen: Environment) -> List[Finding]:
+def _caller(facts: Environment) -> List[Finding]:
     findings = []
-    if seen.containers:
+    if facts.containers:
         text = "this is a container, but the guard belongs on the host"
-        evidence = tuple(map(Line, seen.containers))
+        evidence = tuple(map(Line, facts.containers))
         advice = "install the guard on the host, where it also guards the containers"
         findings.append(Finding(CALLER, Severity.WARNING, text, evidence, advice))
-    if seen.uid != 0:
+    if facts.uid != 0:
         text = "not root: other namespaces, protected files and denials are not checked"
         advice = "to check these too, run it as root"
         findings.append(Finding(CALLER, Severity.HINT, text, (), advice))
     return findings
 
 
-def _tracing(seen: Environment) -> List[Finding]:
-    if seen.tracing is None:
+def _tracing(facts: Environment) -> List[Finding]:
+    if facts.tracing is None:
         return []
-    locked = "[confidentiality]" in seen.lockdown
-    if not seen.tracing and not locked:
+    locked = "[confidentiality]" in facts.lockdown
+    if not facts.tracing and not locked:
         return [Finding(TRACING, Severity.OK, "births of namespaces can be reported by a kprobe")]
-    text = f"births of namespaces cannot be reported by a kprobe: {seen.tracing or 'lockdown'}"
+    text = f"births of namespaces cannot be reported by a kprobe: {facts.tracing or 'lockdown'}"
     advice = "nothing has to be done: the guard scans for new namespaces every second"
-    evidence = (Line(LOCKDOWN_FILE, 0, seen.lockdown),) if locked else ()
-    if "No such file" in seen.tracing and not locked:
+    evidence = (Line(LOCKDOWN_FILE, 0, facts.lockdown),) if locked else ()
+    if "No such file" in facts.tracing and not locked:
         advice = "mount -t tracefs tracefs /sys/kernel/tracing; until then the guard scans for "
         advice += "new namespaces every second"
     return [Finding(TRACING, Severity.HINT, text, evidence, advice)]
 
 
-def _libraries(seen: Environment) -> List[Finding]:
-    if seen.psutil:
+def _libraries(facts: Environment) -> List[Finding]:
+    if facts.psutil:
         return []
     text = "psutil is not installed: the cost of the daemon and the users of programs are unknown"
     advice = "install the package python3-psutil; the guard works without it"
     return [Finding(LIBRARIES, Severity.HINT, text, (), advice)]
 
 
-def _security(seen: Environment) -> List[Finding]:
-    messages = seen.messages or ()
-    ours = [text for text in messages if _DENIAL.search(text) and _is_about_us(text, seen)]
+def _security(facts: Environment) -> List[Finding]:
+    messages = facts.messages or ()
+    ours = [text for text in messages if _DENIAL.search(text) and _is_about_us(text, facts)]
     if ours:
         were = "action of the guard was" if len(ours) == 1 else "actions of the guard were"
         text = f"{len(ours)} {were} denied since boot"
@@ -96,14 +96,14 @@ def _security(seen: Environment) -> List[Finding]:
         advice = "allow them in the local policy (SELinux: audit2allow), or report this"
         return [Finding(SECURITY, Severity.PROBLEM, text, evidence, advice)]
     active = []
-    if seen.selinux:
-        active.append("SELinux " + ("enforcing" if seen.selinux.strip() == "1" else "permissive"))
-    if seen.apparmor.strip() == "Y":
+    if facts.selinux:
+        active.append("SELinux " + ("enforcing" if facts.selinux.strip() == "1" else "permissive"))
+    if facts.apparmor.strip() == "Y":
         active.append("AppArmor")
-    if seen.lockdown:
-        active.append("lockdown " + lockdown_word(seen.lockdown))
+    if facts.lockdown:
+        active.append("lockdown " + lockdown_word(facts.lockdown))
     modules = ", ".join(active) or "no security module is active"
-    if seen.messages is None:
+    if facts.messages is None:
         text = f"whether an action of the guard was denied is unknown ({modules})"
         advice = "the messages of the kernel cannot be read: run `journalctl --dmesg` as root"
         return [Finding(SECURITY, Severity.HINT, text, (), advice)]
@@ -116,8 +116,8 @@ def lockdown_word(text: str) -> str:
     return text.partition("[")[2].partition("]")[0] or "unknown"
 
 
-def _is_about_us(text: str, seen: Environment) -> bool:
-    pid = seen.process.get("Pid", "")
+def _is_about_us(text: str, facts: Environment) -> bool:
+    pid = facts.process.get("Pid", "")
     return bool(_OURS.search(text)) or bool(pid and re.search(rf"\bpid={pid}\b", text))
 
 

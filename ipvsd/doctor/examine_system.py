@@ -45,15 +45,15 @@ def configuration(host: Host) -> List[Finding]:
 def kernel(host: Host) -> List[Finding]:
     """Return whether the kernel has the setting, and which kind of estimator it has."""
     release = host.files.text(_RELEASE).strip() or os.uname().release
-    seen = check_kernel.Kernel(
+    facts = check_kernel.Kernel(
         release,
         module.state(host.root),
         host.enforcer.read(RUN_ESTIMATION),
         ipvs.has_kthreads(host.root),
         module_file.inspect(host.root, release),
     )
-    host.supported = check_kernel.supported(seen)
-    return check_kernel.check(seen)
+    host.supported = check_kernel.supported(facts)
+    return check_kernel.check(facts)
 
 
 def values(host: Host) -> List[Finding]:
@@ -70,8 +70,8 @@ def use(host: Host) -> List[Finding]:
     loaded = module.state(host.root).loaded
     (_, own), *others = _services(host) if loaded else [("", None)]
     is_root, host_only = os.geteuid() == 0, host.policy.scope is Scope.HOST
-    seen = check_ipvs_usage.Usage(loaded, own, others, is_root, host_only, host.programs())
-    return check_ipvs_usage.check_use(seen)
+    facts = check_ipvs_usage.Usage(loaded, own, others, is_root, host_only, host.programs())
+    return check_ipvs_usage.check_use(facts)
 
 
 def readers(host: Host) -> List[Finding]:

@@ -153,11 +153,11 @@ class NamespaceFinder:
             yield Holder(path, 0, mount.path, birth_ns), (mount.device, mount.inode)
 
     def _hidden_holders(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
-        seen = {_identity(f"{self._proc}/1/ns/mnt")}
+        searched = {_identity(f"{self._proc}/1/ns/mnt")}
         for pid in pids:
             mount_namespace = _identity(f"{self._proc}/{pid}/ns/mnt")
-            if mount_namespace not in seen and pid != self._own_pid:
-                seen.add(mount_namespace)
+            if mount_namespace not in searched and pid != self._own_pid:
+                searched.add(mount_namespace)
                 yield from self._mounts(pid)
             if pid != self._own_pid:
                 yield from self._threads(pid)
