@@ -266,7 +266,7 @@ def module_list(data):
 
 def packed_module(suffix):
     def feed(data):
-        found = module_file.look_into(f"/lib/modules/ip_vs.ko{suffix}", io.BytesIO(data))
+        found = module_file.inspect_open(f"/lib/modules/ip_vs.ko{suffix}", io.BytesIO(data))
         return printed(str(found))
 
     return feed

@@ -13,7 +13,7 @@ _VERSION = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
+    """Declare the options of the command."""
     parser.add_argument("--check", action="store_true", help="fail on warnings too")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument("--quiet", action="store_true", help="print errors and warnings only")

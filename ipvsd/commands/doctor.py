@@ -1,4 +1,4 @@
-"""Look for what is in the guard's way on this host: before installing it, and after."""
+"""Checks this host for what prevents the guard from working, before and after installing it."""
 
 import argparse
 import os
@@ -13,20 +13,23 @@ from ipvsd.text import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
+    """Declare the options of the command."""
     parser.add_argument(
-        "--fix", action="store_true", help="comment out old install hooks in /etc/modprobe.d"
+        "--fix",
+        action="store_true",
+        help="comment out old install hooks of ip_vs in /etc/modprobe.d",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--quiet", action="store_true", help="print findings only, not what is ok")
+    parser.add_argument("--quiet", action="store_true", help="print only what is not in order")
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
-    """Repair what was asked for, then look at everything as it is now."""
+    """Repair what --fix is for, then run all checks."""
     fixed: List[Fixed] = []
     if options.fix:
         if os.geteuid() != 0:
-            raise GuardError("doctor --fix changes files of root: be root", Exit.NOT_PERMITTED)
+            message = "doctor --fix: changes files that belong to root; run it as root"
+            raise GuardError(message, Exit.NOT_PERMITTED)
         fixed = fix(options.root)
     found = diagnose(options.root, options.places)
     if options.json:
@@ -47,7 +50,7 @@ def _print_fixed(fixed: List[Fixed], output: Output) -> None:
     for one in fixed:
         numbers = ", ".join(str(line.number) for line in one.lines)
         output.always(f"fixed    {printable(one.path)}: hook in line {numbers} commented out")
-        output.always(f"         the file as it was: {printable(one.copy)}")
+        output.always(f"         copy of the old file: {printable(one.copy)}")
     if not fixed:
         output.line("nothing to fix")
 

@@ -18,7 +18,7 @@ _ROWS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
+    """Declare the options of the command."""
     parser.add_argument(
         "--since",
         metavar="TIME",

@@ -35,7 +35,7 @@ _LONGEST_NS = 3600 * NS_PER_S
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
+    """Declare the options of the command."""
     parser.add_argument(
         "--duration",
         type=duration,

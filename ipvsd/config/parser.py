@@ -226,14 +226,14 @@ class _Draft:
         configparser is not used: it has no line numbers, reads an indented line as a continuation
         of the value above it, and differs between Python versions.
         """
-        section, means = None, None
+        section, chosen = None, None
         for number, raw in enumerate(source.text.split("\n"), 1):
             line = raw.strip()
             origin = f"{source.path}:{number}"
             if not line or line[0] in "#;":
                 continue
             if line[0] == "[" and line[-1] == "]":
-                section, means = self._section(line[1:-1], origin)
+                section, chosen = self._section(line[1:-1], origin)
                 continue
             if section is not None and section not in _SECTIONS:
                 continue  # a section of a newer version may have any syntax
@@ -244,7 +244,7 @@ class _Draft:
             elif section is None:
                 self._problems.append(f"{shown}: stands before the first [section]")
             else:
-                yield Entry(section, key.strip(), " ".join(value.split()), origin, means)
+                yield Entry(section, key.strip(), " ".join(value.split()), origin, chosen)
 
     def _section(self, header: str, origin: str) -> Tuple[str, Optional[Selector]]:
         """Return the name of a section, and the selector of [sysctl KIND:GLOB]."""

@@ -1,4 +1,4 @@
-"""Finds what is in the guard's way on a host: readers, and pure checks that judge.
+"""Finds what prevents the guard from working on a host: modules that read, and pure checks.
 
-What it may repair is in repair.py alone.
+Only repair.py changes files.
 """

@@ -1,4 +1,4 @@
-"""Where IPVS is used on this host, and who reads the statistics that stand still at 0."""
+"""Judges where IPVS is used, and which programs read statistics that stand still (pure)."""
 
 import re
 from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
@@ -9,14 +9,15 @@ from ipvsd.doctor.file_syntax import File, plain_lines
 USE = "use of IPVS"
 READERS = "readers of statistics"
 
-# Who makes IPVS services, by the name of the process.
+# Programs that create IPVS services, by the name of the process.
 USERS = {
     "kube-proxy": "kube-proxy",
     "kube-router": "kube-router",
     "keepalived": "keepalived",
     "dockerd": "Docker (with Swarm, in namespaces of its own)",
 }
-# Who is known to read IPVS statistics, or does when told to. The kernel keeps 15 characters.
+# Programs that read IPVS statistics, always or if configured. The kernel keeps 15 characters of a
+# name.
 READING = {
     "node_exporter": "its collector ipvs, on by default, reads /proc/net/ip_vs_stats",
     "prometheus-node": "its collector ipvs, on by default, reads /proc/net/ip_vs_stats",
@@ -34,12 +35,12 @@ _SNMP_KEYWORD = re.compile(r"^enable_snmp_checker\b")
 _SNMP_OPTION = re.compile(
     r"""^(?:KEEPALIVED_OPTIONS|DAEMON_ARGS)=.*(?:\s|["'])(?:--snmp\b|-\w*x\w*)"""
 )
-# So many lines are enough to see who it is.
+# How many lines of evidence are enough.
 _EVIDENCE_MAX = 5
 
 
 class Program(NamedTuple):
-    """A process: its name as the kernel has it, and whether it is in the host's namespace."""
+    """A process: its name in the kernel, and whether it is in the host's namespace."""
 
     pid: int
     name: str
@@ -56,29 +57,30 @@ class Program(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What was seen; the numbers are of services and real servers together."""
+    """Facts about the use of IPVS; the numbers count services and real servers together."""
 
     loaded: bool
     host: Optional[int]
-    others: Sequence[Tuple[str, Optional[int]]]  # the other namespaces; None: cannot be told
-    root: bool  # whether the caller may look into other namespaces
+    others: Sequence[Tuple[str, Optional[int]]]  # the other namespaces; None: unknown
+    root: bool  # whether the caller may enter other namespaces
     host_only: bool  # scope = host is configured
     programs: Sequence[Program]
 
 
 def check_use(usage: Usage) -> List[Finding]:
-    """Return where services are, who makes them, and whether container namespaces matter."""
+    """Return where services are, what creates them, and whether container namespaces matter."""
     users = [program.line for program in usage.programs if program.name in USERS]
     swarm = [Line(name) for name, _ in usage.others if SWARM.search(name)]
     evidence = tuple(users[:_EVIDENCE_MAX] + swarm[:_EVIDENCE_MAX])
     if not usage.loaded:
         return [Finding(USE, Severity.OK, "not used now: ip_vs is not loaded", evidence)]
-    number = "cannot be told" if usage.host is None else str(usage.host)
+    number = "unknown" if usage.host is None else str(usage.host)
     text = f"services and real servers in the host's namespace: {number}"
     findings = [Finding(USE, Severity.OK, text, evidence)]
     if not usage.root:
-        text = "other namespaces cannot be looked into without root"
-        return [*findings, Finding(USE, Severity.HINT, text, (), "run it as root to know more")]
+        text = "other namespaces cannot be entered without root"
+        advice = "to check these too, run it as root"
+        return [*findings, Finding(USE, Severity.HINT, text, (), advice)]
     return [*findings, _others(usage)]
 
 
@@ -89,15 +91,19 @@ def _others(usage: Usage) -> Finding:
         return Finding(USE, Severity.OK, text)
     using.sort(key=lambda one: -(one[1] or 0))
     evidence = tuple(Line(name, 0, f"{count}") for name, count in using[:_EVIDENCE_MAX])
-    text = f"container namespaces matter: {len(using)} of {len(usage.others)} have services"
+    have = "has" if len(using) == 1 else "have"
+    text = f"container namespaces matter: {len(using)} of {len(usage.others)} {have} services"
     if usage.host_only:
-        advice = "set scope = all under [namespaces]: now only the host's namespace is guarded"
+        advice = "only the host's namespace is guarded now: set scope = all under [namespaces]"
         return Finding(USE, Severity.WARNING, text, evidence, advice)
     return Finding(USE, Severity.OK, text, evidence)
 
 
 def check_readers(programs: Iterable[Program], files: Sequence[File]) -> List[Finding]:
-    """Return who reads what will stand still; `files` are cron tables, units and keepalived's."""
+    """Return which programs read statistics that will stand still.
+
+    `files` are cron tables, units and the files of keepalived.
+    """
     findings = []
     for name, how in sorted(READING.items()):
         evidence = tuple(program.line for program in programs if program.name == name)
@@ -111,12 +117,13 @@ def check_readers(programs: Iterable[Program], files: Sequence[File]) -> List[Fi
                 text = "a cron line, script or unit reads statistics of IPVS"
                 findings.append(_certain(text, logical.line))
             elif _SNMP_KEYWORD.search(logical.text) or _SNMP_OPTION.search(logical.text):
-                findings.append(_certain("keepalived gives them to SNMP", logical.line))
-    text = "nobody found (programs, cron, units, keepalived)"
+                text = "keepalived reports statistics of IPVS by SNMP"
+                findings.append(_certain(text, logical.line))
+    text = "none found (programs, cron, units, keepalived)"
     return findings or [Finding(READERS, Severity.OK, text)]
 
 
-_FREEZE = "while the value is 0 it shows the last figures for ever: tell those who look at them"
+_FREEZE = "while estimation is off it shows the last figures: warn the people who use them"
 
 
 def _certain(text: str, line: Line) -> Finding:

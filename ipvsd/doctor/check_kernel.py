@@ -1,4 +1,4 @@
-"""Whether this kernel has the setting, how it estimates, and what that means."""
+"""Judges whether this kernel has the setting, and how it estimates (pure)."""
 
 import re
 from typing import List, NamedTuple, Optional, Tuple
@@ -8,7 +8,7 @@ from ipvsd.model import Found, Module, Reading
 
 TOPIC = "kernel"
 
-# The first releases with the setting, as their makers document it; Linux since 2232642ec3fb.
+# The first releases with the setting, as documented by their vendors; Linux since 2232642ec3fb.
 _DOCUMENTED = ((".al7", (4, 19, 91, 22)), (".al8", (5, 10, 134, 14)))
 _MAINLINE = (5, 16)
 _MINIMUM = "Linux 5.16, Alibaba Cloud Linux 2 4.19.91-22, Alibaba Cloud Linux 3 5.10.134-14"
@@ -16,17 +16,17 @@ _RELEASE = re.compile(r"(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:-(\d{1,9}))?", re
 
 
 class ModuleFile(NamedTuple):
-    """What the module on disk says of itself before it is ever loaded."""
+    """Facts about the module's file on disk, which may not be loaded yet."""
 
-    path: str = ""  # empty where there is none
-    built_in: bool = False  # said by modules.builtin
-    has_setting: Optional[bool] = None  # None: cannot be told
+    path: str = ""  # empty where there is no file
+    built_in: bool = False  # according to modules.builtin
+    has_setting: Optional[bool] = None  # None: unknown
     has_kthreads: Optional[bool] = None
-    error: str = ""  # why it cannot be told
+    error: str = ""  # why has_setting is unknown
 
 
 class Kernel(NamedTuple):
-    """What was seen of the running kernel."""
+    """Facts about the running kernel."""
 
     release: str
     module: Module
@@ -36,7 +36,7 @@ class Kernel(NamedTuple):
 
 
 def supported(kernel: Kernel) -> Optional[bool]:
-    """Whether the kernel has the setting; None where neither it nor the module file tells."""
+    """Return whether the kernel has the setting; None if neither kernel nor module file show it."""
     if kernel.module.loaded and kernel.reading.found is Found.NO_KEY:
         return False
     if kernel.module.loaded and kernel.reading.found is not Found.NO_TREE:
@@ -45,7 +45,7 @@ def supported(kernel: Kernel) -> Optional[bool]:
 
 
 def check(kernel: Kernel) -> List[Finding]:
-    """Return whether the setting is there, and by which kind of estimator."""
+    """Return whether the setting exists, and which kind of estimator the kernel has."""
     found = _setting(kernel)
     if supported(kernel):
         found += _estimator(kernel)
@@ -54,7 +54,7 @@ def check(kernel: Kernel) -> List[Finding]:
 
 def _setting(kernel: Kernel) -> List[Finding]:
     if kernel.module.loaded and kernel.reading.found is Found.NO_TREE:
-        text = "ip_vs is loaded, but shows no settings here: this is not the host's namespace"
+        text = "ip_vs is loaded, but has no settings here: this is not the host's namespace"
         advice = "run ipvsd on the host, not in a container"
         return [Finding(TOPIC, Severity.WARNING, text, (), advice)]
     if kernel.module.loaded:
@@ -68,8 +68,8 @@ def _loaded(kernel: Kernel) -> Finding:
         advice = f"a newer kernel is needed: {_MINIMUM}"
         evidence: Tuple[Line, ...] = ()
         if kernel.file.has_setting:
-            evidence = (Line(kernel.file.path, 0, "has it"),)
-            advice = "the module file is newer than what is loaded: reboot"
+            evidence = (Line(kernel.file.path, 0, "has run_estimation"),)
+            advice = "the module file is newer than the loaded module: reboot"
         return Finding(TOPIC, Severity.PROBLEM, text, evidence, advice)
     return Finding(TOPIC, Severity.OK, f"{kernel.release}: the loaded ip_vs has run_estimation")
 
@@ -78,14 +78,14 @@ def _on_disk(kernel: Kernel) -> Finding:
     file = kernel.file
     where = (Line(file.path),) if file.path else ()
     if not file.path and not file.error:
-        text = f"there is no ip_vs for kernel {kernel.release}: nothing to guard"
-        advice = "if IPVS is to be used, install the package with the kernel's network modules"
+        text = f"kernel {kernel.release} has no ip_vs: there is nothing to guard"
+        advice = "to use IPVS, install the package with the kernel's network modules"
         return Finding(TOPIC, Severity.HINT, text, (), advice)
     if file.has_setting is None:
-        text = f"whether ip_vs has run_estimation cannot be told yet: {file.error}"
+        text = f"whether ip_vs has run_estimation is unknown: {file.error}"
         hint = documented(kernel.release)
         likely = "unknown" if hint is None else ("likely" if hint else "unlikely")
-        advice = f"by its version: {likely} ({_MINIMUM} and newer have it)"
+        advice = f"by the kernel's version: {likely} ({_MINIMUM} and newer have it)"
         return Finding(TOPIC, Severity.HINT, text, where, advice)
     if not file.has_setting:
         text = f"ip_vs of kernel {kernel.release}, not loaded yet, has no run_estimation"
@@ -96,7 +96,7 @@ def _on_disk(kernel: Kernel) -> Finding:
 
 
 def documented(release: str) -> Optional[bool]:
-    """Whether a release should have the setting by its number alone; None where nobody says so."""
+    """Return whether a release should have the setting by its number; None if undocumented."""
     match = _RELEASE.match(release)
     if match is None:
         return None
@@ -114,11 +114,11 @@ def _estimator(kernel: Kernel) -> List[Finding]:
     if kthreads:
         text = (
             "estimation runs in kernel threads (ipvs-e:*) from the first service on; "
-            "the guard waits some seconds where the first services are just being added"
+            "the guard waits some seconds while the first services are being added"
         )
     else:
         text = (
-            "estimation runs in a timer, every 2 s, over all services at one go: "
-            "this stalls a CPU, and is what the guard ends"
+            "estimation runs in a timer, every 2 s, over all services at once: "
+            "this stalls a CPU, and the guard prevents it"
         )
     return [Finding("estimator", Severity.OK, text)]

@@ -1,4 +1,4 @@
-"""modprobe.d: hooks on ip_vs, the hazard that they are, and how they are commented out."""
+"""Finds hooks on ip_vs in modprobe.d, and returns the text with them commented out (pure)."""
 
 from typing import List, NamedTuple, Sequence
 
@@ -15,18 +15,18 @@ FOLDERS = (
     "lib/modprobe.d",
 )
 MODULE = "ip_vs"
-NOTE = "# Commented out by `ipvsd doctor --fix`: ipvs-estoff-guard does it now."
+NOTE = "# Commented out by `ipvsd doctor --fix`: ipvs-estoff-guard sets the value now."
 _SETS_SYSCTLS = ("sysctl", "run_estimation", "net/ipv4/vs")
 _DOES_NOTHING = ("false", "true")
 
 _HAZARD = (
-    "the install hook of ip_vs makes loading fail when any line of the sysctl file fails, "
+    "the install hook of ip_vs makes the load fail if any line of the sysctl file fails, "
     "loses options given to modprobe, is skipped by insmod and may be denied by SELinux"
 )
 
 
 class Directive(NamedTuple):
-    """A line of modprobe.d: its first words, the rest, and its place."""
+    """A line of modprobe.d: its first two words, the rest, and its place."""
 
     verb: str
     module: str
@@ -40,14 +40,14 @@ def parse(file: File) -> List[Directive]:
     for logical in continued_lines(file):
         words = logical.text.split(None, 2)
         if len(words) > 1:
-            # kmod takes - and _ for the same, everywhere in a module's name.
+            # kmod treats - and _ as the same, everywhere in a module's name.
             rest = words[2] if words[2:] else ""
             found.append(Directive(words[0], words[1].replace("-", "_"), rest, logical))
     return found
 
 
 def is_hook(directive: Directive) -> bool:
-    """Whether it is the old way to set the sysctl: run when ip_vs, or a part of it, is loaded."""
+    """Return whether a line sets sysctls when ip_vs, or a module that belongs to it, is loaded."""
     sets = any(word in directive.rest for word in _SETS_SYSCTLS)
     return sets and directive.verb == "install" and _is_about_ip_vs(directive)
 
@@ -80,29 +80,31 @@ def check(files: Sequence[File], fixable: Sequence[str]) -> List[Finding]:
 def _hook(directive: Directive, fixable: bool) -> Finding:
     line = directive.place.line
     if fixable:
-        advice = "remove it: `ipvsd doctor --fix` comments it out and keeps a copy of the file"
+        advice = "remove the hook: `ipvsd doctor --fix` comments it out and keeps a copy of the "
+        advice += "file"
     else:
         name = line.path.rpartition("/")[2]
-        advice = f"hide the file: ln -s /dev/null /etc/modprobe.d/{name}; or remove what brought it"
+        advice = f"hide the file (ln -s /dev/null /etc/modprobe.d/{name}), or remove its package"
     return Finding(TOPIC, Severity.PROBLEM, _HAZARD, (line,), advice)
 
 
 def _other(directive: Directive) -> Finding:
     line = directive.place.line
     if directive.verb == "blacklist":
-        text = f"{MODULE} is not loaded by its aliases, only by its name"
+        text = f"{MODULE} is blacklisted: it is loaded by its name, but not by its aliases"
         return Finding(TOPIC, Severity.HINT, text, (line,))
     command = directive.rest.split(None, 1)[:1]
     if command and command[0].rpartition("/")[2] in _DOES_NOTHING:
-        text = f"{MODULE} cannot be loaded by modprobe, on purpose as it seems"
-        return Finding(TOPIC, Severity.HINT, text, (line,), "nothing is left to guard here, then")
-    text = f"{MODULE} is loaded by a command of its own"
-    advice = "look at what it does: where it fails, ip_vs is not loaded"
+        text = f"{MODULE} cannot be loaded by modprobe, probably on purpose"
+        advice = f"if so, nothing has to be done: without {MODULE} there is no estimation"
+        return Finding(TOPIC, Severity.HINT, text, (line,), advice)
+    text = f"{MODULE} is loaded by the command in this line, not by modprobe itself"
+    advice = f"check the command: if it fails, {MODULE} is not loaded"
     return Finding(TOPIC, Severity.WARNING, text, (line,), advice)
 
 
 def comment_out(file: File) -> str:
-    """Return the text with its hooks, and the lines that continue them, as comments."""
+    """Return the text with its hooks, and their continuation lines, commented out."""
     lines = file.text.split("\n")
     for directive in reversed(hooks(file)):
         first = directive.place.line.number - 1
@@ -112,5 +114,5 @@ def comment_out(file: File) -> str:
 
 
 def fixed(file: File) -> List[Line]:
-    """Return the lines that comment_out() changes, for a report."""
+    """Return the lines that comment_out() changes."""
     return [directive.place.line for directive in hooks(file)]

@@ -1,4 +1,4 @@
-"""Who else sets values of IPVS: udev rules, tuned, scripts and timers, Kubernetes, containers."""
+"""Finds other writers of IPVS values: udev, tuned, scripts, Kubernetes, containers (pure)."""
 
 import re
 from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
@@ -48,7 +48,7 @@ KUBELET_FILES = (
     "etc/sysconfig/kubelet",
     "etc/default/kubelet",
 )
-# containerd (Docker and Kubernetes), CRI-O and podman keep what a container was started with.
+# Where containerd (Docker and Kubernetes), CRI-O and podman keep the settings of a container.
 BUNDLE_FILES = (
     "run/containerd/io.containerd.runtime.v2.task/*/*/config.json",
     "run/containers/storage/*-containers/*/userdata/config.json",
@@ -59,31 +59,36 @@ _SETTING = re.compile(r"net[./]ipv4[./]vs[./](\w+)|\brun_estimation\b")
 _UDEV_IP_VS = re.compile(r'KERNEL=="ip_vs"|net[./]ipv4[./]vs')
 # In an OCI bundle's config.json: "linux": {"sysctl": {"net.ipv4.vs.run_estimation": "1"}}.
 _OCI_SYSCTL = re.compile(r'"(net\.ipv4\.vs\.\w+)"\s*:\s*"([^"\n]*)"')
-# In the kubelet's configuration or arguments: what pods may set for themselves.
+# In the kubelet's configuration or arguments: the sysctls that pods may set themselves.
 _ALLOWED = re.compile(r"""net\.(?:\*|ipv4\.(?:\*|vs\.[\w*]+))""")
 
 
 def check_udev(files: Sequence[File]) -> List[Finding]:
-    """Return the rules that do something when ip_vs comes."""
+    """Return the rules that act when ip_vs is loaded, or set a value."""
     findings = []
     for file in files:
         for logical in continued_lines(file):
             if _SETTING.search(logical.text) or _UDEV_IP_VS.search(logical.text):
-                text = "a rule sets values of IPVS too, later than the guard and only in the host"
-                advice = "remove the rule, so that one thing alone decides"
+                text = "a rule acts on ip_vs or its values, later than the guard and only in the "
+                text += "host's namespace"
+                advice = "remove the rule if it sets a value, so that only the guard does"
                 findings.append(Finding(UDEV, Severity.WARNING, text, (logical.line,), advice))
     return findings or [_none(UDEV, files, "acts on ip_vs")]
 
 
 class Tuned(NamedTuple):
-    """tuned's profiles: which is active, and the tuned.conf of all, by name."""
+    """The profiles of tuned: the active ones, and the tuned.conf of each by its name."""
 
     active: Tuple[str, ...]
     profiles: Mapping[str, File]
 
 
 def check_tuned(tuned: Tuned, wanted: Mapping[str, str]) -> List[Finding]:
-    """Return what profiles set, and whether they are in use, themselves or by inclusion."""
+    """Return the values that profiles set; whether a profile is in use decides the severity.
+
+    A profile is in use if it is active, or if one in use includes it. `wanted` has the guarded keys
+    and their values.
+    """
     in_use = _included(tuned)
     findings = []
     for name, file in sorted(tuned.profiles.items()):
@@ -104,12 +109,12 @@ def _tuned_finding(
     severity = Severity.HINT
     if in_use and not agrees:
         severity = Severity.WARNING if wanted is None else Severity.PROBLEM
-    advice = "remove the line from a copy of the profile in /etc/tuned; set it in guard.conf"
+    advice = "remove the line from a copy of the profile in /etc/tuned; set the value in guard.conf"
     return Finding(TUNED, severity, text, (one.line,), advice)
 
 
 def _included(tuned: Tuned) -> Set[str]:
-    """The active profiles and all that they include."""
+    """Return the active profiles and all profiles that they include."""
     found: Set[str] = set()
     todo = list(tuned.active)
     while todo:
@@ -143,24 +148,24 @@ def _section(file: File, wanted: str) -> Iterator[LogicalLine]:
 
 
 def check_scripts(files: Sequence[File]) -> List[Finding]:
-    """Return the lines of cron tables, boot scripts and units that set the value."""
+    """Return the lines of cron tables, boot scripts and units that mention a setting of IPVS."""
     findings = []
     for file in files:
         for logical in plain_lines(file, "#;"):
             if _SETTING.search(logical.text):
                 text = "a script, cron line or unit mentions a setting of IPVS"
-                advice = "if it sets the value, remove it: the guard does so from the first moment"
+                advice = "if the line sets the value, remove it: the guard sets it at each load"
                 findings.append(Finding(SCRIPTS, Severity.WARNING, text, (logical.line,), advice))
     return findings or [_none(SCRIPTS, files, "sets a value of IPVS")]
 
 
 def check_kubelet(files: Sequence[File]) -> List[Finding]:
-    """Return the lines that let pods set values of IPVS for themselves."""
+    """Return the lines that let pods set values of IPVS themselves."""
     found = [line for file in files for line in _allowed(file)]
     if not found:
         return []
     text = "kubelet lets pods set values of IPVS, which the guard may set back"
-    advice = "leave such pods to themselves: `exclude` under [namespaces], or [sysctl KIND:GLOB]"
+    advice = "to let such pods decide, use `exclude` under [namespaces], or [sysctl KIND:GLOB]"
     return [Finding(CONTAINERS, Severity.WARNING, text, tuple(found), advice)]
 
 
@@ -186,9 +191,10 @@ def check_containers(bundles: Sequence[File], wanted: Mapping[str, str]) -> List
                 found.setdefault((key, value), []).append(line)
     findings = []
     for (key, value), evidence in sorted(found.items()):
-        text = f"{key} = {value} was asked for by {len(evidence)} of the containers here"
-        advice = "decide who is right: `exclude` under [namespaces], or [sysctl container:ID]"
-        # Enough to see which they are.
+        were = "1 container was" if len(evidence) == 1 else f"{len(evidence)} containers were"
+        text = f"{key} = {value}: {were} started with this value, but {wanted[key]} is wanted"
+        advice = "to keep it, use `exclude` under [namespaces], or [sysctl container:ID]"
+        # Three are enough to show which containers they are.
         findings.append(Finding(CONTAINERS, Severity.WARNING, text, tuple(evidence[:3]), advice))
     return findings
 

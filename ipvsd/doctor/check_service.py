@@ -1,4 +1,4 @@
-"""The service's own health: what systemd says of it, and what the daemon itself knows."""
+"""Judges the service: what systemd reports of it, and what the daemon itself reports (pure)."""
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -21,11 +21,14 @@ PROPERTIES = (
     "ProcSubset",
 )
 
-# What takes from the guard what it cannot do without (systemd.exec(5)).
-_DEADLY = {
-    "PrivateNetwork": ("yes", "it hears no events of the host and sees another namespace's values"),
-    "PrivateUsers": ("yes", "its capabilities are void"),
-    "ProcSubset": ("pid", "/proc/sys is hidden from it"),
+# Settings of the unit with which the guard cannot work (systemd.exec(5)).
+_FATAL = {
+    "PrivateNetwork": (
+        "yes",
+        "the guard gets no events of the host and sees another namespace's values",
+    ),
+    "PrivateUsers": ("yes", "the guard's capabilities have no effect"),
+    "ProcSubset": ("pid", "/proc/sys is hidden from the guard"),
 }
 _WRITABLE = "/proc/sys/net"
 _WORKS = ("on", "off")
@@ -33,29 +36,29 @@ _BAD_STATES = ("contested", "not permitted", "refused", "unreadable")
 
 
 class Service(NamedTuple):
-    """What was seen of it."""
+    """Facts about the service."""
 
     properties: Optional[Mapping[str, str]]  # None where systemd does not answer
-    daemon: Optional[Mapping[str, Any]]  # its state file, None if it does not run
+    daemon: Optional[Mapping[str, Any]]  # the daemon's state file, None if no daemon runs
     version: str  # of the command
 
 
 def parse_show(text: str) -> Dict[str, str]:
-    """Return what `systemctl show` prints."""
+    """Return the properties in the output of `systemctl show`."""
     pairs = (line.partition("=") for line in text.split("\n"))
     return {name: value for name, equals, value in pairs if equals}
 
 
 def check(service: Service) -> List[Finding]:
-    """Return whether it runs, will run after a boot, and does its work."""
+    """Return whether the service runs, is enabled, and works."""
     findings = []
     shown = service.properties
     if shown is None:
-        text = "systemd does not answer: whether it is enabled cannot be told"
+        text = "systemd does not answer: whether the service is enabled is unknown"
         findings.append(Finding(TOPIC, Severity.HINT, text))
     elif shown.get("LoadState") == "not-found":
-        text = "it is not installed here"
-        advice = "install the package and: systemctl enable --now ipvs-estoff-guard"
+        text = "the service is not installed"
+        advice = "install the package, then: systemctl enable --now ipvs-estoff-guard"
         return [Finding(TOPIC, Severity.HINT, text, (), advice)]
     else:
         findings += _state(shown) + _sandbox(shown)
@@ -67,40 +70,42 @@ def check(service: Service) -> List[Finding]:
 def _state(shown: Mapping[str, str]) -> List[Finding]:
     findings = []
     if (shown.get("UnitFileState"), shown.get("ActiveState")) == ("disabled", "inactive"):
-        text = "it is installed, but neither enabled nor running: nothing is guarded yet"
+        text = "the service is installed, but neither enabled nor running: nothing is guarded yet"
         advice = "systemctl enable --now ipvs-estoff-guard"
         return [_bad(text, advice, Severity.WARNING)]
     if shown.get("LoadState") == "masked":
-        findings.append(_bad("it is masked", "systemctl unmask ipvs-estoff-guard"))
+        findings.append(_bad("the service is masked", "systemctl unmask ipvs-estoff-guard"))
     elif shown.get("UnitFileState") == "disabled":
-        text = "it is not enabled: after a boot nothing is guarded"
+        text = "the service is not enabled: after a boot nothing is guarded"
         findings.append(_bad(text, "systemctl enable ipvs-estoff-guard", Severity.WARNING))
     if shown.get("ActiveState") == "failed":
-        text = f"it has failed ({shown.get('Result')}): nothing is guarded"
-        findings.append(_bad(text, "journalctl -u ipvs-estoff-guard tells why"))
+        text = f"the service has failed ({shown.get('Result')}): nothing is guarded"
+        findings.append(_bad(text, "journalctl -u ipvs-estoff-guard shows why"))
     elif shown.get("ActiveState") not in ("active", "reloading"):
-        text = f"it is {shown.get('ActiveState')}: nothing is guarded"
+        text = f"the service is {shown.get('ActiveState')}: nothing is guarded"
         findings.append(_bad(text, "systemctl start ipvs-estoff-guard"))
     if shown.get("NRestarts", "0") != "0":
-        text = f"systemd had to restart it {shown['NRestarts']} times"
-        advice = "journalctl -u ipvs-estoff-guard tells why"
+        times = "once" if shown["NRestarts"] == "1" else f"{shown['NRestarts']} times"
+        text = f"systemd had to restart the service {times}"
+        advice = "journalctl -u ipvs-estoff-guard shows why"
         findings.append(_bad(text, advice, Severity.HINT))
     if shown.get("NeedDaemonReload") == "yes":
-        text = "its unit has changed on disk, and systemd has not read it"
+        text = "the unit has changed on disk, and systemd has not read it again"
         findings.append(_bad(text, "systemctl daemon-reload", Severity.HINT))
     return findings
 
 
 def _sandbox(shown: Mapping[str, str]) -> List[Finding]:
-    """What the unit, with its drop-ins, takes from the guard."""
+    """Return the settings of the unit and its drop-ins with which the guard cannot work."""
     drop_ins = tuple(Line(path) for path in shown.get("DropInPaths", "").split())
     reasons = [
-        f"{name}={bad}: {loss}" for name, (bad, loss) in _DEADLY.items() if shown.get(name) == bad
+        f"{name}={bad}: {loss}" for name, (bad, loss) in _FATAL.items() if shown.get(name) == bad
     ]
     writable = shown.get("ReadWritePaths", _WRITABLE).split()
     if shown.get("ProtectKernelTunables") == "yes" and not any(map(_covers_sysctls, writable)):
-        reasons.append(f"ProtectKernelTunables=yes without ReadWritePaths={_WRITABLE}")
-    advice = "remove the drop-in, or take the line out: systemctl edit ipvs-estoff-guard"
+        text = f"ProtectKernelTunables=yes without ReadWritePaths={_WRITABLE}"
+        reasons.append(f"{text}: the guard cannot write the values")
+    advice = "remove the drop-in, or the line in it: systemctl edit ipvs-estoff-guard"
     return [Finding(TOPIC, Severity.PROBLEM, text, drop_ins, advice) for text in reasons]
 
 
@@ -111,18 +116,18 @@ def _covers_sysctls(path: str) -> bool:
 def _daemon(daemon: Mapping[str, Any], version: str) -> List[Finding]:
     findings = []
     if daemon["guard"] != version:
-        text = f"version {daemon['guard']} is running, installed is {version}"
+        text = f"version {daemon['guard']} is running, but version {version} is installed"
         advice = "systemctl restart ipvs-estoff-guard"
         findings.append(_bad(text, advice, Severity.WARNING))
     if daemon["mode"] == "observe":
-        text = "mode = observe: it only says what it would write"
+        text = "mode = observe: the guard only logs what it would write"
         findings.append(_bad(text, "", Severity.HINT))
     findings += _sources(daemon["sources"]) + _canary(daemon["canary"])
     bad = {state: daemon["states"][state] for state in _BAD_STATES if state in daemon["states"]}
     if bad:
         states = ", ".join(f"{count} {state}" for state, count in bad.items())
-        text = f"namespaces that it cannot keep as wanted: {states}"
-        advice = "ipvsd status names them; journalctl -u ipvs-estoff-guard says who is suspected"
+        text = f"namespaces that the guard cannot keep as wanted: {states}"
+        advice = "ipvsd status lists them; journalctl -u ipvs-estoff-guard names the likely writers"
         findings.append(_bad(text, advice))
     return findings + _counters(daemon["counters"])
 
@@ -132,7 +137,7 @@ def _sources(sources: Mapping[str, str]) -> List[Finding]:
     return [
         _bad(
             f"source {name} is lost: {why}",
-            "nothing has to be done: it looks more often instead",
+            "nothing has to be done: the guard scans more often instead",
             Severity.HINT,
         )
         for name, why in lost
@@ -143,17 +148,21 @@ def _canary(canary: Optional[Mapping[str, Any]]) -> List[Finding]:
     if canary is None or canary["error"] is None:
         return []
     text = f"the last canary, {canary['time']}: {canary['error']}"
-    return [_bad(text, "journalctl -u ipvs-estoff-guard tells more", Severity.WARNING)]
+    return [_bad(text, "journalctl -u ipvs-estoff-guard shows more", Severity.WARNING)]
 
 
 def _counters(counters: Mapping[str, Any]) -> List[Finding]:
     facts: Sequence[Tuple[str, str]] = (
-        ("passes_leaked", "passes of estimation that have leaked, at most"),
+        ("passes_leaked", "estimation runs that have leaked, at most"),
         ("events_lost", "times that events of the kernel were lost"),
         ("failures", "writes that failed"),
     )
     return [
-        _bad(f"{text}, since its start: {counters[name]}", "ipvsd status tells more", Severity.HINT)
+        _bad(
+            f"{text}, since the daemon's start: {counters[name]}",
+            "ipvsd status shows more",
+            Severity.HINT,
+        )
         for name, text in facts
         if counters[name]
     ]

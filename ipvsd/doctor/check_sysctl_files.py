@@ -1,4 +1,4 @@
-"""sysctl.conf and sysctl.d: what they say about IPVS, which line wins, and who undoes whom."""
+"""Judges the lines about IPVS in sysctl.conf and sysctl.d, and which of them wins (pure)."""
 
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
@@ -9,13 +9,13 @@ from ipvsd.doctor.file_syntax import File, matches, plain_lines
 TOPIC = "sysctl files"
 # sysctl.d(5); the first ranks first. procps reads the same folders.
 FOLDERS = ("etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d")
-# Read by `sysctl --system`, last of all; by systemd only where a link in a folder leads to it.
+# `sysctl --system` reads it last; systemd reads it only where a link in a folder leads to it.
 LAST_FILE = "etc/sysctl.conf"
 _GLOB = set("*?[")
 
 
 class Assignment(NamedTuple):
-    """A line: a key, which may be a glob, and its value, None for "not by globs"."""
+    """A line: a key, which may be a glob, and its value; None excludes the key from globs."""
 
     line: Line
     key: str
@@ -23,20 +23,20 @@ class Assignment(NamedTuple):
 
     @property
     def is_glob(self) -> bool:
-        """Whether it is for all keys that match."""
+        """Whether the line is for all keys that match."""
         return bool(_GLOB & set(self.key))
 
     def covers(self, key: str) -> bool:
-        """Whether it is about a key; a `*` does not go beyond a dot, as in glob(7) with paths."""
+        """Return whether the line is about a key; `*` matches no dot, as glob(7) no slash."""
         parts, wanted = self.key.split("."), key.split(".")
         return len(parts) == len(wanted) and all(map(matches, parts, wanted))
 
 
 class Sources(NamedTuple):
-    """The files in the order in which they are read, on the two occasions."""
+    """The files in the order in which they are read."""
 
-    boot: Sequence[File]
-    by_hand: Sequence[File]
+    boot: Sequence[File]  # by systemd at boot
+    by_hand: Sequence[File]  # by `sysctl --system`
 
 
 def parse(file: File) -> List[Assignment]:
@@ -56,7 +56,7 @@ def _assignments(file: File) -> Iterator[Assignment]:
 
 
 def _dotted(key: str) -> str:
-    """A key with dots between its parts: the first separator says which way it is written."""
+    """Return a key with dots between its parts; its first separator shows how it is written."""
     separators = [character for character in key if character in "./"]
     if separators[:1] == ["/"]:
         return key.replace(".", "\0").replace("/", ".").replace("\0", "/")
@@ -64,7 +64,7 @@ def _dotted(key: str) -> str:
 
 
 def winner(assignments: Sequence[Assignment], key: str) -> Optional[Assignment]:
-    """Return the line whose value a key gets: the last that names it, or else the last glob."""
+    """Return the line that sets a key: the last one that names it, or else the last glob."""
     about = [one for one in assignments if one.covers(key)]
     named = [one for one in about if not one.is_glob]
     if named:
@@ -75,7 +75,7 @@ def winner(assignments: Sequence[Assignment], key: str) -> Optional[Assignment]:
 
 
 def check(sources: Sources, wanted: Mapping[str, str]) -> List[Finding]:
-    """Return what the files do to the keys that are guarded, at these values, and to others."""
+    """Return what the files do to keys of IPVS; `wanted` has the guarded keys and their values."""
     boot = [one for file in sources.boot for one in parse(file)]
     by_hand = [one for file in sources.by_hand for one in parse(file)]
     findings = []
@@ -105,31 +105,31 @@ def _keys(assignments: Sequence[Assignment]) -> List[str]:
 
 def _judge(key: str, one: Assignment, value: str, when: str, wanted: Optional[str]) -> Finding:
     if wanted is None and key not in sysctl_values.KNOWN_KEYS:
-        summary = f"{key} is no setting that this version knows of"
-        advice = "is it misspelt? Otherwise put it under [sysctl] in guard.conf"
+        summary = f"{key} is not a key known to this version"
+        advice = "check the spelling; if it is right, put the line under [sysctl] in guard.conf"
         return Finding(TOPIC, Severity.WARNING, summary, (one.line,), advice)
     if wanted is None:
         summary = f"{key} is set to {value} {when}, but every load of ip_vs resets it"
         advice = f"put `{key} = {value}` under [sysctl] in guard.conf, and remove this line"
         return Finding(TOPIC, Severity.WARNING, summary, (one.line,), advice)
     if sysctl_values.same(key, value, wanted):
-        summary = f"{key} is set to {value} {when}, as the guard does: it is not needed any more"
-        advice = "remove the line; it has only worked while ip_vs was loaded already"
+        summary = f"{key} is set to {value} {when}, as by the guard: the line is not needed"
+        advice = "remove the line; it works only if ip_vs is loaded already"
         return Finding(TOPIC, Severity.HINT, summary, (one.line,), advice)
     summary = f"{key} is set to {value} {when}, which the guard sets back to {wanted}"
-    advice = "remove the line; or, if it is what you want, set the value in guard.conf"
+    advice = "remove the line; or, if you want this value, set it in guard.conf"
     return Finding(TOPIC, Severity.PROBLEM, summary, (one.line,), advice)
 
 
 def _overridden(
     key: str, one: Assignment, winners: Sequence[Optional[Assignment]], wanted: Optional[str]
 ) -> List[Finding]:
-    """A line that loses is worth a hint where it says another thing than the guard."""
+    """Return a hint on a line that another line overrides, if it has another value than wanted."""
     if wanted is None or one.value is None or sysctl_values.same(key, one.value, wanted):
         return []
     stronger = tuple(other.line for other in winners if other is not None)
     if not stronger:  # the key is excluded from globs: on purpose
         return []
     summary = f"{key} = {one.value} has no effect: another line wins"
-    advice = "remove the first line, before the other one goes"
+    advice = "remove the first line: it would take effect if the other one were removed"
     return [Finding(TOPIC, Severity.HINT, summary, (one.line, *stronger), advice)]

@@ -1,4 +1,4 @@
-"""The guard's own configuration, and the host's values against it."""
+"""Judges the guard's own configuration, and compares the host's values with it (pure)."""
 
 from typing import Iterable, List, Optional, Sequence
 
@@ -8,13 +8,13 @@ from ipvsd.model import KeyStatus, State
 CONFIGURATION = "configuration"
 VALUES = "values"
 
-# Of these the other topics tell: no ip_vs, no such setting.
-_TOLD_ELSEWHERE = (State.ABSENT, State.UNSUPPORTED)
+# Other topics report these states: no ip_vs, no such setting.
+_REPORTED_ELSEWHERE = (State.ABSENT, State.UNSUPPORTED)
 
 
 def check_configuration(problems: Sequence[str], warnings: Sequence[str]) -> List[Finding]:
-    """Return what is wrong in guard.conf and its drop-ins; each text names file and line."""
-    advice = "ipvsd config --check, when it is corrected"
+    """Return the problems of guard.conf and its drop-ins; each text has the file and line."""
+    advice = "correct it, then run `ipvsd config --check`"
     findings = [Finding(CONFIGURATION, Severity.PROBLEM, text, (), advice) for text in problems]
     findings += [Finding(CONFIGURATION, Severity.WARNING, text, (), advice) for text in warnings]
     return findings or [Finding(CONFIGURATION, Severity.OK, "valid")]
@@ -24,15 +24,15 @@ def check_values(keys: Iterable[KeyStatus], daemon_mode: Optional[str]) -> List[
     """Return which values in the host's namespace are not as wanted."""
     findings = []
     for key in keys:
-        if key.state in _TOLD_ELSEWHERE:
+        if key.state in _REPORTED_ELSEWHERE:
             continue
         name, value = key.setting.key, key.value or "unreadable"
         if key.state is State.AS_WANTED:
             findings.append(Finding(VALUES, Severity.OK, f"{name} is {value}, as wanted"))
             continue
-        text = f"{name} is {value} ({key.state.value}), wanted is {key.setting.wanted}"
-        advice = "ipvsd apply sets it once; the service keeps it"
+        text = f"{name} is {value} ({key.state.value}), but {key.setting.wanted} is wanted"
+        advice = "`ipvsd apply` sets the value once; the service keeps it"
         if daemon_mode == "observe":
-            advice = "mode = observe: set mode = enforce under [guard]"
+            advice = "the guard only observes: set mode = enforce under [guard]"
         findings.append(Finding(VALUES, Severity.PROBLEM, text, (), advice))
     return findings

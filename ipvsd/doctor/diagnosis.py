@@ -1,4 +1,4 @@
-"""What `ipvsd doctor` says: findings with their evidence, and what follows from them."""
+"""Formats and sums up the findings of `ipvsd doctor`, for people and as JSON (pure)."""
 
 import textwrap
 from enum import Enum
@@ -7,27 +7,27 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 from ipvsd.model import Exit
 from ipvsd.text import printable
 
-# Of the JSON: raised when a field changes its meaning or goes, not when one is added.
+# Version of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 VERSION = 1
 
 
 class Severity(Enum):
-    """How much a finding matters, the worst first."""
+    """The severity of a finding, the worst first."""
 
     PROBLEM = "problem"  # the guard cannot do its work, or something undoes it
-    WARNING = "warning"  # it works, but something is likely not as the user thinks
-    HINT = "hint"  # worth knowing, nothing has to be done
-    OK = "ok"  # looked at, and well
+    WARNING = "warning"  # the guard works, but something probably differs from what users expect
+    HINT = "hint"  # useful to know, nothing has to be done
+    OK = "ok"  # checked, and in order
 
 
 SEVERITIES = tuple(Severity)
 _MARGIN = max(len(severity.value) for severity in Severity) + 2
-# Of a terminal, and of the pages that quote it.
+# The width of a terminal, and of the man pages, which quote the output.
 _WIDTH = 80
 
 
 class Line(NamedTuple):
-    """Evidence: a place, as a path and a line number where it has one, and what stands there."""
+    """Evidence: a path, the number of a line (0 for none), and the text there."""
 
     path: str
     number: int = 0
@@ -39,7 +39,7 @@ class Line(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at: what it is about, how bad it is, evidence, what to do."""
+    """The result of one check: its topic, its severity, a summary, evidence, and advice."""
 
     topic: str
     severity: Severity
@@ -49,20 +49,20 @@ class Finding(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """All findings; `supported` is None where the kernel does not tell."""
+    """All findings; `supported` is None where it is unknown whether the kernel has the setting."""
 
     findings: Tuple[Finding, ...]
     supported: Optional[bool]
-    failed: Tuple[str, ...] = ()  # topics that could not be checked, because a check is broken
+    failed: Tuple[str, ...] = ()  # topics whose check itself failed
 
 
 def in_order(findings: Iterable[Finding]) -> List[Finding]:
-    """Return findings as they are shown, the worst first."""
+    """Return the findings, the worst first."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def exit_code(diagnosis: Diagnosis) -> Exit:
-    """Return what the command exits with; no such setting makes all other answers pointless."""
+    """Return the exit code of the command; without the setting no other finding matters."""
     if diagnosis.supported is False:
         return Exit.UNSUPPORTED
     if diagnosis.failed:
@@ -73,10 +73,10 @@ def exit_code(diagnosis: Diagnosis) -> Exit:
 
 
 def lines(finding: Finding) -> List[str]:
-    """Return a finding as text for people."""
+    """Return the lines of a finding as text for people."""
     heading = f"{finding.severity.value:<{_MARGIN}}{finding.topic}: "
     text = _wrapped(heading, finding.summary)
-    # Not wrapped: it is to be copied.
+    # Evidence is not wrapped, so that it can be copied.
     text += [" " * _MARGIN + printable(str(line)) for line in finding.evidence]
     if finding.advice:
         text += _wrapped(" " * _MARGIN + "-> ", finding.advice)

@@ -1,4 +1,4 @@
-"""Makes all checks of the doctor, and repairs what `doctor --fix` is for."""
+"""Runs all checks of the doctor, and comments out hooks for `doctor --fix`."""
 
 from typing import Callable, List, NamedTuple, Sequence, Tuple
 
@@ -22,7 +22,7 @@ from ipvsd.doctor.host import Host
 
 _REPORT_IT = "this is a defect of ipvsd: please report it, with the output of `ipvsd doctor --json`"
 
-# In this order: the configuration gives the policy that later checks compare with.
+# The configuration is first, since later checks compare with its policy.
 _CHECKS: Sequence[Tuple[str, Callable[[Host], List[Finding]]]] = (
     (check_values.CONFIGURATION, examine_system.configuration),
     (check_kernel.TOPIC, examine_system.kernel),
@@ -42,15 +42,15 @@ _CHECKS: Sequence[Tuple[str, Callable[[Host], List[Finding]]]] = (
 
 
 class Fixed(NamedTuple):
-    """A file that was changed: where it was before is the copy."""
+    """A file that was changed."""
 
     path: str
-    copy: str
+    copy: str  # path of the copy that was made before
     lines: Tuple[Line, ...]
 
 
 def fix(root: str) -> List[Fixed]:
-    """Comment out the hooks in files below /etc that modprobe reads. Raises GuardError."""
+    """Comment out the hooks in files below /etc, and return these files. Raises GuardError."""
     done = []
     for file in Reader(root).folders(check_modprobe.FOLDERS, ".conf"):
         if check_modprobe.hooks(file) and examine_files.is_fixable(root, file):
@@ -60,7 +60,7 @@ def fix(root: str) -> List[Fixed]:
 
 
 def diagnose(root: str, places: Places) -> Diagnosis:
-    """Make all checks. One that is broken is among the findings, and hides no other."""
+    """Run all checks and return their findings; a check that fails is a finding itself."""
     host = Host(root, places)
     findings: List[Finding] = []
     failed = []

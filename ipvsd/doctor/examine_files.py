@@ -1,4 +1,4 @@
-"""Reads the configuration files of other programs, and has the pure checks judge them."""
+"""Reads the configuration files of other programs, and lets the pure checks judge them."""
 
 import os
 from typing import Dict, List, Sequence
@@ -12,10 +12,10 @@ _UNREADABLE_SHOWN = 5
 
 
 def sysctl_files(host: Host) -> List[Finding]:
-    """Return what sysctl files say about guarded keys."""
+    """Return what the sysctl files do to keys of IPVS."""
     last = host.files.file(check_sysctl_files.LAST_FILE)
     boot = host.files.folders(check_sysctl_files.FOLDERS, ".conf")
-    # A link to sysctl.conf is sysctl.conf: whoever reads the finding wants that name.
+    # A link to sysctl.conf is replaced by sysctl.conf, so that a finding shows this name.
     boot = [_same(file, last) for file in boot]
     return check_sysctl_files.check(check_sysctl_files.Sources(boot, boot + last), host.wanted())
 
@@ -37,7 +37,7 @@ def udev(host: Host) -> List[Finding]:
 def tuned(host: Host) -> List[Finding]:
     """Return the tuned profiles that set values of IPVS."""
     profiles: Dict[str, File] = {}
-    for folder in check_other_writers.TUNED_FOLDERS:  # the last ranks first
+    for folder in check_other_writers.TUNED_FOLDERS:  # the last folder wins
         for file in host.files.matching(f"{folder}/*/tuned.conf"):
             profiles[file.path.split("/")[-2]] = file
     active = tuple(host.files.text("etc/tuned/active_profile").split())
@@ -52,7 +52,7 @@ def scripts(host: Host) -> List[Finding]:
 
 
 def containers(host: Host) -> List[Finding]:
-    """Return the containers, and what the kubelet allows them."""
+    """Return the containers with another value, and what the kubelet lets pods set."""
     kubelet = check_other_writers.check_kubelet(
         host.files.matching(*check_other_writers.KUBELET_FILES)
     )
@@ -64,13 +64,15 @@ def unreadable(host: Host) -> List[Finding]:
     """Return the files that could not be read."""
     if not host.files.unreadable:
         return []
-    text = f"{len(host.files.unreadable)} files or folders could not be read"
+    count = len(host.files.unreadable)
+    were = "1 file or folder" if count == 1 else f"{count} files or folders"
     evidence = host.files.unreadable[:_UNREADABLE_SHOWN]
-    return [Finding("files", Severity.HINT, text, evidence, "run it as root to have them read")]
+    text = f"{were} could not be read"
+    return [Finding("files", Severity.HINT, text, evidence, "to check these too, run it as root")]
 
 
 def is_fixable(root: str, file: File) -> bool:
-    """Return whether `doctor --fix` may change a file: the administrator's, below /etc."""
+    """Return whether `doctor --fix` may change a file: only the administrator's, below /etc."""
     etc = os.path.realpath(os.path.join(root, "etc"))
     return os.path.realpath(file.path).startswith(etc + "/")
 

@@ -1,4 +1,4 @@
-"""Reads facts about kernel, namespaces, programs, service; the pure checks judge them."""
+"""Reads facts about kernel, namespaces, programs and service; the pure checks judge them."""
 
 import os
 from typing import List, Optional, Tuple
@@ -26,12 +26,12 @@ from ipvsd.system.processes import available
 
 _AUDIT_LOG = "var/log/audit/audit.log"
 _RELEASE = "proc/sys/kernel/osrelease"
-# Of the kernel's messages since boot: denials of today, not of the whole year.
+# How many of the kernel's messages since boot are read: enough for the latest denials.
 _MESSAGES_MAX = 2000
 
 
 def configuration(host: Host) -> List[Finding]:
-    """Return what is wrong with the guard's own configuration, and take over its policy."""
+    """Return the problems of the guard's own configuration, and store its policy in `host`."""
     try:
         config = config_files.load(host.places)
     except ConfigError as error:
@@ -43,23 +43,23 @@ def configuration(host: Host) -> List[Finding]:
 
 
 def kernel(host: Host) -> List[Finding]:
-    """Return whether the kernel has the setting, and which kind of estimator."""
+    """Return whether the kernel has the setting, and which kind of estimator it has."""
     release = host.files.text(_RELEASE).strip() or os.uname().release
-    seen = check_kernel.Kernel(
+    facts = check_kernel.Kernel(
         release,
         module.state(host.root),
         host.enforcer.read(RUN_ESTIMATION),
         ipvs.has_kthreads(host.root),
         module_file.inspect(host.root, release),
     )
-    host.supported = check_kernel.supported(seen)
-    return check_kernel.check(seen)
+    host.supported = check_kernel.supported(facts)
+    return check_kernel.check(facts)
 
 
 def values(host: Host) -> List[Finding]:
     """Return which values in the host's namespace are not as wanted."""
     if not module.state(host.root).loaded:
-        return []  # there are none, nor is anything mounted below the root of an image
+        return []  # without ip_vs there are no values; an image has no /proc either
     (result,) = host.enforcer.check_host(host.policy, Reason.APPLY, dry=True).results
     mode = host.daemon["mode"] if host.daemon is not None else None
     return check_values.check_values(result.keys, mode)
@@ -70,18 +70,18 @@ def use(host: Host) -> List[Finding]:
     loaded = module.state(host.root).loaded
     (_, own), *others = _services(host) if loaded else [("", None)]
     is_root, host_only = os.geteuid() == 0, host.policy.scope is Scope.HOST
-    seen = check_ipvs_usage.Usage(loaded, own, others, is_root, host_only, host.programs())
-    return check_ipvs_usage.check_use(seen)
+    facts = check_ipvs_usage.Usage(loaded, own, others, is_root, host_only, host.programs())
+    return check_ipvs_usage.check_use(facts)
 
 
 def readers(host: Host) -> List[Finding]:
-    """Return who reads statistics that stand still."""
+    """Return which programs read statistics that stand still."""
     files = host.script_files() + host.files.matching(*check_ipvs_usage.KEEPALIVED_FILES)
     return check_ipvs_usage.check_readers(host.programs(), files)
 
 
 def environment(host: Host) -> List[Finding]:
-    """Return what the system keeps the guard from doing."""
+    """Return what the system does not permit the guard to do."""
     is_root = os.geteuid() == 0
     obstacle = netns_births.obstacle(host.root) if is_root else None
     tracing = f"{obstacle.filename}: {obstacle.strerror}" if obstacle is not None else ""
@@ -102,7 +102,7 @@ def environment(host: Host) -> List[Finding]:
 
 
 def service(host: Host) -> List[Finding]:
-    """Return how the service does."""
+    """Return whether the service runs, is enabled, and works."""
     shown = None
     if host.is_live:
         shown = programs.unit_properties(check_service.NAME, check_service.PROPERTIES)
@@ -111,7 +111,7 @@ def service(host: Host) -> List[Finding]:
 
 
 def _services(host: Host) -> List[Tuple[str, Optional[int]]]:
-    """The namespaces, the host's first, and how many services and real servers each has."""
+    """Return the namespaces, the host's first, with the number of services and real servers."""
     reader = NamespaceReader(host.policy._replace(scope=Scope.ALL, exclusions=()), host.root)
     try:
         found = reader.read(lambda: ipvs.facts(host.root, exactly=True))
@@ -121,6 +121,6 @@ def _services(host: Host) -> List[Tuple[str, Optional[int]]]:
 
 
 def _messages(host: Host) -> Optional[List[str]]:
-    """The messages of the kernel and of auditd; None if they cannot be read."""
+    """Return the messages of the kernel and of auditd; None if they cannot be read."""
     shown = programs.kernel_messages(_MESSAGES_MAX) if host.is_live else ""
     return None if shown is None else f"{shown}\n{host.files.tail(_AUDIT_LOG)}".split("\n")

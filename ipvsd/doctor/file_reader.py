@@ -1,4 +1,4 @@
-"""Reads other programs' configuration files: bounded, never waiting, nothing taken for granted."""
+"""Reads configuration files of other programs, with limits, without blocking or raising."""
 
 import glob
 import os
@@ -9,9 +9,9 @@ from ipvsd.doctor.diagnosis import Line
 from ipvsd.doctor.file_syntax import File, in_effect
 from ipvsd.system import files
 
-# What is longer is no configuration that anybody has written.
+# The rest of a longer file is ignored: nobody writes a configuration of this size.
 _MAX_BYTES = 1024 * 1024
-# So many containers and units at most: an answer is expected in a minute.
+# A limit for the files of containers and units, so that the command ends within a minute.
 _MAX_FILES = 5000
 
 
@@ -28,11 +28,11 @@ class Reader:
         return tuple(self._unreadable.values())
 
     def text(self, name: str) -> str:
-        """Return a small file's text, empty if there is none."""
+        """Return the text of a small file, empty if there is no file."""
         return "".join(file.text for file in self.file(name))
 
     def tail(self, name: str) -> str:
-        """Return the end of a file that may be large, empty if there is none."""
+        """Return the end of a file that may be large, empty if there is no file."""
         path = os.path.join(self._root, name)
         try:
             with open(path, "rb", opener=files.open_at_once) as file:
@@ -45,11 +45,11 @@ class Reader:
             return ""
 
     def file(self, name: str) -> List[File]:
-        """Return a file, or nothing where there is none."""
+        """Return a list with the file, empty if it does not exist."""
         return self._read(os.path.join(self._root, name))
 
     def folders(self, folders: Sequence[str], suffix: str) -> List[File]:
-        """Return the files that count of folders of drop-ins, the first folder ranking first."""
+        """Return the files in effect in folders of drop-ins; the first folder ranks first."""
         listings = []
         for folder in folders:
             path = os.path.join(self._root, folder)
@@ -76,7 +76,7 @@ class Reader:
     def _read(self, path: str) -> List[File]:
         try:
             with open(path, "rb", opener=files.open_at_once) as file:
-                # A link to /dev/null, with which a file is hidden, is an empty one.
+                # A link to /dev/null, which hides a file of the same name, counts as empty.
                 regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
                 data = file.read(_MAX_BYTES) if regular else b""
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

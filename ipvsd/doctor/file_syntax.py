@@ -1,38 +1,38 @@
-"""Configuration files of other programs: which of them count, and what their lines are."""
+"""Decides which files of other programs are in effect, and splits them into lines (pure)."""
 
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ipvsd.config import policy
 from ipvsd.doctor.diagnosis import Line
 
-# Users write crontabs, and patterns take their time with a line of a megabyte.
+# Users write crontabs, and matching a line of a megabyte would take long.
 _MAX_LINE = 4096
 
 
 class File(NamedTuple):
-    """A file as it was read: where, and what was in it."""
+    """The path of a file, and its text."""
 
     path: str
     text: str
 
 
 class LogicalLine(NamedTuple):
-    """A line with those that continue it: the first one's place, and how many there are."""
+    """A line joined with its continuation lines; its place is that of the first."""
 
     line: Line
-    length: int = 1
+    length: int = 1  # number of lines in the file
 
     @property
     def text(self) -> str:
-        """What it says, without blanks at its ends."""
+        """The text without blanks at its ends."""
         return self.line.text.strip()
 
 
 def in_effect(listings: Iterable[Tuple[str, Sequence[str]]]) -> List[str]:
-    """Return the paths that count of folders and the names in them, the first folder ranking first.
+    """Return the paths of the files in effect, from folders and the names of files in them.
 
-    As systemd's and kmod's folders are read: of files with the same name, that in the first folder
-    hides the others, and they are read in the order of their names.
+    systemd and kmod read their folders so: of files with the same name, the one in the first folder
+    hides the others, and the files are read in the order of their names.
     """
     chosen: Dict[str, str] = {}
     for folder, names in listings:
@@ -49,9 +49,10 @@ def plain_lines(file: File, comments: str = "#") -> Iterator[LogicalLine]:
 
 
 def continued_lines(file: File) -> Iterator[LogicalLine]:
-    """Yield lines of which a backslash at the end continues one, comments too, joined by nothing.
+    """Yield the lines, joined where a backslash at the end continues one, also in comments.
 
-    As kmod reads modprobe.d (libkmod-util.c, freadline_wrapped) and udev its rules.
+    kmod reads modprobe.d so (libkmod-util.c, freadline_wrapped), and udev its rules. Comments are
+    left out.
     """
     parts: List[str] = []
     first = 1
@@ -69,7 +70,7 @@ def continued_lines(file: File) -> Iterator[LogicalLine]:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether a text matches a glob that stands in such a file; what is no glob matches nothing."""
+    """Return whether a text matches a glob from such a file; an invalid glob matches nothing."""
     try:
         return policy.glob(pattern)(text) is not None
     except ValueError:

@@ -1,4 +1,4 @@
-"""What several checks of the doctor need: each fact is read once."""
+"""Reads what several checks of the doctor need, each fact only once."""
 
 import os
 from typing import Dict, List, Mapping, Optional
@@ -30,7 +30,7 @@ class Host:
 
     @property
     def is_live(self) -> bool:
-        """Whether this is the running system: systemd and the journal know no other."""
+        """Whether this is the running system, the only one that systemctl and journalctl show."""
         return os.path.realpath(self.root) == "/"
 
     def wanted(self) -> Mapping[str, str]:
@@ -38,7 +38,7 @@ class Host:
         return {setting.key: setting.wanted for setting in self.policy.settings}
 
     def programs(self) -> List[Program]:
-        """Return the processes; those that use IPVS or read its statistics with their user."""
+        """Return the processes, with the user of those that use IPVS or read its statistics."""
         if self._programs is None:
             found = processes.programs(self.root, self.enforcer.host.identity)
             self._programs = [self._with_user(program) for program in found]

@@ -1,4 +1,4 @@
-"""The file of ip_vs on disk: what it has, told without loading it."""
+"""Reads from the module file of ip_vs which sysctls it has, without loading the module."""
 
 import gzip
 import importlib
@@ -18,15 +18,15 @@ _NAME = re.compile(r"(?:.*/)?ip_vs\.ko(\.gz|\.xz|\.zst)?")
 # whether or not it is stripped. The second came with the kthreads (Linux 6.2, f0be83d54217).
 _SETTING = b"run_estimation\0"
 _KTHREADS = b"est_nice\0"
-# Ten times a module with all its debugging information: what is larger is no ip_vs.
+# Ten times the size of an ip_vs with all its debugging information.
 _MAX_BYTES = 128 * 1024 * 1024
-# Never more of it in memory than such a piece: it may be a bomb.
+# The file is unpacked in pieces of this size, since it may be a decompression bomb.
 _PIECE_BYTES = 256 * 1024
-# Of the unpacker itself: what `xz -9` needs, which is 30 times what modules are packed with.
+# Memory limit of the unpacker: `xz -9` needs this much, 30 times more than modules are packed with.
 _MAX_XZ_MEMORY = 128 * 1024 * 1024
 # modules.dep of a distribution has some 500 kB.
 _MAX_LIST_BYTES = 4 * 1024 * 1024
-# Python has it from 3.14 on.
+# This module exists from Python 3.14 on.
 _ZSTD_MODULE = "compression.zstd"
 _ZSTD_COMMANDS = (("zstd", "-dcq"), ("zstdcat",))
 
@@ -34,7 +34,7 @@ Pieces = Iterator[bytes]
 
 
 def inspect(root: str, release: str) -> ModuleFile:
-    """Return what the module of a kernel release has; never raises for what may be on a disk."""
+    """Return what the module of a kernel release has; never raises, whatever is on the disk."""
     for folder in _FOLDERS:
         base = os.path.join(root, folder, release)
         name = _listed(os.path.join(base, "modules.dep"))
@@ -48,7 +48,7 @@ def inspect(root: str, release: str) -> ModuleFile:
 
 
 def parse(text: str) -> Optional[str]:
-    """Return the path of ip_vs in modules.dep or modules.builtin, None if it is not in it."""
+    """Return the path of ip_vs in the text of modules.dep or modules.builtin, None without one."""
     for line in text.split("\n"):
         name = line.partition(":")[0].strip()
         if _NAME.fullmatch(name):
@@ -56,8 +56,8 @@ def parse(text: str) -> Optional[str]:
     return None
 
 
-def look_into(path: str, file: BinaryIO) -> ModuleFile:
-    """Return what an open module file has; its path tells how it is packed."""
+def inspect_open(path: str, file: BinaryIO) -> ModuleFile:
+    """Return which sysctls are in an open module file; its suffix shows how it is compressed."""
     match = _NAME.fullmatch(path)
     unpack = _UNPACKERS[match.group(1) if match is not None else None]
     try:
@@ -78,13 +78,13 @@ def _listed(path: str) -> Optional[str]:
 def _inspect_file(path: str) -> ModuleFile:
     try:
         with _open(path) as file:
-            return look_into(path, file)
+            return inspect_open(path, file)
     except OSError as error:
         return ModuleFile(path, error=error.strerror or str(error))
 
 
 def _open(path: str) -> BinaryIO:
-    """Open a regular file, and wait for no other: the root may be a foreign image."""
+    """Return an open regular file, without blocking: the root may be an image of others."""
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
@@ -116,7 +116,7 @@ def _gzip(file: BinaryIO) -> Pieces:
 
 
 def _xz(file: BinaryIO) -> Pieces:
-    # Not lzma.open(), which knows no limit of memory: a few bytes can ask for 4 GB.
+    # Not lzma.open(), which has no memory limit: a few bytes can make it allocate 4 GB.
     decompressor = lzma.LZMADecompressor(memlimit=_MAX_XZ_MEMORY)
     while not decompressor.eof:
         data = file.read(_PIECE_BYTES) if decompressor.needs_input else b""
@@ -126,7 +126,7 @@ def _xz(file: BinaryIO) -> Pieces:
 
 
 def _zstd(file: BinaryIO) -> Pieces:
-    """By the standard library where it can, otherwise by a child process: nothing else serves."""
+    """Yield the pieces by the standard library where it has zstd, otherwise by a child process."""
     try:
         module: Any = importlib.import_module(_ZSTD_MODULE)
     except ImportError:

@@ -1,4 +1,4 @@
-"""Changes a file of somebody else: with a copy beside it, and at one stroke."""
+"""Changes a file of the administrator atomically, and keeps a copy beside it."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ _BACKUP = ".ipvsd-backup"
 
 
 def replace(path: str, expected: str, text: str) -> str:
-    """Replace a file's text, keeping its owner and mode; return the path of the copy made before.
+    """Replace the text of a file, keeping owner and mode; return the path of the copy made before.
 
-    An older copy is never overwritten. Raises GuardError if the file does not hold what is
-    expected any more, or cannot be changed; then it is as it was.
+    An older copy is never overwritten. Raises GuardError if the file no longer has the expected
+    text, or cannot be changed; then the file is unchanged.
     """
     path = os.path.realpath(path)  # the file itself, not a link to it
     temporary = ""
@@ -40,7 +40,7 @@ def replace(path: str, expected: str, text: str) -> str:
 
 
 def _copy(path: str) -> str:
-    """Copy a file to a new name beside it."""
+    """Copy a file to a new name beside it, and return this path."""
     for number in range(1, 1000):
         backup = path + _BACKUP + ("" if number == 1 else f".{number}")
         try:
@@ -50,11 +50,11 @@ def _copy(path: str) -> str:
             continue
         _like(path, backup)
         return backup
-    raise OSError(0, "there are too many copies of it already")
+    raise OSError(0, "it has too many copies already")
 
 
 def _like(path: str, copy: str) -> None:
-    """Give a file the owner, mode and attributes (SELinux's among them) of another."""
+    """Give a file the owner, mode and attributes (also those of SELinux) of another file."""
     status = os.stat(path)
     os.chown(copy, status.st_uid, status.st_gid)
     shutil.copystat(path, copy)

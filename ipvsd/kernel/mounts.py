@@ -1,4 +1,4 @@
-"""Reads from a mount table where network namespaces are bind-mounted, and waits for changes."""
+"""Reads from a mount table where network namespaces are bind-mounted, and reports changes."""
 
 import os
 import re

@@ -39,7 +39,10 @@ class TemporaryNamespace:
     """
 
     def __init__(self, read: Callable[[], Reading]) -> None:
-        """Begin to create it; the thread calls `read` in it. Raises OSError or RuntimeError."""
+        """Begin to create the namespace, in which the thread then calls `read`.
+
+        Raises OSError or RuntimeError.
+        """
         self._done_reader, self._done_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._results: queue.Queue[BirthResult] = queue.Queue()
         self._end = threading.Event()

@@ -52,7 +52,10 @@ class NamespaceFinder:
     """Scans for namespaces, and remembers their holders to recognize those that may be new."""
 
     def __init__(self, root: str = "/", wary: bool = False) -> None:
-        """Scan below a root; `wary`, after a scan that hung, means to access no foreign mount."""
+        """Remember the root to scan below.
+
+        `wary`, for use after a scan that hung, means to access no path through a mount.
+        """
         self._proc = os.path.join(root, "proc")
         self._wary = wary
         self._own_pid = os.getpid()
@@ -150,11 +153,11 @@ class NamespaceFinder:
             yield Holder(path, 0, mount.path, birth_ns), (mount.device, mount.inode)
 
     def _hidden_holders(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
-        seen = {_identity(f"{self._proc}/1/ns/mnt")}
+        searched = {_identity(f"{self._proc}/1/ns/mnt")}
         for pid in pids:
             mount_namespace = _identity(f"{self._proc}/{pid}/ns/mnt")
-            if mount_namespace not in seen and pid != self._own_pid:
-                seen.add(mount_namespace)
+            if mount_namespace not in searched and pid != self._own_pid:
+                searched.add(mount_namespace)
                 yield from self._mounts(pid)
             if pid != self._own_pid:
                 yield from self._threads(pid)

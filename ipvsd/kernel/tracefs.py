@@ -87,7 +87,7 @@ class Instance:
             running = self.read("tracing_on").startswith("1")
         except OSError as error:
             return f"{error.filename}: {error.strerror}"
-        return None if enabled and running else f"{self.folder}: somebody has switched it off"
+        return None if enabled and running else f"{self.folder}: another program has disabled it"
 
     def close(self) -> None:
         """Remove the instance and its probes, as far as they exist."""

@@ -53,7 +53,9 @@ def begin(folder: Optional[str], apply_configuration: Callable[[], AllNamespaces
             apply_configuration()
     except BlockingIOError as error:
         os.close(descriptor)
-        raise GuardError("--compare: another comparison is running", Exit.CANNOT_TELL) from error
+        raise GuardError(
+            "--compare: another comparison is running; try again later", Exit.CANNOT_TELL
+        ) from error
     except GuardError:
         os.close(descriptor)
         raise
@@ -72,12 +74,14 @@ def switch(
     or where the selectors match a namespace that the configuration does not want at 0.
     """
     if not now.module.loaded:
-        raise GuardError("--compare: ip_vs is not loaded", Exit.CANNOT_TELL)
+        raise GuardError(
+            "--compare: ip_vs is not loaded, so nothing can be switched", Exit.CANNOT_TELL
+        )
     if any(key.state is State.UNSUPPORTED for key in now.keys):
         raise GuardError("--compare: this kernel cannot switch estimation off", Exit.UNSUPPORTED)
-    meant = [result for result in now.results if _means(selectors, result)]
-    chosen = [result for result in meant if _is_switched(result, bool(selectors))]
-    if not chosen or (selectors and len(chosen) < len(meant)):
+    matching = [result for result in now.results if _is_selected(selectors, result)]
+    chosen = [result for result in matching if _is_switched(result, bool(selectors))]
+    if not chosen or (selectors and len(chosen) < len(matching)):
         where = ", ".join(printable(str(one)) for one in selectors) or "any namespace"
         message = f"--compare: the configuration does not want estimation off in {where}"
         raise GuardError(message, Exit.NOT_AS_WANTED)
@@ -103,10 +107,11 @@ def restore(chosen: Switch) -> bool:
 
 
 def await_quiet(sampler: Sampler, count: Callable[[], Dict[Identity, Optional[int]]]) -> None:
-    """Wait, and check that the numbers of services do not change, as the rule for kthreads demands.
+    """Wait, and check that the numbers of services do not change.
 
-    `count` returns the estimators of each namespace that is to be switched; see
-    decide.hold_until(). Raises GuardError when one of the numbers changes.
+    The rule for kthreads demands this, see decide.hold_until(). `count` returns the number of
+    estimators of each namespace that is to be switched. Raises GuardError when one of the numbers
+    changes.
     """
     before = count()
     sampler.wait("checking that no services are added or removed", HOLD_NS)
@@ -141,7 +146,7 @@ def compare(
     return on, sampler.run("off", task), sampler.run("off again", task)
 
 
-def _means(selectors: Sequence[Selector], result: NamespaceResult) -> bool:
+def _is_selected(selectors: Sequence[Selector], result: NamespaceResult) -> bool:
     return not selectors or any(matches(one, result.namespace) for one in selectors)
 
 

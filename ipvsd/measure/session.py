@@ -60,8 +60,8 @@ def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
 
     Raises GuardError where the selectors match no namespace.
     """
-    meant = count(root, policy, selectors)
-    if not meant:
+    counts = count(root, policy, selectors)
+    if not counts:
         where = ", ".join(printable(str(one)) for one in selectors)
         message = f"{where}: no namespace matches now; `ipvsd status --all` lists their names"
         raise GuardError(message, Exit.USAGE)
@@ -70,7 +70,7 @@ def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
         module.state(root),
         ipvs.has_kthreads(root),
         ipvs.possible_cpus(root),
-        tuple(meant),
+        tuple(counts),
         bool(selectors),
     )
 
@@ -83,7 +83,7 @@ def count(root: str, policy: Policy, selectors: Sequence[Selector]) -> List[Serv
     finally:
         reader.close()
     counts = [_service_count(namespace, counted) for namespace, counted in found]
-    return [one for one in counts if _is_meant(selectors, one.namespace)]
+    return [one for one in counts if _is_selected(selectors, one.namespace)]
 
 
 def measure(
@@ -152,7 +152,7 @@ def _without_ip_vs(there: Setup, task: Task, progress: Progress) -> Result:
     return Result((phase._replace(runs=()),), (note,))
 
 
-def _is_meant(selectors: Sequence[Selector], namespace: Namespace) -> bool:
+def _is_selected(selectors: Sequence[Selector], namespace: Namespace) -> bool:
     return not selectors or any(matches(one, namespace) for one in selectors)
 
 

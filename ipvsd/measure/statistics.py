@@ -31,7 +31,7 @@ class Pings(NamedTuple):
 
     @property
     def lost(self) -> int:
-        """How many probes were not answered."""
+        """Number of probes that were not answered."""
         return max(0, self.sent - len(self.probes))
 
 
@@ -64,7 +64,7 @@ class Phase(NamedTuple):
 
     @property
     def working_runs(self) -> Tuple[EstimationRun, ...]:
-        """The estimation runs that did work; also those of which this is unknown."""
+        """The estimation runs that did work, and those of which this is unknown."""
         return tuple(sample for sample in self.runs or () if sample.working is not False)
 
 

@@ -49,7 +49,7 @@ WELL = Environment(0, "", "[none] integrity confidentiality", "1\n", "Y\n", (), 
             "SELinux denies",
             WELL._replace(messages=['avc:  denied  { write } for pid=1 comm="ipvsd"', "x"]),
             [OK, PROBLEM],
-            "1 actions",
+            "1 action of the guard was denied",
         ),
         (
             "AppArmor denies the daemon, told by its pid",
@@ -68,7 +68,7 @@ WELL = Environment(0, "", "[none] integrity confidentiality", "1\n", "Y\n", (), 
             [OK, OK, OK],
             "no denial",
         ),
-        ("a journal that cannot be read", WELL._replace(messages=None), [OK, HINT], "is not known"),
+        ("a journal that cannot be read", WELL._replace(messages=None), [OK, HINT], "is unknown"),
     ],
 )
 def test_environment(why, environment_seen, expected, words):

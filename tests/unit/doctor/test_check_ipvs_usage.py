@@ -19,14 +19,14 @@ BASE = Usage(True, 5, (), True, False, (KUBE,))
     [
         ("not loaded", BASE._replace(loaded=False), [OK], "not loaded"),
         ("the host alone", BASE._replace(others=[("web", 0)]), [OK, OK], "do not matter now"),
-        ("others", BASE._replace(others=[("web", 3), ("b", 0)]), [OK, OK], "1 of 2 have services"),
+        ("others", BASE._replace(others=[("web", 3), ("b", 0)]), [OK, OK], "1 of 2 has services"),
         (
             "others, but only the host is guarded",
             BASE._replace(others=[("web", 3)], host_only=True),
             [OK, WARNING],
             "scope = all",
         ),
-        ("without root", BASE._replace(root=False, host=None), [OK, HINT], "cannot be told"),
+        ("without root", BASE._replace(root=False, host=None), [OK, HINT], "unknown"),
     ],
 )
 def test_use(why, usage_seen, expected, words):

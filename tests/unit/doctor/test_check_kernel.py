@@ -63,7 +63,7 @@ def seen(module=Module.ABSENT, reading=NO_TREE, file=None, kthreads=False, relea
         ),
         ("no such module", seen(), None, [HINT], "nothing to guard"),
         (
-            "cannot be told",
+            "is unknown",
             seen(file=ModuleFile(KO, error="zstd is needed"), release="4.19.91-21.al7.x86_64"),
             None,
             [HINT],

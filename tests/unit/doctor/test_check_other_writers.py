@@ -101,5 +101,5 @@ def test_containers_that_ask_for_another_value():
     (finding,) = check_other_writers.check_containers(
         [asking, agreeing, File("/b/3.json", "{}")], WANTED
     )
-    assert finding.severity is WARNING and "1 of the containers" in finding.summary
+    assert finding.severity is WARNING and "1 container was started" in finding.summary
     assert [line.path for line in finding.evidence] == ["/b/1.json"]

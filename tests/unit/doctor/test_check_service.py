@@ -74,9 +74,9 @@ def counting(name):
         ),
         ("no canary", running(canary=None), [OK], ""),
         ("contested", running(states={"contested": 1, "off": 2}), [PROBLEM], "1 contested"),
-        ("passes", counting("passes_leaked"), [HINT], "since its start: 2"),
-        ("events", counting("events_lost"), [HINT], "lost, since its start: 2"),
-        ("failures", counting("failures"), [HINT], "failed, since its start: 2"),
+        ("passes", counting("passes_leaked"), [HINT], "since the daemon's start: 2"),
+        ("events", counting("events_lost"), [HINT], "lost, since the daemon's start: 2"),
+        ("failures", counting("failures"), [HINT], "failed, since the daemon's start: 2"),
     ],
 )
 def test_service(why, service_seen, expected, words):

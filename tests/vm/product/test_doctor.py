@@ -202,9 +202,9 @@ def use(doctor: Doctor) -> list[dict[str, Any]]:
 def test_a_service_that_is_stopped_or_disabled(host: Guarded, doctor: Doctor):
     try:
         for command, severity, words in (
-            ("stop", "problem", "it is inactive"),
+            ("stop", "problem", "is inactive"),
             ("disable", "warning", "neither enabled nor running"),
-            ("start", "warning", "it is not enabled"),
+            ("start", "warning", "is not enabled"),
             ("stop", "warning", "neither enabled nor running"),
         ):
             host.succeed(f"systemctl {command} {SERVICE}")
@@ -241,7 +241,7 @@ def test_without_root_it_tells_what_it_can(host: Guarded):
     result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor")
     assert result.status == 0 and "not root" in result.stdout and result.stderr == ""
     result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor --fix")
-    assert result.status == 4 and "be root" in result.stderr and result.stdout == ""
+    assert result.status == 4 and "run it as root" in result.stderr and result.stdout == ""
 
 
 @on("bullseye")

@@ -55,7 +55,7 @@ def test_a_source_that_somebody_has_switched_off_comes_back(host: Guarded, space
     cursor = host.cursor()
     host.succeed(f"echo 0 >{BIRTH}")
     (lost,) = host.wait_for_events(cursor, "source-lost")
-    assert "somebody has switched it off" in lost["MESSAGE"]
+    assert "another program has disabled it" in lost["MESSAGE"]
     host.wait_for_events(cursor, "source-back")
     assert host.succeed(f"cat {BIRTH}").strip() == "1"
     spaces.process()
