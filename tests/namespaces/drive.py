@@ -30,7 +30,7 @@ class Recorder(Enforcer):
 
 
 class Drive:
-    """What the daemon does with a sweeper, and nothing else."""
+    """What the daemon does with a scanner, and nothing else."""
 
     def __init__(self, holders):
         self.guard = Recorder()

@@ -54,7 +54,7 @@ def stage():
     made.close()
 
 
-def test_one_that_is_set_proves_it_and_is_told_once(stage):
+def test_one_that_is_set_proves_it_and_is_logged_once(stage):
     assert not stage.canary.proven
     assert stage.make() == []
     assert not stage.canary.proven
@@ -84,7 +84,7 @@ def test_one_that_is_not_set_in_time_is_a_failure_until_one_is(stage, why, state
     assert stage.canary.proven and not stage.canary.failed
 
 
-def test_a_failure_that_lasts_is_told_once(stage):
+def test_a_failure_that_lasts_is_logged_once(stage):
     told = []
     for _ in range(3):
         stage.make()
@@ -94,7 +94,7 @@ def test_a_failure_that_lasts_is_told_once(stage):
     assert told == [Kind.CANARY_FAILED]
 
 
-def test_where_no_namespace_can_be_made_the_guard_goes_on_without(stage, monkeypatch):
+def test_where_no_namespace_can_be_created_the_guard_continues_without_it(stage, monkeypatch):
     def unshare(_flags):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -50,7 +50,7 @@ def test_all_other_namespaces_are_set_and_what_hangs_is_named(holders, hanging, 
     assert hanging not in drive.memory.namespaces
 
 
-def test_from_then_on_no_look_and_no_visit_hangs(holders, hanging, drive, monkeypatch):
+def test_from_then_on_no_scan_and_no_visit_hangs(holders, hanging, drive, monkeypatch):
     monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 300 * NS_PER_MS)
     monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
     drive.sweep()
@@ -62,7 +62,7 @@ def test_from_then_on_no_look_and_no_visit_hangs(holders, hanging, drive, monkey
     assert len(drive.hung) == count and value_in(path) == "63"
 
 
-def test_a_wary_look_remembers_what_hangs_in_another_mount_namespace(holders):
+def test_a_wary_scan_remembers_what_hangs_in_another_mount_namespace(holders):
     child, path, meant = holders.mount_elsewhere()
     finder = NamespaceFinder(holders.root, wary=True)
     assert meant in finder.scan(deep=True).holders
@@ -121,7 +121,7 @@ def test_a_start_that_gets_on_is_given_more_time(holders, tmp_path):
         guard.close()
 
 
-def test_the_daemon_goes_on_feeds_the_watchdog_and_hears_signals(holders, hanging, tmp_path):
+def test_the_daemon_continues_feeds_the_watchdog_and_takes_signals(holders, hanging, tmp_path):
     """The real one: it is set, told and fed, while its other thread hangs."""
     root = fake_root(holders)
     root.configure("[guard]\nresync = 1s\ncanary = off\n")

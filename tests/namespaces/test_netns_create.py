@@ -23,7 +23,7 @@ def made(read):
     return throwaway, new_events[-1]
 
 
-def test_it_is_made_and_read_and_goes_without_a_trace():
+def test_it_is_created_and_read_and_leaves_no_trace():
     home = identity("/proc/self/ns/net")
     before_ns = int(time.monotonic() * 1e9)
     throwaway, born = made(lambda: Enforcer().read(KEY))
@@ -49,7 +49,7 @@ def test_one_that_is_closed_at_once_leaves_nothing_either():
         TemporaryNamespace(lambda: Reading(Found.NO_TREE)).close()
 
 
-def test_where_none_can_be_made_that_is_told(monkeypatch):
+def test_a_failure_to_create_one_is_reported(monkeypatch):
     def refuse(_flags):
         raise OSError(1, "Operation not permitted")
 
@@ -59,7 +59,7 @@ def test_where_none_can_be_made_that_is_told(monkeypatch):
     throwaway.close()
 
 
-def test_a_thread_that_cannot_be_had_costs_no_descriptor(monkeypatch):
+def test_a_thread_that_cannot_start_costs_no_descriptor(monkeypatch):
     def refuse(_thread):
         raise RuntimeError("can't start new thread")
 

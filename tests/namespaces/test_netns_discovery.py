@@ -71,7 +71,7 @@ def test_the_own_namespace_is_never_among_them(holders):
     assert own.identity not in NamespaceFinder(holders.root).scan(deep=True).holders
 
 
-def test_the_real_proc_can_be_looked_through(holders):
+def test_the_real_proc_can_be_scanned(holders):
     meant = identity(holders.process()[1])
     looked = NamespaceFinder().scan(deep=True)
     assert meant in looked.holders and netns_discovery.own().identity not in looked.holders
@@ -85,7 +85,7 @@ def test_what_has_ended_is_not_found_any_more(holders):
     assert meant not in finder.scan(deep=False).holders
 
 
-def test_what_only_a_deep_look_finds_is_not_remembered_longer_than_it_is_there(holders):
+def test_what_only_a_deep_scan_finds_is_not_remembered_longer_than_it_is_there(holders):
     child, _, meant = holders.descriptor()
     finder = NamespaceFinder(holders.root)
     finder.scan(deep=True)
@@ -121,7 +121,7 @@ def test_another_namespace_at_the_same_path_is_fresh_even_if_its_inode_is_the_sa
     wait_until(renewed, "the kernel never uses the inode again")
 
 
-def test_a_process_that_goes_elsewhere_is_another_holder(holders):
+def test_a_process_that_moves_to_another_namespace_is_another_holder(holders):
     path = holders.mount()
     script = 'echo ready; read -r _; exec nsenter --net="$0" sh -c "echo moved; exec cat"'
     child = holders.spawn(["sh", "-c", script, path])
@@ -214,7 +214,7 @@ def test_a_zombie_holds_nothing_and_is_no_error(holders):
     assert meant not in NamespaceFinder(holders.root).scan(deep=True).holders
 
 
-def test_looking_holds_nothing(holders):
+def test_scanning_holds_nothing(holders):
     _, path = holders.process()
     finder = NamespaceFinder(holders.root)
     before = len(os.listdir("/proc/self/fd"))

@@ -64,7 +64,7 @@ def test_a_value_is_set_in_a_namespace_and_nowhere_else(holders, worker, way):
     assert read() == here, "the own namespace keeps its value"
 
 
-def test_the_main_thread_never_moves_and_the_visitor_comes_home(holders, worker):
+def test_the_main_thread_never_moves_and_the_worker_comes_home(holders, worker):
     _, path = holders.process()
     home = identity("/proc/self/ns/net")
     seen_there = []
@@ -121,7 +121,7 @@ def test_nothing_keeps_a_namespace_alive(holders, worker):
     assert held(meant) == []
 
 
-def test_a_namespace_that_is_gone_is_told_as_gone(holders, worker):
+def test_a_namespace_that_is_gone_is_reported_as_gone(holders, worker):
     child, path = holders.process()
     where = target(path)
     holders.end(child)
@@ -163,7 +163,7 @@ def test_observing_writes_nothing(holders, worker):
     assert worker.call(lambda: netns_worker.enter([path], identity(path), read)) == "64"
 
 
-def test_a_namespace_of_another_user_namespace_is_told_apart(holders, worker):
+def test_a_namespace_of_another_user_namespace_is_distinguished(holders, worker):
     child = holders.spawn(["unshare", "-U", "-n", "sh", "-c", "echo ready; exec cat"])
     child.stdout.readline()
     foreign, own = f"/proc/{child.pid}/ns/net", holders.mount()
@@ -285,7 +285,7 @@ def test_a_job_that_hangs_is_replaced_and_the_next_one_works(holders, worker):
     assert worker.call(lambda: "works") == "works"
 
 
-def test_what_was_given_up_is_not_heard_even_before_the_next_job():
+def test_the_end_of_a_job_that_was_given_up_is_ignored():
     worker, release = NamespaceWorker(), threading.Event()
     worker.submit(lambda: release.wait() and "late")
     hung = worker._thread
@@ -297,7 +297,7 @@ def test_what_was_given_up_is_not_heard_even_before_the_next_job():
     worker.close()
 
 
-def test_a_visitor_that_has_replaced_its_thread_gives_all_descriptors_back():
+def test_a_worker_that_has_replaced_its_thread_gives_all_descriptors_back():
     """The fixture of all tests counts them."""
     worker, release = NamespaceWorker(), threading.Event()
     worker.submit(release.wait)
@@ -308,7 +308,7 @@ def test_a_visitor_that_has_replaced_its_thread_gives_all_descriptors_back():
     worker.close()
 
 
-def test_a_visitor_that_never_worked_can_be_closed():
+def test_a_worker_that_never_worked_can_be_closed():
     NamespaceWorker().close()
 
 

@@ -87,7 +87,7 @@ def as_nobody(*arguments):
 
 
 @pytest.mark.parametrize("options", [(), ("--all",), ("--json",)])
-def test_status_tells_others_how_many_but_not_which(root, capsys, options):
+def test_status_shows_others_how_many_but_not_which(root, capsys, options):
     assert cli.main(["--root", root.path, "status", *options]) == 0
     told_to_root = capsys.readouterr().out
     text, code = as_nobody("--root", root.path, "status", *options)
@@ -103,7 +103,7 @@ def test_status_tells_others_how_many_but_not_which(root, capsys, options):
         )
 
 
-def test_nobody_but_root_can_read_or_change_what_tells_more(root):
+def test_only_root_can_read_or_change_what_says_more(root):
     folder = root.join("run/ipvs-estoff-guard")
     modes = {name: stat.S_IMODE(os.stat(f"{folder}/{name}").st_mode) for name in os.listdir(folder)}
     assert modes == {"status.json": 0o644, "events.json": 0o600, "namespaces.json": 0o600}

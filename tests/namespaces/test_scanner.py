@@ -1,4 +1,4 @@
-"""The sweeper with a real guard, in real namespaces, on a stand-in sysctl."""
+"""The scanner with a real enforcer, in real namespaces, on a stand-in sysctl."""
 
 import select
 import threading
@@ -44,7 +44,7 @@ def test_every_namespace_is_set_however_it_is_held(holders, drive):
     assert drive.scanner.scan_complete and drive.scanner.idle
 
 
-def test_the_first_sweep_visits_each_namespace_once(holders, drive):
+def test_the_first_full_scan_visits_each_namespace_once(holders, drive):
     meant = [identity(holders.mount(str(number))) for number in range(3)]
     drive.sweep()
     assert sorted(one for one in drive.visited() if one in meant) == sorted(meant)
@@ -55,7 +55,7 @@ def thread_cpu_s():
 
 
 @pytest.mark.parametrize("reason", [Reason.START, Reason.LOAD, Reason.RESYNC])
-def test_the_next_sweep_waits_until_this_one_is_but_a_small_part_of_the_time(
+def test_the_next_full_scan_waits_so_that_scans_take_a_small_share_of_the_time(
     holders, drive, reason
 ):
     new = identity(holders.mount())
@@ -76,7 +76,7 @@ def test_the_next_sweep_waits_until_this_one_is_but_a_small_part_of_the_time(
     assert drive.scanner.deadline_ns() > monotonic_ns() + 0.2 * (FULL_SHARE - 5) * NS_PER_S
 
 
-def test_how_long_describing_takes_does_not_keep_the_next_look_waiting(holders, drive, monkeypatch):
+def test_describing_does_not_delay_the_next_scan(holders, drive, monkeypatch):
     describe = NamespaceFinder.describe
 
     def slow(self, *what):
@@ -92,7 +92,7 @@ def test_how_long_describing_takes_does_not_keep_the_next_look_waiting(holders, 
     )
 
 
-def test_a_second_sweep_writes_nothing(holders, drive):
+def test_a_second_full_scan_writes_nothing(holders, drive):
     holders.mount()
     drive.sweep()
     drive.new_events = []
@@ -100,7 +100,7 @@ def test_a_second_sweep_writes_nothing(holders, drive):
     assert drive.new_events == [] and drive.memory.tally.writes == {"start": 1}
 
 
-def test_a_birth_that_is_told_is_found_and_told_with_its_reaction_time(holders, drive):
+def test_a_birth_that_is_reported_is_found_and_reported_with_its_reaction_time(holders, drive):
     drive.sweep()
     path = holders.mount()
     drive.scanner.expect_births(1, monotonic_ns())
@@ -112,7 +112,7 @@ def test_a_birth_that_is_told_is_found_and_told_with_its_reaction_time(holders, 
     assert len(drive.guard.visits) == 1
 
 
-def test_a_birth_that_is_not_told_is_found_within_a_second_or_so(holders, drive):
+def test_a_birth_that_is_not_reported_is_found_within_a_second_or_so(holders, drive):
     drive.told = False
     drive.sweep()
     path = holders.mount()
@@ -121,7 +121,7 @@ def test_a_birth_that_is_not_told_is_found_within_a_second_or_so(holders, drive)
     assert "IPVSD_REACTION_USEC" not in drive.new_events[0].fields
 
 
-def test_a_namespace_that_only_a_deep_look_finds_is_found_by_its_birth(holders, drive):
+def test_a_namespace_that_only_a_deep_scan_finds_is_found_by_its_birth(holders, drive):
     drive.sweep()
     _, path, _ = holders.descriptor()
     drive.scanner.expect_births(1, monotonic_ns())
@@ -129,7 +129,7 @@ def test_a_namespace_that_only_a_deep_look_finds_is_found_by_its_birth(holders, 
     assert value_in(path) == "63"
 
 
-def test_a_load_is_told_as_a_load_everywhere(holders, drive):
+def test_a_load_is_reported_as_a_load_everywhere(holders, drive):
     holders.mount("a"), holders.mount("b")
     drive.sweep()
     event_ns = drive.load()
@@ -138,7 +138,7 @@ def test_a_load_is_told_as_a_load_everywhere(holders, drive):
     assert all("IPVSD_REACTION_USEC" in event.fields for event in drive.new_events)
 
 
-def test_a_namespace_that_goes_is_forgotten(holders, drive):
+def test_a_namespace_that_is_removed_is_forgotten(holders, drive):
     child, _ = holders.process()
     drive.sweep()
     assert len(drive.memory.namespaces) == 1
@@ -158,7 +158,7 @@ def estimators(drive, counts):
     drive.guard.visit = visit
 
 
-def test_a_sweep_begins_with_the_namespaces_that_have_the_most_estimators(holders, drive):
+def test_a_full_scan_begins_with_the_namespaces_that_have_the_most_estimators(holders, drive):
     few, most, some = (identity(holders.mount(name)) for name in "abc")
     estimators(drive, {few: 1, most: 900, some: 30})
     drive.sweep()
@@ -167,7 +167,7 @@ def test_a_sweep_begins_with_the_namespaces_that_have_the_most_estimators(holder
     assert drive.visited()[:3] == [most, some, few]
 
 
-def test_what_is_new_does_not_wait_for_the_end_of_a_sweep(holders, drive, monkeypatch):
+def test_what_is_new_does_not_wait_for_the_end_of_a_full_scan(holders, drive, monkeypatch):
     monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     known = [identity(holders.mount(str(number))) for number in range(6)]
     drive.sweep()
@@ -186,7 +186,7 @@ def test_what_is_new_does_not_wait_for_the_end_of_a_sweep(holders, drive, monkey
     assert order.index(born[0]) <= 2
 
 
-def test_what_a_routine_sweep_finds_new_does_not_wait_for_its_end(holders, drive, monkeypatch):
+def test_what_a_routine_full_scan_finds_new_does_not_wait_for_its_end(holders, drive, monkeypatch):
     monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     for number in range(6):
         holders.mount(str(number))
@@ -250,7 +250,7 @@ def test_a_visit_from_before_the_load_does_not_count(holders, drive):
     assert value_in(path) == "63"
 
 
-def test_a_sweep_that_takes_longer_than_its_period_comes_to_an_end(holders, drive, monkeypatch):
+def test_a_full_scan_that_takes_longer_than_its_period_ends(holders, drive, monkeypatch):
     """Else the namespaces at its end would never be looked into."""
     monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     meant = {identity(holders.mount(str(number))) for number in range(5)}
@@ -262,7 +262,7 @@ def test_a_sweep_that_takes_longer_than_its_period_comes_to_an_end(holders, driv
     drive.until_idle()
 
 
-def test_a_look_that_fails_is_made_again(holders, drive, monkeypatch):
+def test_a_scan_that_fails_is_made_again(holders, drive, monkeypatch):
     """A defect or a lack of descriptors must not end the periodic looks for good."""
     path, real, failures = holders.mount(), NamespaceFinder.scan, []
 
@@ -284,7 +284,7 @@ def test_a_look_that_fails_is_made_again(holders, drive, monkeypatch):
     drive.policy = POLICY
 
 
-def test_a_look_that_hangs_is_made_again(holders, drive, monkeypatch):
+def test_a_scan_that_hangs_is_made_again(holders, drive, monkeypatch):
     path, real, release, hangs = holders.mount(), NamespaceFinder.scan, threading.Event(), []
 
     def scan(finder, deep):
@@ -354,7 +354,7 @@ def test_visits_that_end_just_now_do_not_hang(holders, drive, monkeypatch):
     assert value_in(path) == "63" and drive.memory.tally.writes == {"start": 1, "load": 1}
 
 
-def test_a_visit_that_raises_is_told_and_the_next_sweep_works(holders, drive):
+def test_a_visit_that_raises_is_reported_and_the_next_full_scan_works(holders, drive):
     path = holders.mount()
 
     def at_visit(_target):
@@ -384,9 +384,7 @@ def left_as_it_is(drive, state, wait_ns):
 
 @pytest.mark.parametrize("cookies", [True, False])
 @pytest.mark.parametrize("state", [State.HELD, State.CONTESTED])
-def test_what_is_left_as_it_is_is_looked_at_again_for_the_same_reason(
-    holders, drive, state, cookies
-):
+def test_what_is_left_as_it_is_is_checked_again_for_the_same_reason(holders, drive, state, cookies):
     """Also on kernels without cookies, where a new holder may mean another namespace."""
     path = holders.mount()
     drive.sweep()
@@ -405,7 +403,7 @@ def test_what_is_left_as_it_is_is_looked_at_again_for_the_same_reason(
     assert all(target.known is not None for target in drive.guard.visits)
 
 
-def test_paused_it_does_nothing_until_all_is_looked_at_anew(holders, drive):
+def test_paused_it_does_nothing_until_everything_is_rescanned(holders, drive):
     holders.mount()
     drive.sweep()
     drive.scanner.pause()
@@ -417,7 +415,7 @@ def test_paused_it_does_nothing_until_all_is_looked_at_anew(holders, drive):
     assert drive.guard.visits
 
 
-def test_paused_in_the_middle_of_a_sweep_it_visits_nothing_more(holders, drive, monkeypatch):
+def test_paused_in_the_middle_of_a_full_scan_it_visits_nothing_more(holders, drive, monkeypatch):
     monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     for number in range(4):
         holders.mount(str(number))
@@ -428,7 +426,7 @@ def test_paused_in_the_middle_of_a_sweep_it_visits_nothing_more(holders, drive, 
     assert len(drive.guard.visits) == 1
 
 
-def test_paused_in_the_middle_of_a_look_it_visits_nothing(holders, drive):
+def test_paused_in_the_middle_of_a_scan_it_visits_nothing(holders, drive):
     holders.mount()
     drive.scanner.rescan_all(Reason.START, None)
     drive.turn()

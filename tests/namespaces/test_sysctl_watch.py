@@ -37,7 +37,7 @@ def ready(watch, timeout_s=20):
     return bool(select.select([watch.fileno()], [], [], timeout_s)[0])
 
 
-def test_a_write_is_told_once_and_a_read_is_not(watch):
+def test_a_write_is_reported_once_and_a_read_is_not(watch):
     read()
     assert not ready(watch, 0) and not watch.drain()
     rewrite()
@@ -45,18 +45,18 @@ def test_a_write_is_told_once_and_a_read_is_not(watch):
     assert not watch.drain()
 
 
-def test_several_writes_are_one_piece_of_news(watch):
+def test_several_writes_are_one_event(watch):
     for _ in range(100):
         rewrite()
     assert watch.drain() and not watch.drain()
 
 
-def test_a_write_to_another_file_is_not_told(watch):
+def test_a_write_to_another_file_is_not_reported(watch):
     rewrite(OTHER)
     assert not watch.drain()
 
 
-def test_what_is_disarmed_is_not_told(watch):
+def test_what_is_disarmed_is_not_reported(watch):
     watch.disarm()
     watch.drain()  # the kernel says that the watch has gone
     rewrite()
@@ -109,7 +109,7 @@ def mounter(holders):
     return child, log
 
 
-def test_mounting_and_unmounting_are_told_as_urgent_news_once_each(holders):
+def test_mounting_and_unmounting_are_urgent_events_once_each(holders):
     child, log = mounter(holders)
     table = MountTable(f"/proc/{child.pid}/mountinfo")
     waiting = select.epoll()

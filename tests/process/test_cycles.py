@@ -92,7 +92,7 @@ def stage(root):
         signal.signal(number, signal.SIG_DFL)
 
 
-def test_a_storm_of_other_events_does_not_keep_it_from_looking(root, stage, monkeypatch):
+def test_a_storm_of_other_events_does_not_keep_it_from_checking(root, stage, monkeypatch):
     def drain(_self):
         if Kind.STARTED in stage.kinds() and stage.kinds().count(Kind.CHANGED) == 1:
             root.set("run_estimation", "1")
@@ -145,7 +145,7 @@ def test_loads_whose_events_were_lost_are_no_contest(root, stage, monkeypatch):
     assert root.get() == "0"
 
 
-def test_a_broken_monitor_is_replaced_and_all_looked_at_again(root, stage, monkeypatch):
+def test_a_broken_monitor_is_replaced_and_everything_checked_again(root, stage, monkeypatch):
     def defect(_monitor):
         if len(stage.monitors) > 1:
             return None
@@ -163,7 +163,7 @@ def test_a_broken_monitor_is_replaced_and_all_looked_at_again(root, stage, monke
     assert root.get() == "0"
 
 
-def test_a_defect_of_its_own_is_told_and_survived(root, stage, monkeypatch):
+def test_a_defect_of_its_own_is_logged_and_survived(root, stage, monkeypatch):
     def drain(_monitor):
         stage.stop_if(Kind.CYCLE_FAILED in stage.kinds())
         raise RuntimeError("broken\n\x1b[2J")
@@ -192,7 +192,7 @@ def test_what_the_host_was_held_for_is_still_why_it_is_set(root, stage, monkeypa
     assert root.get() == "0"
 
 
-def test_what_was_left_out_of_the_journal_is_told_at_the_end(root, stage, monkeypatch):
+def test_suppressed_events_are_logged_at_the_end(root, stage, monkeypatch):
     """Nothing is lost: what was counted is told before the guard stops."""
 
     def drain(_monitor):

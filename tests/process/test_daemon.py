@@ -18,7 +18,7 @@ def guard(root, tmp_path):
     made.close()
 
 
-def test_the_first_pass_is_over_before_ready(root, guard):
+def test_the_first_check_is_complete_before_ready(root, guard):
     root.load_ip_vs()
     message = guard.start().wait_for("READY=1")
     assert root.get() == "0"
@@ -28,7 +28,7 @@ def test_the_first_pass_is_over_before_ready(root, guard):
     guard.wait_for("STOPPING=1")
 
 
-def test_nothing_is_rolled_back_and_the_status_file_goes_at_the_end(root, guard):
+def test_nothing_is_rolled_back_and_the_status_file_is_removed_at_the_end(root, guard):
     root.load_ip_vs()
     guard.start().wait_for("READY=1")
     guard.end(signal.SIGINT)
@@ -37,7 +37,7 @@ def test_nothing_is_rolled_back_and_the_status_file_goes_at_the_end(root, guard)
     assert "guard: stopped; all values stay as they are" in guard.log()
 
 
-def test_a_change_that_no_event_tells_is_found_by_looking_again(root, guard):
+def test_a_change_without_an_event_is_found_by_the_periodic_check(root, guard):
     root.load_ip_vs()
     root.configure("[guard]\nresync = 1s\n")
     guard.start().wait_for("READY=1")
@@ -93,7 +93,7 @@ def test_a_reload_of_the_same_configuration_is_not_why_a_value_differs(root, gua
     guard.wait_for_log("was 1, now 0 (something else had changed it)")
 
 
-def test_reload_refuses_a_bad_configuration_in_one_line_and_goes_on(root, guard):
+def test_reload_refuses_a_bad_configuration_in_one_line_and_continues(root, guard):
     root.load_ip_vs()
     root.configure("[guard]\nresync = 1s\n")
     guard.start().wait_for("READY=1")
@@ -140,7 +140,7 @@ def test_a_host_whose_sysctls_cannot_be_read_is_never_called_ready(root, guard):
     assert "cannot work here" in guard.log()
 
 
-def test_the_watchdog_is_fed_by_whole_passes(root, tmp_path):
+def test_the_watchdog_is_fed_by_complete_cycles(root, tmp_path):
     root.load_ip_vs()
     guard = DaemonProcess(root, tmp_path, watchdog_usec=200_000)
     try:

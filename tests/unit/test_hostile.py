@@ -97,7 +97,7 @@ def refused(parse, *arguments):
 
 
 @pytest.mark.parametrize("why, parse", LONG, ids=[case[0] for case in LONG])
-def test_no_text_takes_for_ever(why, parse):
+def test_no_text_takes_very_long(why, parse):
     with in_time():
         parse()
 
@@ -175,7 +175,7 @@ def test_xz_that_asks_for_gigabytes_is_refused(root):
 
 
 @pytest.mark.parametrize("suffix, pack", [(".gz", gzip.compress), (".xz", lzma.compress)])
-def test_a_module_file_that_is_cut_short_is_told(root, suffix, pack):
+def test_a_module_file_that_is_cut_short_is_reported(root, suffix, pack):
     data = pack(os.urandom(5000) + b"run_estimation\0")
     module = Module(root, suffix)
     assert module.inspect(data).has_setting is True

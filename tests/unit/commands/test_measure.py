@@ -85,7 +85,7 @@ def test_wrong_usage_is_one_line(run, why, arguments, words):
     assert words in err
 
 
-def test_a_wrong_duration_is_told_by_the_parser(run, capsys):
+def test_a_wrong_duration_is_reported_by_the_parser(run, capsys):
     with pytest.raises(SystemExit) as ended:
         run("--duration", "soon")
     assert ended.value.code == Exit.USAGE

@@ -73,7 +73,7 @@ def test_later_files_and_later_lines_win():
     assert config.policy.settings == (Setting(RUN, "1", "2.conf:2"),)
 
 
-def test_an_empty_value_goes_back_to_the_default_or_leaves_the_key_alone():
+def test_an_empty_value_restores_the_default_or_leaves_the_key_alone():
     config = read("[guard]\nmode=observe\n[sysctl]\n" + SYNC + "=3 50\n", "[guard]\nmode=\n")
     assert config.policy.mode is Mode.ENFORCE
     assert read("[sysctl]\n" + RUN + " =\n").policy.settings == ()
@@ -148,7 +148,7 @@ def test_all_problems_are_collected_and_the_first_one_says_so():
         read("[guard]\nmode=x\nresync=y\n")
 
 
-def test_what_is_wrong_below_a_wrong_section_is_told_too():
+def test_what_is_wrong_below_a_wrong_section_is_reported_too():
     found = problems("[sysctl foo]\n" + RUN + "=7\n[guard]\nmode=x\n")
     assert [line.split(": ")[0] for line in found] == ["1.conf:1", "1.conf:2", "1.conf:4"]
 

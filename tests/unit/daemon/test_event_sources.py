@@ -43,7 +43,7 @@ def test_a_source_is_opened_waited_on_and_closed_without_a_word(loop):
     assert source.state == OFF and not loop.wait(0).descriptors
 
 
-def test_what_is_not_to_be_had_is_told_once_for_each_reason_and_when_it_is_back(loop):
+def test_an_unavailable_source_is_logged_once_for_each_reason_and_when_it_is_back(loop):
     reasons = ["locked down", "locked down", "not mounted"]
 
     def open_it():
@@ -74,7 +74,7 @@ def test_on_a_host_without_tracefs_new_devices_are_listened_for(loop, root):
     assert set(sources.states().values()) == {OFF}
 
 
-def test_writes_are_heard_for_the_present_load_only(loop, root):
+def test_writes_are_reported_for_the_present_load_only(loop, root):
     root.load_ip_vs()
     writes = Writes(loop, root.path)
     assert writes.arrange(1) == []

@@ -45,7 +45,7 @@ def words(taker):
     return [event.message for event in taker.taken]
 
 
-def test_what_is_not_taken_is_told_later_in_its_order(taker, publisher):
+def test_what_is_not_taken_is_logged_later_in_its_order(taker, publisher):
     publisher.log(told(0), told(1))
     taker.room = 1
     publisher.log(told(2))
@@ -67,7 +67,7 @@ def test_of_too_many_the_oldest_go_and_are_counted(taker, publisher):
     assert "; 7 were lost" in taker.taken[-2].message
 
 
-def test_where_nothing_is_there_to_tell_nothing_is_kept(publisher):
+def test_where_there_is_nothing_to_log_nothing_is_kept(publisher):
     def fail(event):
         raise OSError
 
@@ -77,7 +77,7 @@ def test_where_nothing_is_there_to_tell_nothing_is_kept(publisher):
     assert not broken._unsent
 
 
-def test_what_can_be_told_at_once_is(publisher):
+def test_what_can_be_logged_at_once_is(publisher):
     assert publisher.is_due(True, 0)
     publisher.took(5 * NS_PER_S)
     assert publisher.is_due(True, 1)
@@ -91,7 +91,7 @@ def test_what_can_be_told_at_once_is(publisher):
         (30 * NS_PER_S, 10 * NS_PER_S),
     ],
 )
-def test_the_more_it_takes_the_longer_it_waits_from_the_first_news_on(publisher, took_ns, pause_ns):
+def test_the_longer_publishing_takes_the_longer_it_waits(publisher, took_ns, pause_ns):
     publisher.took(took_ns)
     first_ns = 100 * NS_PER_S
     assert not publisher.is_due(False, first_ns)
@@ -101,7 +101,7 @@ def test_the_more_it_takes_the_longer_it_waits_from_the_first_news_on(publisher,
     assert not publisher.is_due(False, first_ns + pause_ns + 1)
 
 
-def test_what_was_told_at_once_no_longer_waits(publisher):
+def test_what_was_logged_at_once_no_longer_waits(publisher):
     assert not publisher.is_due(False, 0)
     assert publisher.is_due(True, NS_PER_MS)
     assert not publisher.is_due(False, NS_PER_S)
@@ -189,7 +189,7 @@ def test_after_a_while_without_changes_they_are_described_at_once(clock, folder,
     assert len(folder.files) == 100
 
 
-def test_a_file_that_cannot_be_written_is_told_once_and_tried_again(clock, folder, scribe):
+def test_a_file_that_cannot_be_written_is_logged_once_and_tried_again(clock, folder, scribe):
     folder.error = "no space"
     memory = remembered(1)
     (told,) = scribe.describe(memory)

@@ -73,11 +73,11 @@ class Clock:
         return [scan for _, scan in self.looks]
 
 
-def test_a_new_agenda_asks_for_nothing():
+def test_a_new_schedule_asks_for_nothing():
     assert scan_schedule.next_scan(ScanSchedule(), BEGIN_NS) == (None, None)
 
 
-def test_all_anew_is_a_sweep_and_a_deep_look_at_once():
+def test_rescan_all_is_a_full_and_a_deep_scan_at_once():
     clock = Clock()
     clock.schedule = scan_schedule.rescan_all(clock.schedule, clock.now_ns)
     clock.run(clock.now_ns)
@@ -85,7 +85,7 @@ def test_all_anew_is_a_sweep_and_a_deep_look_at_once():
     assert clock.kinds()[0] is Scan.FULL
 
 
-def test_all_anew_does_not_wait_for_the_share_of_deep_looks():
+def test_rescan_all_does_not_wait_for_the_share_of_deep_scans():
     clock = Clock(costs_ns=(0, NS_PER_S, 0))
     clock.record()
     clock.schedule = scan_schedule.rescan_all(clock.schedule, clock.now_ns)
@@ -93,13 +93,13 @@ def test_all_anew_does_not_wait_for_the_share_of_deep_looks():
     assert Scan.DEEP in clock.kinds()
 
 
-def test_a_birth_is_looked_for_at_once():
+def test_a_birth_is_searched_for_at_once():
     clock = Clock()
     clock.expect_births()
     assert scan_schedule.next_scan(clock.schedule, clock.now_ns) == (Scan.QUICK, clock.now_ns)
 
 
-def test_a_thousand_births_while_a_look_is_due_cost_one_look():
+def test_a_thousand_births_while_a_scan_is_due_cost_one_scan():
     clock = Clock()
     for _ in range(1000):
         clock.expect_births()
@@ -109,7 +109,7 @@ def test_a_thousand_births_while_a_look_is_due_cost_one_look():
     assert clock.kinds() == [Scan.QUICK]
 
 
-def test_a_birth_that_is_not_found_is_looked_for_again_and_at_last_deeply():
+def test_a_birth_that_is_not_found_is_searched_for_again_and_at_last_deeply():
     clock = Clock()
     begin_ns = clock.now_ns
     clock.expect_births()
@@ -121,7 +121,7 @@ def test_a_birth_that_is_not_found_is_looked_for_again_and_at_last_deeply():
     assert [wait_ns // NS_PER_MS for wait_ns in RETRIES_NS] == [4, 16, 64, 256]
 
 
-def test_what_a_deep_look_does_not_find_is_not_looked_for_any_more():
+def test_what_a_deep_scan_does_not_find_is_not_searched_for_any_more():
     clock = Clock()
     clock.expect_births()
     clock.run(clock.now_ns + 20 * NS_PER_S)
@@ -141,7 +141,7 @@ def test_retries_end_when_all_births_are_found():
 
 
 @pytest.mark.parametrize("scan", [Scan.QUICK, Scan.DEEP, Scan.FULL])
-def test_births_told_while_a_look_is_under_way_are_looked_for_after_it(scan):
+def test_births_reported_while_a_scan_is_under_way_are_searched_for_after_it(scan):
     clock = Clock()
     clock.schedule = clock.schedule._replace(
         **{{Scan.QUICK: "quick_ns", Scan.DEEP: "deep_ns", Scan.FULL: "full_ns"}[scan]: 0}
@@ -153,14 +153,14 @@ def test_births_told_while_a_look_is_under_way_are_looked_for_after_it(scan):
     assert clock.begin() is Scan.QUICK
 
 
-def test_a_hint_without_births_is_one_glance():
+def test_an_event_without_births_is_one_quick_scan():
     clock = Clock()
     clock.expect_births(births=0)
     clock.run(clock.now_ns + NS_PER_S)
     assert clock.kinds() == [Scan.QUICK]
 
 
-def test_where_births_are_not_told_there_is_a_glance_every_second():
+def test_where_births_are_not_reported_there_is_a_quick_scan_every_second():
     clock = Clock(told=False)
     clock.run(clock.now_ns + 10 * POLL_NS)
     assert clock.kinds() == [Scan.QUICK] * 10
@@ -175,7 +175,7 @@ def test_where_births_are_not_told_there_is_a_glance_every_second():
         (PERIOD_NS, FULL_SHARE * PERIOD_NS),
     ],
 )
-def test_sweeps_cost_no_more_than_their_share(cpu_ns, after_ns):
+def test_full_scans_cost_no_more_than_their_share(cpu_ns, after_ns):
     clock = Clock()
     clock.run(clock.now_ns + PERIOD_NS)
     assert clock.kinds() == [Scan.FULL]
@@ -184,7 +184,7 @@ def test_sweeps_cost_no_more_than_their_share(cpu_ns, after_ns):
     assert scan_schedule.full_scan_visited(ScanSchedule(), cpu_ns, clock.now_ns) == ScanSchedule()
 
 
-def test_where_births_are_told_there_is_nothing_to_do_until_the_sweep():
+def test_where_births_are_reported_there_is_nothing_to_do_until_the_full_scan():
     clock = Clock()
     clock.run(clock.now_ns + PERIOD_NS - 1)
     assert clock.looks == []
@@ -199,7 +199,7 @@ def test_where_births_are_told_there_is_nothing_to_do_until_the_sweep():
         ("as often as all is swept", False, PERIOD_NS),
     ],
 )
-def test_deep_looks_are_as_rare_as_they_may_be(why, told, period_ns):
+def test_deep_scans_are_as_rare_as_they_may_be(why, told, period_ns):
     clock = Clock(told)
     begin_ns = clock.now_ns
     clock.run(begin_ns + 3 * period_ns + NS_PER_S)
@@ -222,13 +222,13 @@ def storm(clock, seconds, every_ns=NS_PER_MS):
     return spent_ns
 
 
-def test_a_storm_of_births_does_not_cost_more_than_its_share_in_deep_looks():
+def test_a_storm_of_births_does_not_cost_more_than_its_share_in_deep_scans():
     clock = Clock(costs_ns=(5 * NS_PER_MS, 400 * NS_PER_MS, 0))
     spent_ns = storm(clock, 100)
     assert spent_ns[Scan.DEEP] <= 100 * NS_PER_S // scan_schedule.DEEP_SHARE + 400 * NS_PER_MS
 
 
-def test_a_storm_of_births_does_not_keep_it_from_looking_deeply():
+def test_a_storm_of_births_does_not_prevent_deep_scans():
     """What only a deep look finds is found while others come and go all the time."""
     clock = Clock(costs_ns=(5 * NS_PER_MS, 400 * NS_PER_MS, 0))
     storm(clock, 100)
@@ -244,7 +244,7 @@ def test_a_storm_of_births_does_not_cost_more_than_its_share_in_glances():
     assert spent_ns[Scan.QUICK] <= 100 * NS_PER_S // scan_schedule.QUICK_SHARE + retries_ns
 
 
-def test_a_new_birth_is_looked_for_again_even_while_an_old_one_waits_for_its_deep_look():
+def test_a_new_birth_is_searched_for_again_even_while_an_old_one_waits_for_its_deep_scan():
     """In a namespace that is visible a moment after its birth, run_estimation is set in time.
 
     An old birth that nobody can find any more (its namespace has gone at once, or it was none:
@@ -263,7 +263,7 @@ def test_a_new_birth_is_looked_for_again_even_while_an_old_one_waits_for_its_dee
     assert [scan for moment_ns, scan in clock.looks if moment_ns >= visible_ns]
 
 
-def test_a_deep_look_does_not_end_the_search_for_what_was_born_just_before_it():
+def test_a_deep_scan_does_not_end_the_search_for_what_was_born_just_before_it():
     """It can find no more than a glance while the namespace has no holder yet."""
     clock = Clock()
     clock.now_ns += DEEP_PERIOD_NS - NS_PER_MS
@@ -336,7 +336,7 @@ def test_nothing_that_is_found_was_born_before_the_earliest_birth(steps, quick_n
 
 
 @pytest.mark.parametrize("unknown_first", [True, False])
-def test_a_birth_whose_time_is_not_known_leaves_none_to_be_told(unknown_first):
+def test_a_birth_whose_time_is_unknown_leaves_all_unknown(unknown_first):
     """It may have been earlier than those that are known: the look before is the bound then."""
     clock = Clock()
     moments = [None, clock.now_ns] if unknown_first else [clock.now_ns, None]
@@ -352,7 +352,7 @@ def test_a_birth_whose_time_is_not_known_leaves_none_to_be_told(unknown_first):
     st.lists(st.tuples(st.sampled_from(["hint", "look", "wait"]), st.integers(0, 5)), max_size=60),
     st.booleans(),
 )
-def test_whatever_happens_there_is_always_a_next_look(steps, told):
+def test_whatever_happens_there_is_always_a_next_scan(steps, told):
     clock = Clock(told, (NS_PER_MS, 20 * NS_PER_MS, NS_PER_MS))
     for what, number in steps:
         if what == "hint":

@@ -38,7 +38,7 @@ def test_modprobe_files(why, text, expected):
 
 
 @pytest.mark.parametrize("fixable, advice", [(True, "--fix"), (False, "ln -s /dev/null")])
-def test_what_can_be_fixed_is_told(fixable, advice):
+def test_what_can_be_fixed_is_reported(fixable, advice):
     file = File("/usr/lib/modprobe.d/m.conf", HOOK)
     (finding,) = check_modprobe.check([file], [file.path] if fixable else [])
     assert advice in finding.advice

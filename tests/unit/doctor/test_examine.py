@@ -112,7 +112,7 @@ def test_a_link_to_sysctl_conf_is_sysctl_conf(host):
     assert "at boot" in finding["summary"]
 
 
-def test_a_loaded_module_tells_itself(host):
+def test_a_loaded_module_shows_its_support(host):
     host.root.load_ip_vs(am_droprate="10")
     assert host.run()[0] == Exit.UNSUPPORTED
     host.root.set("run_estimation", "1")

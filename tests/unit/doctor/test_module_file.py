@@ -35,7 +35,7 @@ PACKERS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstd}
         (KTHREAD_MODULE, Exit.AS_WANTED, "estimation runs in kernel threads"),
     ],
 )
-def test_the_module_file_tells_before_any_load(host, suffix, data, code, words):
+def test_the_module_file_shows_support_before_any_load(host, suffix, data, code, words):
     if suffix == ".zst" and shutil.which("zstd") is None:
         pytest.skip("no zstd to make such a module with")
     os.unlink(host.module(b""))
@@ -63,7 +63,7 @@ def test_a_broken_module_file_is_a_hint(host, suffix, data):
     assert any("is unknown" in finding["summary"] for finding in findings)
 
 
-def test_without_zstd_the_user_is_told_what_is_needed(host, monkeypatch):
+def test_without_zstd_the_message_says_what_is_needed(host, monkeypatch):
     monkeypatch.setattr(module_file, "_ZSTD_MODULE", "no_such_module")
     monkeypatch.setattr(module_file, "_ZSTD_COMMANDS", (("no-such-command",),))
     os.unlink(host.module(b""))

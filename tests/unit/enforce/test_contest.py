@@ -66,7 +66,7 @@ def test_a_change_now_and_then_is_no_contest():
     assert contest.times == 1
 
 
-def test_a_change_at_every_look_is_a_contest_however_long_the_period():
+def test_a_change_at_every_check_is_a_contest_however_long_the_period():
     for period_ns in (NS_PER_S, PERIOD_NS, 3600 * NS_PER_S):
         contest, _ = set_again(CONTESTED_AFTER, period_ns + NS_PER_S, period_ns)
         assert contest.contested

@@ -274,7 +274,7 @@ def test_what_is_read_only_is_never_tried_again(reason):
     assert decision.retry_at_ns is None
 
 
-def test_only_run_estimation_is_held_and_only_the_fought_key_is_contested():
+def test_only_run_estimation_is_held_and_only_its_own_contest_counts():
     both = (write(), write(setting=SYNC))
     assert decide.restrain(both, None, ContestPolicy.ENFORCE, NOW_NS + 9, NOW_NS).due == both[1:]
     assert decide.restrain(both, fought(3), ContestPolicy.ENFORCE, None, NOW_NS).due == both[1:]
@@ -320,7 +320,7 @@ def test_on_kernels_with_kthreads_young_services_are_left_alone(why, known, serv
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 10**10)), max_size=60))
-def test_nothing_is_held_for_ever(looks):
+def test_nothing_is_held_without_end(looks):
     """Looking again when told to, whatever the services do meanwhile."""
     known, now_ns = ns_state(), NOW_NS
     for services, late_ns in looks:
@@ -346,13 +346,13 @@ def test_nothing_is_held_for_ever(looks):
         ("waited long enough", 10 * NS_PER_S, POLICY.resync_ns),
     ],
 )
-def test_next_look(why, waited_ns, expected_ns):
+def test_next_check(why, waited_ns, expected_ns):
     now_ns = 100 * NS_PER_S
     since_ns = None if waited_ns is None else now_ns - waited_ns
     assert decide.next_check(POLICY, since_ns, now_ns) - now_ns == expected_ns, why
 
 
-def test_waiting_for_a_load_costs_a_bounded_number_of_looks():
+def test_waiting_for_a_load_costs_a_bounded_number_of_checks():
     now_ns, looks = 0, 0
     while now_ns < decide.LOAD_WAIT_NS:
         now_ns = decide.next_check(POLICY, 0, now_ns)

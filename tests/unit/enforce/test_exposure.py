@@ -19,7 +19,7 @@ from ipvsd.model import NS_PER_S
         ("half a minute", 30 * NS_PER_S, 15),
     ],
 )
-def test_what_is_set_within_two_seconds_costs_no_pass(why, wrong_ns, runs):
+def test_what_is_set_within_two_seconds_costs_no_run(why, wrong_ns, runs):
     after = exposure.right(exposure.wrong(Exposure(), 100), 100 + wrong_ns)
     assert after == Exposure(None, wrong_ns, runs), why
     assert PERIOD_NS == 2 * NS_PER_S
@@ -44,7 +44,7 @@ def test_a_bound_in_the_future_counts_nothing():
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**11), st.integers(0, 10**11)), max_size=20))
-def test_the_sum_of_all_stretches_and_of_their_passes(stretches):
+def test_the_sum_of_all_stretches_and_of_their_runs(stretches):
     now_ns, after = 0, Exposure()
     for quiet_ns, wrong_ns in stretches:
         now_ns += quiet_ns
@@ -57,7 +57,7 @@ def test_the_sum_of_all_stretches_and_of_their_passes(stretches):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**10)), max_size=40))
-def test_whatever_is_told_no_moment_counts_twice(looks):
+def test_whatever_happens_no_moment_counts_twice(looks):
     now_ns, after = 0, Exposure()
     for is_right, wait_ns in looks:
         now_ns += wait_ns

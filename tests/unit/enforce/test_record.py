@@ -23,7 +23,7 @@ from tests.builders import HOST, NO_TREE, OBSERVE, POLICY, RUN, value
 from tests.stories import HostStory
 
 
-def test_a_load_is_told_once_with_its_reaction_time():
+def test_a_load_is_logged_once_with_its_reaction_time():
     story = HostStory()
     assert story.check(Module.ABSENT, State.ABSENT, Reason.START) == []
     event_ns = story.now_ns - 3 * NS_PER_MS
@@ -40,14 +40,14 @@ def test_a_load_is_told_once_with_its_reaction_time():
     assert story.memory.loads == 1 and story.memory.tally.writes == {"load": 1}
 
 
-def test_a_repeated_event_is_no_news():
+def test_a_repeated_event_logs_nothing():
     story = HostStory()
     story.check(Module.LIVE, State.AS_WANTED, Reason.START)
     assert story.check(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1) == []
     assert story.memory.loads == 0
 
 
-def test_a_load_of_which_nothing_was_heard_is_told_as_a_load_by_its_instance():
+def test_a_load_without_any_event_is_recognised_by_its_instance():
     """However often: it is nobody's doing, and no contest."""
     story = HostStory()
     story.check(Module.LIVE, State.AS_WANTED, Reason.START, instance=1)
@@ -65,14 +65,14 @@ def test_the_same_instance_or_an_unknown_one_is_no_load(before, now):
     assert (story.new_events[0].fields["IPVSD_REASON"], story.memory.loads) == ("drift", 0)
 
 
-def test_a_load_that_needs_no_write_is_told_as_a_load():
+def test_a_load_that_needs_no_write_is_logged_as_a_load():
     story = HostStory()
     story.check(Module.ABSENT, State.ABSENT, Reason.START)
     assert story.check(Module.LIVE, State.AS_WANTED, Reason.LOAD, event_ns=1) == [Kind.LOADED]
     assert story.memory.loads == 1
 
 
-def test_a_load_whose_event_was_lost_is_told_as_a_load():
+def test_a_load_whose_event_was_lost_is_logged_as_a_load():
     story = HostStory()
     story.check(Module.ABSENT, State.ABSENT, Reason.START)
     assert story.check(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
@@ -88,7 +88,7 @@ def test_remove_and_add_in_one_batch_are_two_things():
     assert kinds == [Kind.CHANGED] and story.memory.loads == 1
 
 
-def test_drift_is_told_without_a_reaction_time():
+def test_drift_is_logged_without_a_reaction_time():
     story = HostStory()
     story.check(Module.LIVE, State.AS_WANTED, Reason.START)
     assert story.check(Module.LIVE, State.AS_WANTED, wrote=True) == [Kind.CHANGED]
@@ -120,7 +120,7 @@ def test_a_load_that_fails_ends_the_wait():
     assert story.check(Module.ABSENT, State.ABSENT) == []
 
 
-def test_a_load_that_fails_is_told_once_when_remove_is_heard_first():
+def test_a_load_that_fails_is_logged_once_when_remove_comes_first():
     story = HostStory()
     story.check(Module.COMING, State.LOADING, Reason.START)
     story.memory, new_events = record_module(story.memory, Module.ABSENT, 1, 1)
@@ -128,7 +128,7 @@ def test_a_load_that_fails_is_told_once_when_remove_is_heard_first():
     assert story.check(Module.ABSENT, State.ABSENT) == []
 
 
-def test_a_wait_is_bounded_and_its_end_told_once():
+def test_a_wait_is_bounded_and_its_end_logged_once():
     story = HostStory()
     story.check(Module.COMING, State.LOADING, Reason.START)
     story.now_ns += LOAD_WAIT_NS
@@ -146,7 +146,7 @@ def test_a_wait_is_bounded_and_its_end_told_once():
         (State.REFUSED, Kind.NOT_CHANGED),
     ],
 )
-def test_a_lasting_condition_is_told_once_through_all_loads(state, kind):
+def test_a_lasting_condition_is_logged_once_through_all_loads(state, kind):
     story = HostStory()
     assert story.check(Module.LIVE, state, Reason.START, detail="why") == [kind]
     for _ in range(3):
@@ -157,7 +157,7 @@ def test_a_lasting_condition_is_told_once_through_all_loads(state, kind):
     assert story.check(Module.LIVE, state, detail="another reason", shown=shown) == [kind]
 
 
-def test_a_write_that_the_kernel_does_not_keep_is_told_once_and_never_as_a_change():
+def test_a_write_that_the_kernel_does_not_keep_is_logged_once_and_never_as_a_change():
     write = Write(HOST, RUN.key, "1", "0", Reason.DRIFT)
     outcome = Outcome(write, value("1"), written_ns=5)
     key = KeyStatus(RUN, State.REFUSED, "1", "written 0, but it reads 1")
@@ -169,7 +169,7 @@ def test_a_write_that_the_kernel_does_not_keep_is_told_once_and_never_as_a_chang
     assert new_events == [] and memory.tally.writes == {} and memory.tally.failures == 2
 
 
-def test_a_condition_that_was_cured_is_told_when_it_comes_back():
+def test_a_condition_that_was_cured_is_logged_when_it_comes_back():
     story = HostStory()
     story.check(Module.LIVE, State.DENIED, Reason.START, detail="EROFS")
     story.check(Module.LIVE, State.AS_WANTED, wrote=True)
@@ -177,7 +177,7 @@ def test_a_condition_that_was_cured_is_told_when_it_comes_back():
     assert story.memory.tally.failures == 2
 
 
-def test_observing_tells_each_load_once():
+def test_observing_logs_each_load_once():
     story = HostStory(OBSERVE)
     assert story.check(Module.LIVE, State.DIFFERS, Reason.START) == [Kind.WOULD_CHANGE]
     assert story.check(Module.LIVE, State.DIFFERS) == []
@@ -195,7 +195,7 @@ def test_what_is_no_longer_guarded_is_forgotten():
     assert memory.namespaces[HOST.identity].conditions == {}
 
 
-def test_a_load_is_told_from_when_the_next_look_has_found_it_when_nothing_told():
+def test_a_load_without_an_event_counts_from_the_check_before():
     story = HostStory()
     story.check(Module.ABSENT, State.ABSENT, Reason.START)
     before_ns = story.now_ns

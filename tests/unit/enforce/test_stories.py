@@ -22,7 +22,7 @@ def only(story):
     return event
 
 
-def test_a_birth_is_told_with_its_reaction_time():
+def test_a_birth_is_logged_with_its_reaction_time():
     story, kernel = Story(), FakeSysctls()
     event_ns = story.now_ns - 7 * NS_PER_MS
     assert story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=event_ns) == [Kind.CHANGED]
@@ -39,7 +39,7 @@ def test_a_birth_is_told_with_its_reaction_time():
     assert story.memory.last_write.reaction_ns == 7 * NS_PER_MS
 
 
-def test_a_birth_that_was_not_told_has_the_look_before_as_its_bound():
+def test_a_birth_without_an_event_has_the_scan_before_as_its_bound():
     story, kernel = Story(), FakeSysctls()
     since_ns = story.now_ns - 5 * NS_PER_S
     assert story.visit((WEB, kernel), since_ns=since_ns) == [Kind.CHANGED]
@@ -49,14 +49,14 @@ def test_a_birth_that_was_not_told_has_the_look_before_as_its_bound():
     assert story.memory.tally.exposed_ns == 5 * NS_PER_S
 
 
-def test_a_new_namespace_that_is_right_already_is_no_news():
+def test_a_new_namespace_that_is_right_already_is_no_event():
     story = Story()
     assert story.visit((WEB, FakeSysctls("0")), trigger=Reason.BIRTH) == []
     assert story.state(WEB) is State.AS_WANTED
     assert story.memory.tally.writes == {} and story.memory.tally.exposed_ns == 0
 
 
-def test_a_load_is_told_in_each_namespace():
+def test_a_load_is_logged_in_each_namespace():
     story = Story()
     kernels = [(WEB, FakeSysctls()), (POD, FakeSysctls()), (LB, FakeSysctls())]
     story.visit(*kernels, trigger=Reason.START)
@@ -77,7 +77,7 @@ def test_a_load_is_told_in_each_namespace():
         assert story.memory.tally.exposed_ns == 30 * number * NS_PER_MS
 
 
-def test_a_load_that_only_the_periodic_look_finds_is_told_as_a_load():
+def test_a_load_that_only_the_periodic_check_finds_is_logged_as_a_load():
     story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     story.now_ns += 20 * NS_PER_S
@@ -89,7 +89,7 @@ def test_a_load_that_only_the_periodic_look_finds_is_told_as_a_load():
     assert story.memory.tally.exposed_ns == 10 * NS_PER_S
 
 
-def test_drift_is_told_and_its_exposure_counts_from_the_last_right_look():
+def test_drift_is_logged_and_its_exposure_counts_from_the_last_right_check():
     story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     kernel.set("1")
@@ -113,7 +113,7 @@ def contest(story, kernel, times, every_ns=30 * NS_PER_S):
     return kinds
 
 
-def test_a_contest_is_told_once_and_so_is_its_end():
+def test_a_contest_is_logged_once_and_so_is_its_end():
     story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     kinds = contest(story, kernel, 20)
@@ -129,7 +129,7 @@ def test_a_contest_is_told_once_and_so_is_its_end():
     assert contest(story, kernel, 1) == [[Kind.CHANGED]]
 
 
-def test_who_contests_meets_ever_longer_waits():
+def test_a_contested_value_is_set_after_longer_and_longer_waits():
     story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     begin_ns = story.now_ns
@@ -153,7 +153,7 @@ def test_who_yields_leaves_a_contested_value_alone_and_says_so():
 
 @pytest.mark.parametrize("policy", [POLICY, YIELD])
 @pytest.mark.parametrize("times", [3, 4, 9])
-def test_a_load_is_set_and_told_whatever_is_contested(policy, times):
+def test_a_load_is_set_and_logged_whatever_is_contested(policy, times):
     story, kernel = Story(policy), FakeSysctls("0")
     story.visit((WEB, kernel))
     contest(story, kernel, times)
@@ -166,7 +166,7 @@ def test_a_load_is_set_and_told_whatever_is_contested(policy, times):
     assert kernel.reading.value == "0"
 
 
-def test_reload_forgives():
+def test_a_reload_resets_contests():
     story, kernel = Story(YIELD), FakeSysctls("0")
     story.visit((WEB, kernel))
     contest(story, kernel, 5)
@@ -192,7 +192,7 @@ def test_one_contest_is_not_anothers():
         (State.HIDDEN, "", NO_TREE),  # up to Linux 6.9
     ],
 )
-def test_what_nobody_may_change_is_told_once_through_all_loads(state, error, reading):
+def test_a_foreign_namespace_is_logged_once_through_all_loads(state, error, reading):
     story, kernel = Story(), FakeSysctls()
     kernel.foreign, kernel.error, kernel.reading = True, error, reading
     assert story.visit((POD, kernel), trigger=Reason.BIRTH) == [Kind.FOREIGN]
@@ -208,7 +208,7 @@ def test_what_nobody_may_change_is_told_once_through_all_loads(state, error, rea
     assert story.ns_state(POD).exposure.since_ns is None, "nobody could have done better"
 
 
-def test_a_namespace_that_goes_while_it_is_wrong_closes_its_exposure():
+def test_a_namespace_that_is_removed_while_it_is_wrong_closes_its_exposure():
     story, kernel = Story(), FakeSysctls()
     kernel.error = "EROFS"
     story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
@@ -262,7 +262,7 @@ def test_without_cookies_the_same_identity_is_the_same_namespace():
     assert story.ns_state(WEB).first_ns == first_ns
 
 
-def test_observing_tells_once_and_counts_no_exposure():
+def test_observing_logs_once_and_counts_no_exposure():
     story, kernel = Story(OBSERVE), FakeSysctls()
     assert story.visit((WEB, kernel), trigger=Reason.BIRTH) == [Kind.WOULD_CHANGE]
     story.now_ns += 60 * NS_PER_S
@@ -292,7 +292,7 @@ def test_an_exposure_ends_when_the_policy_does_not_mind_any_more(why, policy):
     assert story.memory.tally.exposed_ns == 5 * NS_PER_S
 
 
-def test_held_then_written_keeps_its_reason_and_is_no_strike():
+def test_held_then_written_keeps_its_reason_and_is_no_contest():
     story, kernel = Story(), FakeSysctls()
     kernel.kthreads, kernel.estimators = True, 5
     event_ns = story.now_ns
@@ -330,7 +330,7 @@ def test_without_services_nothing_is_held():
     assert story.visit((WEB, kernel), trigger=Reason.BIRTH) == [Kind.CHANGED]
 
 
-def test_a_namespace_that_vanished_while_it_was_looked_at_is_forgotten():
+def test_a_namespace_that_vanished_during_its_check_is_forgotten():
     story, kernel = Story(), FakeSysctls("0")
     story.visit((WEB, kernel))
     gone = story.results[0]._replace(keys=(story.results[0].keys[0]._replace(state=State.GONE),))
@@ -339,7 +339,7 @@ def test_a_namespace_that_vanished_while_it_was_looked_at_is_forgotten():
     assert memory.namespaces == {} and new_events == []
 
 
-def test_a_storm_of_births_is_told_as_a_hundred_lines_and_a_number():
+def test_a_storm_of_births_is_logged_as_a_hundred_lines_and_a_number():
     story = Story()
     namespaces = [WEB._replace(inode=1000 + n, name=f"pod {n}") for n in range(5000)]
     story.visit(*((one, FakeSysctls()) for one in namespaces), trigger=Reason.BIRTH)
@@ -409,7 +409,7 @@ def test_quiet_for_a_minute_is_the_least_that_ends_a_contest():
     assert QUIET_MIN_NS == 60 * NS_PER_S
 
 
-def test_what_was_told_of_a_namespace_outlives_the_module_and_its_value_does_not():
+def test_logged_conditions_outlive_the_module_and_values_do_not():
     story, kernel = Story(), FakeSysctls()
     kernel.error = "EROFS"
     story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
@@ -423,7 +423,7 @@ def test_what_was_told_of_a_namespace_outlives_the_module_and_its_value_does_not
     assert again == story.memory
 
 
-def test_a_revision_is_what_there_is_to_tell_and_not_that_it_was_looked_at():
+def test_a_revision_changes_with_what_is_published_and_not_with_each_check():
     story, kernel = Story(), FakeSysctls()
 
     def revised(*visits, **how):

@@ -103,7 +103,7 @@ def test_nothing_is_nothing():
     assert str(Totals()) == "0 entries: 0 loads, 0 values set, 0 drifts, 0 estimation runs leaked"
 
 
-def test_a_row_tells_namespace_and_owner_apart_from_what_happened():
+def test_a_row_separates_namespace_and_owner_from_what_happened():
     cells = entries.row(entries.parse(line(changed(WEB, Reason.BIRTH, 3 * NS_PER_MS))))
     assert cells == [
         "2023-11-14T22:13:20.000Z",

@@ -22,7 +22,7 @@ def counted(after):
     return sum(after.suppressed.values())
 
 
-def test_a_few_events_are_told_as_they_are():
+def test_a_few_events_are_logged_as_they_are():
     new_events = [change(), change(POD), change(HOST)]
     assert limit_rate(RateLimiter(), new_events, NOW_NS)[1] == new_events
 
@@ -33,19 +33,19 @@ def test_what_is_more_than_a_hundred_is_counted():
     assert after.suppressed == {"changed": 150}
 
 
-def test_all_about_the_host_is_told():
+def test_all_about_the_host_is_logged():
     after, told = limit_rate(RateLimiter(), [change()] * 200 + [change(HOST)] * 200, NOW_NS)
     assert told.count(change(HOST)) == 200
     assert counted(after) == 100
 
 
-def test_what_concerns_no_namespace_is_told():
+def test_what_concerns_no_namespace_is_logged():
     removed = events.plain(Kind.REMOVED, "ip_vs: removed")
     full = RateLimiter(NOW_NS, LINES_MAX)
     assert limit_rate(full, [removed], NOW_NS + 1)[1] == [removed]
 
 
-def test_what_was_left_out_is_told_as_one_line_when_the_window_is_over():
+def test_suppressed_events_are_one_line_when_the_window_is_over():
     full, _ = limit_rate(RateLimiter(), [change()] * LINES_MAX, NOW_NS)
     more = [change(reaction_ns=5_000_000, leaked=2), change(POD, 7_000_000, leaked=1)]
     more.append(events.held(_held()))
@@ -68,13 +68,13 @@ def _held():
     return Write(WEB, RUN.key, "1", "0", Reason.BIRTH)
 
 
-def test_a_new_window_tells_again():
+def test_a_new_window_logs_again():
     full, _ = limit_rate(RateLimiter(), [change()] * 150, NOW_NS)
     _, told = limit_rate(full, [change()], NOW_NS + WINDOW_NS)
     assert [event.kind for event in told] == [Kind.MANY, Kind.CHANGED]
 
 
-def test_a_window_in_which_nothing_was_left_out_ends_silently():
+def test_a_window_in_which_nothing_was_suppressed_ends_silently():
     after, _ = limit_rate(RateLimiter(), [change()], NOW_NS)
     assert limit_rate(after, [], NOW_NS + WINDOW_NS)[1] == []
 

@@ -44,7 +44,7 @@ def test_a_line(why, text, expected):
 
 
 @given(st.binary(max_size=15))
-def test_no_comm_makes_up_a_pass(comm):
+def test_no_comm_can_fake_a_run(comm):
     found = [parse(part) for part in line(comm=comm, micros=5).splitlines()]
     assert [mark for mark in found if mark] in ([], [Mark(True, 5000, 0, 0, None, None)])
 
@@ -73,12 +73,12 @@ def piped():
     made.close()
 
 
-def test_a_pass_is_from_its_begin_to_its_end(piped):
+def test_a_run_is_from_its_begin_to_its_end(piped):
     assert piped.log(line(micros=10, rest=PLACE + b" run=1 inode=7")) == []
     assert piped.log(ended(micros=35)) == [EstimationRun(10_000, 25_000, 0, True, 7, 0)]
 
 
-def test_cpus_whose_idle_tasks_are_interrupted_are_told_apart(piped):
+def test_cpus_whose_idle_tasks_are_interrupted_are_distinguished(piped):
     found = piped.log(
         line(micros=1, cpu=0), line(micros=2, cpu=1), ended(micros=9, cpu=0), ended(micros=5, cpu=1)
     )
@@ -94,7 +94,7 @@ def test_a_thread_that_moves_is_followed(piped):
     assert (found.cpu, found.duration_ns, found.thread) == (1, 3000, 99)
 
 
-def test_a_pass_under_way_at_the_beginning_is_none(piped):
+def test_a_run_under_way_at_the_beginning_does_not_count(piped):
     assert piped.log(ended(micros=5)) == []
     assert len(piped.log(line(micros=6), ended(micros=7))) == 1
 
@@ -129,7 +129,7 @@ def test_without_tracefs_there_are_none_and_removing_does_nothing(root):
 TRACING = "sys/kernel/tracing"
 
 
-def test_what_is_in_use_is_left_and_told(root):
+def test_what_is_in_use_is_left_and_reported(root):
     root.write(TRACING + "/kprobe_events", "")
     busy = root.join(f"{TRACING}/instances/ipvsd-measure-7/in-use")
     os.makedirs(busy)

@@ -11,7 +11,7 @@ def test_possible_cpus(root, text, count):
     assert ipvs.possible_cpus(root.path) == count
 
 
-def test_possible_cpus_that_cannot_be_told(root):
+def test_possible_cpus_that_are_unknown(root):
     assert ipvs.possible_cpus(root.path) is None
     root.write("sys/devices/system/cpu/possible", "many\n")
     assert ipvs.possible_cpus(root.path) is None

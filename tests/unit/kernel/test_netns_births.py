@@ -119,7 +119,7 @@ def births():
     made.end()
 
 
-def test_nothing_told_is_no_birth(births):
+def test_no_line_is_no_birth(births):
     assert births.drain() == BirthEvents(0, None)
 
 
@@ -153,7 +153,7 @@ def test_a_pipe_that_has_ended_does_not_hang():
     made.close()
 
 
-def test_a_broken_pipe_is_raised_for_the_daemon_to_tell():
+def test_a_broken_pipe_is_raised():
     made = Piped()
     made.end()
     keep = os.dup(made.fileno())

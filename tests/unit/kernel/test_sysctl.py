@@ -45,7 +45,7 @@ def test_a_value_is_read_without_its_line_end(root):
         ),
     ],
 )
-def test_what_is_not_there_is_told_apart(root, why, make, expected):
+def test_what_is_not_there_is_distinguished(root, why, make, expected):
     make(root)
     with Sysctls(root.path) as sysctls:
         assert sysctls.read(RUN).found is expected, why
@@ -71,7 +71,7 @@ def test_a_right_value_is_not_written_again(root):
     assert os.stat(path).st_mtime_ns == 1
 
 
-def test_the_folder_is_looked_for_again_after_another_load(root):
+def test_the_folder_is_searched_for_again_after_another_load(root):
     folder = root.join("proc/sys/net/ipv4/vs")
     root.load_ip_vs(run_estimation="0")
     with Sysctls(root.path) as sysctls:

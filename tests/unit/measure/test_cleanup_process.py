@@ -48,7 +48,7 @@ def test_what_was_not_changed_is_not_restored(told):
     assert told.words == ["clean"]
 
 
-def test_what_was_changed_is_restored_when_told_to_and_only_once(told):
+def test_what_was_changed_is_restored_on_demand_and_only_once(told):
     cleanup = make(told)
     cleanup.arm()
     assert cleanup.restore()
@@ -56,7 +56,7 @@ def test_what_was_changed_is_restored_when_told_to_and_only_once(told):
     assert told.words == ["restore", "clean"]
 
 
-def test_a_failure_is_told_and_tried_again_at_the_end(told):
+def test_a_failure_is_reported_and_tried_again_at_the_end(told):
     def fail():
         told.log("restore")
         return False
@@ -154,7 +154,7 @@ def test_without_its_caretaker_a_process_does_it_itself(told):
     cleanup.close()
 
 
-def test_a_restore_that_raises_is_a_failure_that_is_told(told, capfd):
+def test_a_restore_that_raises_is_a_failure_that_is_reported(told, capfd):
     def broken():
         raise ValueError("broken")
 

@@ -139,6 +139,6 @@ def test_verdict(why, phases, wanted, unwanted):
         assert words not in said, why
 
 
-def test_what_to_look_at_next_is_said_once_and_in_full():
+def test_what_to_examine_next_is_said_once_and_in_full():
     said = conclusions.conclude([phase(name, [*FAST, 30]) for name in ("on", "off", "off again")])
     assert said.count(conclusions.NEXT) == 1 and len(conclusions.NEXT) < 400

@@ -107,7 +107,7 @@ def test_one_that_does_not_end_is_killed(fake, tmp_path):
         run.stop()
 
 
-def test_what_ping_complains_about_is_told(fake):
+def test_what_ping_complains_about_is_reported(fake):
     fake("echo 'ping: nowhere: Name or service not known' >&2; exit 2\n")
     run = Ping("nowhere", 10 * NS_PER_MS, NS_PER_S)
     run._process.wait()

@@ -71,7 +71,7 @@ def test_fifty_thousand_services_on_104_cpus_take_what_was_seen():
         ("only some", [(10, 5), (30, 5)], [(0, 1), (12, 1), (20, 1), (31, 1)], [(12, 1), (31, 1)]),
     ],
 )
-def test_probes_that_overlap_a_pass(why, working_runs, probes, during):
+def test_probes_that_overlap_a_run(why, working_runs, probes, during):
     pings = Pings(tuple(probe(*one) for one in probes), len(probes))
     found, others = apart(pings, [EstimationRun(start, took, 0) for start, took in working_runs])
     assert [tuple(one) for one in found] == during, why
@@ -82,7 +82,7 @@ _SPANS = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 60)), max_size=1
 
 
 @given(_SPANS, _SPANS)
-def test_overlaps_are_those_that_a_plain_look_at_all_pairs_finds(working_runs, probes):
+def test_overlaps_are_those_that_comparing_all_pairs_finds(working_runs, probes):
     runs = [EstimationRun(start, took, 0) for start, took in working_runs]
     found, _ = apart(Pings(tuple(probe(*one) for one in probes), len(probes)), runs)
     plain = [
@@ -110,7 +110,7 @@ def test_peaks_keep_the_largest_of_each_slice():
     assert len(peaks([(i, i) for i in range(5000)], 5000, 1000)) == 1000
 
 
-def test_a_tick_without_work_is_no_pass_and_an_unknown_one_counts():
+def test_a_tick_without_work_is_no_run_and_an_unknown_one_counts():
     runs = (
         EstimationRun(0, 1, 0, True),
         EstimationRun(0, 1, 0, False),

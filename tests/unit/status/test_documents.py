@@ -91,14 +91,14 @@ def test_the_status_sentence(module, state, sentence):
     )
 
 
-def test_the_status_sentence_tells_when_nothing_is_written_or_guarded():
+def test_the_status_sentence_says_when_nothing_is_written_or_guarded():
     differs = memory(ns_state(HOST, State.DIFFERS))
     assert "observing only" in documents.summary(differs, OBSERVE)
     nothing = POLICY._replace(settings=())
     assert "nothing is guarded" in documents.summary(memory(ns_state(HOST)), nothing)
 
 
-def test_before_the_first_look_nothing_is_known():
+def test_before_the_first_check_nothing_is_known():
     assert documents.summary(Memory(), POLICY).startswith("0 sysctls as wanted, ip_vs unknown")
 
 
@@ -271,7 +271,7 @@ def test_the_host_is_shown_first_then_the_worst_then_the_largest():
     assert documents.in_order(reversed(ordered)) == ordered
 
 
-def test_shares_of_reactions_are_told_by_bounds():
+def test_shares_of_reactions_are_given_as_bounds():
     memory = Memory()
     reactions = Histogram()
     for number in range(20):

@@ -35,7 +35,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("name, mode", [(STATUS, 0o644), (EVENTS, 0o600), (NAMESPACES, 0o600)])
-def test_a_file_is_whole_and_only_what_tells_of_no_namespace_is_for_all(root, name, mode):
+def test_a_file_is_complete_and_only_one_without_namespaces_is_for_everybody(root, name, mode):
     runtime = RuntimeFolder(root.path)
     runtime.lock()
     document = dict(DOCUMENTS[name], version=1)
@@ -100,7 +100,7 @@ def test_a_second_lock_is_refused_in_one_line(root):
     second.unlock()
 
 
-def test_a_status_file_that_cannot_be_written_is_told_not_raised(root):
+def test_a_status_file_that_cannot_be_written_is_reported_not_raised(root):
     error = RuntimeFolder(root.path).publish(STATUS, {})
     assert "status.json" in error and "No such file" in error
 
@@ -115,7 +115,7 @@ def test_what_somebody_has_put_beside_a_file_is_neither_waited_for_nor_followed(
     assert os.listdir(str(tmp_path)) == ["guard.prom"] and not os.path.islink(path)
 
 
-def test_a_folder_beside_a_file_is_told(tmp_path):
+def test_a_folder_beside_a_file_is_reported(tmp_path):
     (tmp_path / ".guard.prom.new").mkdir()
     assert "guard.prom: Is a directory" in runtime_dir.publish(str(tmp_path / "guard.prom"), "text")
     assert os.listdir(str(tmp_path)) == [".guard.prom.new"]
@@ -150,7 +150,7 @@ def test_nor_what_is_put_there_at_the_last_moment(tmp_path, monkeypatch):
         assert "File exists" in runtime_dir.publish(str(tmp_path / "guard.prom"), "text")
 
 
-def test_a_file_is_replaced_at_one_stroke_and_all_may_read_it(tmp_path):
+def test_a_file_is_replaced_atomically_and_everybody_may_read_it(tmp_path):
     path = tmp_path / "x.prom"
     path.write_text("old")
     reader = open(str(path))
@@ -165,6 +165,6 @@ def test_a_file_is_replaced_at_one_stroke_and_all_may_read_it(tmp_path):
     assert os.listdir(str(tmp_path)) == ["x.prom"]
 
 
-def test_a_file_that_cannot_be_written_is_told_with_its_path(tmp_path):
+def test_a_file_that_cannot_be_written_is_reported_with_its_path(tmp_path):
     error = runtime_dir.publish(str(tmp_path / "nowhere" / "x.prom"), "text")
     assert error == f"{tmp_path}/nowhere/x.prom: No such file or directory"

@@ -63,7 +63,7 @@ def test_a_manager_that_does_not_read_never_blocks(notifier):
         made.watchdog()
 
 
-def test_what_a_manager_did_not_read_is_told_again_in_its_order(notifier):
+def test_what_a_manager_did_not_read_is_sent_again_in_its_order(notifier):
     made, server = notifier
     server.setblocking(False)
     for _ in range(1000):
@@ -112,7 +112,7 @@ def test_watchdog_is_fed_only_when_it_watches_us(environ, expected):
 
 
 @given(hostile_text)
-def test_systemd_is_told_one_thing_at_a_time(odd):
+def test_systemd_gets_one_message_at_a_time(odd):
     sent = []
     notifier = sd_notify.Notifier({})
     notifier._notifier = mock.Mock()

@@ -148,7 +148,7 @@ def test_verdicts(why, namespaces, watch, code, problems, notes):
         assert all(part in text for text, part in zip(found, wanted)), (why, found)
 
 
-def test_the_summary_names_both_methods_and_what_could_not_be_told():
+def test_the_summary_names_both_methods_and_what_is_unknown():
     namespaces = [ns_state(HOST), ns_state(WEB, after=QUIET), ns_state(POD, State.DIFFERS, "1")]
     assert judge.judge(namespaces, WATCH._replace(kthreads=0)).summary == [
         "method 1, the values: 2 of 3 namespaces are off",

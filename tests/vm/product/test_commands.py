@@ -69,7 +69,7 @@ def test_without_the_daemon_the_command_sets_the_value_itself(host: Guarded, spa
 
 
 @BOOKWORM
-def test_who_is_not_root_changes_nothing_and_is_told(host: Guarded):
+def test_an_ordinary_user_changes_nothing_and_gets_a_message(host: Guarded):
     result = host.execute(
         "setpriv --reuid=nobody --regid=nogroup --clear-groups ipvsd estimation on"
     )
@@ -119,7 +119,7 @@ def test_each_namespace_has_its_counters_and_rates_while_there_is_traffic(
 
 
 @ANY_KERNEL
-def test_history_tells_what_has_happened_and_sums_it_up(host: Guarded, spaces: Spaces):
+def test_history_shows_what_has_happened_and_sums_it_up(host: Guarded, spaces: Spaces):
     host.configure("[guard]\nresync = 1s\ncanary = off\n")
     since = host.succeed("date '+%Y-%m-%d %H:%M:%S'; sleep 1").strip()
     inode = spaces.named("web")
@@ -158,7 +158,7 @@ def test_a_time_that_journalctl_does_not_know_is_wrong_usage(host: Guarded):
 
 
 @BOOKWORM
-def test_who_may_not_read_the_journal_is_told(host: Guarded):
+def test_a_user_who_may_not_read_the_journal_gets_a_message(host: Guarded):
     as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
     result = host.execute(f"{as_nobody} ipvsd history")
     assert result.status == 4
@@ -206,7 +206,7 @@ def test_metrics_are_where_the_collector_reads_and_go_with_the_service(
 
 
 @BOOKWORM
-def test_a_folder_of_somebody_else_is_told_once_and_harms_nothing(host: Guarded):
+def test_a_folder_of_somebody_else_is_logged_once_and_harms_nothing(host: Guarded):
     cursor = host.cursor()
     host.succeed(f"install -d -o nobody {TEXTFILES}/theirs; systemctl restart {SERVICE}")
     host.configure(f"[guard]\nresync = 1s\n[metrics]\ntextfile = {TEXTFILES}/theirs/x.prom\n")

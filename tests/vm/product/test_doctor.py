@@ -163,7 +163,7 @@ def test_fix_gives_back_a_module_that_the_hook_kept_from_loading(host: Guarded, 
 
 
 @BOOKWORM
-def test_a_running_exporter_is_told_of(host: Guarded, doctor: Doctor, spaces: Spaces):
+def test_a_running_exporter_is_reported(host: Guarded, doctor: Doctor, spaces: Spaces):
     unit = spaces.background(
         "cp $(command -v sleep) /tmp/node_exporter; exec /tmp/node_exporter 999"
     )
@@ -237,7 +237,7 @@ def test_without_tracefs_it_says_what_follows(host: Guarded):
 
 
 @SUPPORTED
-def test_without_root_it_tells_what_it_can(host: Guarded):
+def test_without_root_it_reports_what_it_can(host: Guarded):
     result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor")
     assert result.status == 0 and "not root" in result.stdout and result.stderr == ""
     result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor --fix")
@@ -245,7 +245,7 @@ def test_without_root_it_tells_what_it_can(host: Guarded):
 
 
 @on("bullseye")
-def test_an_old_kernel_is_told_before_ip_vs_is_loaded(host: Guarded, doctor: Doctor):
+def test_an_old_kernel_is_logged_before_ip_vs_is_loaded(host: Guarded, doctor: Doctor):
     (finding,) = doctor.findings("problem", code=3)
     assert "not loaded yet, has no run_estimation" in finding["summary"]
     assert finding["evidence"][0]["path"].endswith("ip_vs.ko")

@@ -56,7 +56,7 @@ def test_a_change_in_the_host_is_seen_at_once(host: Guarded):
 
 
 @births_on("bookworm")
-def test_a_fight_is_told_once_and_fought_ever_more_slowly(
+def test_a_contest_is_logged_once_and_set_after_longer_and_longer_waits(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
     host.load()
@@ -78,7 +78,7 @@ def test_a_fight_is_told_once_and_fought_ever_more_slowly(
 
 
 @BOOKWORM
-def test_a_fight_in_another_namespace_is_one_too(host: Guarded, spaces: Spaces):
+def test_a_contest_in_another_namespace_is_one_too(host: Guarded, spaces: Spaces):
     host.configure(RESYNC_1S)
     host.load()
     inode = spaces.process()
@@ -94,7 +94,7 @@ def test_a_fight_in_another_namespace_is_one_too(host: Guarded, spaces: Spaces):
 
 
 @BOOKWORM
-def test_a_fight_is_left_to_the_other_where_configured(host: Guarded, spaces: Spaces):
+def test_a_contested_value_is_left_alone_where_configured(host: Guarded, spaces: Spaces):
     host.configure("[guard]\nresync = 1s\ncontested = yield\n")
     host.load()
     host.wait_for_value("0")

@@ -23,7 +23,7 @@ def test_without_the_guard_each_load_begins_with_estimation_on(host: Guarded):
 
 
 @EACH_KERNEL
-def test_a_load_is_followed_at_once_and_told(host: Guarded):
+def test_a_load_is_followed_at_once_and_logged(host: Guarded):
     cursor = host.cursor()
     host.load()
     host.wait_for_value("0")
@@ -153,7 +153,7 @@ def test_udevd_is_not_needed(host: Guarded):
 
 
 @BOOKWORM
-def test_what_another_program_changes_unseen_is_found_by_looking_again(host: Guarded):
+def test_a_change_that_no_event_reports_is_found_by_the_periodic_check(host: Guarded):
     host.load()
     host.configure(RESYNC_1S)
     host.wait_for_value("0")
@@ -179,7 +179,7 @@ def test_all_configured_keys_are_guarded_through_a_load(host: Guarded):
 
 
 @BOOKWORM
-def test_observing_tells_and_writes_nothing(host: Guarded):
+def test_observing_logs_and_writes_nothing(host: Guarded):
     host.configure("[guard]\nmode = observe\nresync = 1s\n")
     cursor = host.cursor()
     host.load()
@@ -265,7 +265,7 @@ def test_the_journal_explains(host: Guarded):
 
 
 @BOOKWORM
-def test_without_root_one_can_look_and_is_told_what_needs_root(host: Guarded):
+def test_an_ordinary_user_sees_the_host_and_what_needs_root(host: Guarded):
     host.load()
     host.wait_for_value("0")
     as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"

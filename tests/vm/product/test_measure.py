@@ -64,7 +64,7 @@ def counted(host: Guarded, phase: Any) -> int:
 
 
 @on("bookworm", "trixie")
-def test_estimators_and_passes_are_those_that_the_kernel_has(loaded: Guarded):
+def test_estimators_and_runs_are_those_that_the_kernel_has(loaded: Guarded):
     loaded.stop_serving()
     loaded.unload()
     with Calls(loaded.machine, "ip_vs:ip_vs_start_estimator") as calls:
@@ -106,7 +106,7 @@ def suite(host: Guarded) -> str:
 
 
 @on("bookworm", "trixie")
-def test_at_0_no_pass_does_any_work(loaded: Guarded):
+def test_at_0_no_run_does_any_work(loaded: Guarded):
     with Passes(loaded.machine) as harness:
         (phase,) = measure(loaded, "--duration 10s")["phases"]
         assert harness.count() == phase["passes"]["count"] == 0

@@ -100,7 +100,7 @@ def test_a_new_one_with_the_number_of_an_old_one_is_switched_off(
 
 
 @BOTH_KINDS
-def test_one_of_another_user_is_told_once_and_left_alone(host: Guarded, spaces: Spaces):
+def test_one_of_another_user_is_logged_once_and_left_alone(host: Guarded, spaces: Spaces):
     suite = host.machine.image.suite
     foreign, own = spaces.user_owned(), spaces.named("own")
     host.configure(RESYNC_1S)
@@ -234,7 +234,7 @@ def test_after_many_births_and_deaths_nothing_is_left_over(
 
 
 @BOTH_KINDS
-def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, thorough: bool):
+def test_no_estimation_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, thorough: bool):
     loads = LOADS_THOROUGH.get(host.machine.image.suite, LOADS) if thorough else LOADS
     spaces.burst(50)
     host.load()  # for the counter
@@ -260,7 +260,7 @@ def test_no_pass_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, thorou
 
 
 @BOTH_KINDS
-def test_no_pass_runs_in_any_of_many_births(host: Guarded, spaces: Spaces, thorough: bool):
+def test_no_estimation_runs_in_any_of_many_births(host: Guarded, spaces: Spaces, thorough: bool):
     bursts = BURSTS_THOROUGH.get(host.machine.image.suite, BURSTS) if thorough else BURSTS
     host.load()
     host.wait_for_value("0")

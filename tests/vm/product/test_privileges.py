@@ -25,7 +25,7 @@ def test_it_has_these_capabilities_and_a_filter_of_system_calls(host: Guarded):
 
 
 @BOOKWORM
-def test_nothing_but_the_loop_goes_before_others(host: Guarded, spaces: Spaces):
+def test_only_the_loop_has_priority_over_others(host: Guarded, spaces: Spaces):
     spaces.process()
     host.load()
     spaces.wait_for("0")
@@ -125,7 +125,7 @@ def test_it_could_enter_no_namespace_with(host: Guarded, spaces: Spaces, directi
 
 
 @BOOKWORM
-def test_it_would_be_told_no_births_as_another_user(host: Guarded):
+def test_no_births_would_be_reported_to_another_user(host: Guarded):
     tighten(host, f"User=nobody\nAmbientCapabilities={' '.join(CAPABILITIES)}")
     host.succeed(f"systemctl restart {SERVICE}")
     births = host.status()["daemon"]["sources"]["births"]

@@ -70,7 +70,7 @@ def test_the_guard_needs_no_policy(host: Guarded):
     assert "no denial found (SELinux enforcing" in security(host)
 
 
-def test_what_the_policy_denies_is_told_and_made_up_for(host: Guarded):
+def test_what_the_policy_denies_is_logged_and_made_up_for(host: Guarded):
     host.succeed("cat >/root/deny.cil && semodule -i /root/deny.cil", input=DENY_WRITES)
     cursor = host.machine.journal_cursor()
     host.unload()

@@ -30,7 +30,7 @@ def test_all_sources_are_in_use(host: Guarded):
 
 
 @ANY_KERNEL
-def test_a_missing_source_is_told_once_and_missed_by_nobody(host: Guarded, spaces: Spaces):
+def test_a_missing_source_is_logged_once_and_made_up_for(host: Guarded, spaces: Spaces):
     cursor = host.cursor()
     host.override_unit(WITHOUT_TRACEFS)
     host.configure(RESYNC_1S)
@@ -110,7 +110,7 @@ for place in netns_births._PLACES:
 
 
 @EACH_KERNEL
-def test_each_place_of_the_probe_tells_births(host: Guarded):
+def test_each_place_of_the_probe_reports_births(host: Guarded):
     host.succeed(f"systemctl stop {SERVICE}")
     host.load()
     lines = host.succeed(f"python3 -c '{_PLACES}'").splitlines()

@@ -11,7 +11,7 @@ pytestmark = [
 ]
 
 
-def test_it_is_told_once_and_the_service_stays(host: Guarded):
+def test_it_is_logged_once_and_the_service_stays(host: Guarded):
     cursor = host.cursor()
     for _ in range(3):
         host.load()

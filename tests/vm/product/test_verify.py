@@ -61,7 +61,7 @@ def test_traffic_proves_it_and_without_traffic_that_is_said(host: Guarded, space
 
 
 @EACH_KERNEL
-def test_a_pass_that_runs_although_every_value_says_0_is_seen(host: Guarded, spaces: Spaces):
+def test_a_run_although_every_value_is_0_is_seen(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
     host.succeed(f"systemctl stop {SERVICE}")
