@@ -13,7 +13,7 @@ from ipvsd.status import documents, severity
 from ipvsd.status.reload import apply_configuration
 from ipvsd.text import printable
 
-# Of the JSON: raised when a field changes its meaning or goes, not when one is added.
+# Of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
 _VALUES = {"on": "1", "off": "0"}
 
@@ -57,7 +57,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         _print(value, changed, meant, output)
         for one in selectors:
             if not any(matches(one, result.namespace) for result in meant):
-                output.line(f"{printable(str(one))}: no namespace is called so now")
+                output.line(f"{printable(str(one))}: no namespace has this name now")
     return severity.exit_code(key for result in meant for key in result.keys)
 
 

@@ -23,7 +23,7 @@ from ipvsd.measure.text_chart import can_blocks
 from ipvsd.model import NS_PER_MS, NS_PER_S, Exit, GuardError, Identity, Policy, Scope, Selector
 from ipvsd.status.reload import apply_configuration
 from ipvsd.system.terminal import Progress
-from ipvsd.text import format_duration
+from ipvsd.text import format_duration, plural
 
 # Ten estimation runs of a timer.
 _DURATION_NS = 20 * NS_PER_S
@@ -171,7 +171,7 @@ def _confirm(options: argparse.Namespace, count: int, duration_ns: int) -> None:
         message = "--compare: switches estimation on for some time, and cannot ask here; add --yes"
         raise GuardError(message, Exit.USAGE)
     sys.stderr.write(
-        f"This switches estimation on in {count} namespace{'' if count == 1 else 's'} for "
+        f"This switches estimation on in {plural(count, 'namespace')} for "
         f"{format_duration(duration_ns)} and some seconds, and off again: packets may be late "
         "meanwhile. Continue? [y/N] "
     )

@@ -15,7 +15,7 @@ from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.terminal import Screen
 from ipvsd.text import format_count, printable
 
-# Of the JSON: raised when a field changes its meaning or goes, not when one is added.
+# Of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
 # What fits on a screen together with the lines around the table.
 _ROWS = 18

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from ipvsd.journal.events import Kind
 from ipvsd.model import HOST_NAME, NS_PER_US, Reason
-from ipvsd.text import format_duration, iso_time
+from ipvsd.text import format_duration, iso_time, plural
 
 KINDS = tuple(kind.word for kind in Kind)
 # Kinds of entries about a value that differed after a load.
@@ -71,9 +71,9 @@ class Totals(NamedTuple):
             slowest = f", slowest reaction {format_duration(self.slowest_ns)}"
         return (
             f"{self.entries} {'entry' if self.entries == 1 else 'entries'}: "
-            f"{_number_of(self.load_count, 'load')}, {_number_of(self.changes, 'value')} set"
-            f"{slowest}, {_number_of(self.drifts, 'drift')}, "
-            f"{_number_of(self.runs_leaked, 'estimation run')} leaked"
+            f"{plural(self.load_count, 'load')}, {plural(self.changes, 'value')} set"
+            f"{slowest}, {plural(self.drifts, 'drift')}, "
+            f"{plural(self.runs_leaked, 'estimation run')} leaked"
         )
 
 
@@ -164,8 +164,3 @@ def _text(fields: Dict[str, Any], name: str) -> str:
 def _number(fields: Dict[str, Any], name: str) -> Optional[int]:
     text = _text(fields, name)
     return int(text) if _NUMBER.fullmatch(text) else None
-
-
-def _number_of(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 load`, `2 loads`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

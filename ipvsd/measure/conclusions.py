@@ -3,7 +3,7 @@
 from typing import List, NamedTuple, Sequence
 
 from ipvsd.measure.statistics import Phase, Pings, apart, slow_ns, spread
-from ipvsd.text import format_duration
+from ipvsd.text import format_duration, plural
 
 # If this share of the slow round trips overlaps an estimation run, estimation is the likely cause.
 _CAUSE_PERCENT = 50
@@ -46,7 +46,7 @@ def _runs(phase: Phase) -> List[str]:
     if found is None:
         return ["no estimation run did any work."]
     longest = max(phase.working_runs, key=lambda sample: sample.duration_ns)
-    times = _number_of(found.total, "time")
+    times = plural(found.total, "time")
     return [
         f"estimation held a CPU {times}, for {format_duration(found.p50_ns)} in the "
         f"median and {format_duration(found.max_ns)} at most (CPU {longest.cpu})."
@@ -61,7 +61,7 @@ def _round_trips(phase: Phase) -> List[str]:
         return [f"none of {pings.sent} probes was answered."]
     slow = _slow(phase, pings)
     limit = format_duration(slow.threshold_ns)
-    trips = _number_of(slow.total, "round trip")
+    trips = plural(slow.total, "round trip")
     if slow.total == 0:
         return [f"no round trip took longer than {limit}."]
     if phase.runs is None:
@@ -118,8 +118,3 @@ def _comparison(phases: Sequence[Phase]) -> List[str]:
         f"{from_to}: the difference is small, or no larger than that of two equal phases; "
         "estimation is not what makes them slow."
     ]
-
-
-def _number_of(count: int, noun: str) -> str:
-    """Return a count with its noun: `1 time`, `2 times`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

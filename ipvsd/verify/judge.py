@@ -9,6 +9,7 @@ from ipvsd.kernel.netns_owner import describe
 from ipvsd.model import NS_PER_US, Exit, KeyStatus, NamespaceResult, State
 from ipvsd.status import documents
 from ipvsd.status.severity import exit_code
+from ipvsd.text import plural
 
 # This time contains two whole periods of estimation, whenever the first of them begins.
 WATCH_NS = 2 * PERIOD_NS + PERIOD_NS // 2
@@ -151,7 +152,7 @@ def _summary(namespaces: Sequence[WatchedNamespace], watch: Watch) -> List[str]:
 
 
 def _runs(count: int) -> str:
-    return f"{count} estimation run{'' if count == 1 else 's'}"
+    return plural(count, "estimation run")
 
 
 def document(

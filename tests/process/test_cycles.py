@@ -23,7 +23,8 @@ from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.sd_notify import Notifier
 
-TIMEOUT_S = 20
+# Upper bounds only, for a machine on which virtual ones run too.
+TIMEOUT_S = 90
 
 
 class FakeMonitor:

@@ -67,7 +67,7 @@ def test_before_ip_vs_is_loaded_it_is_written_all_the_same(root, run):
 def test_a_name_that_nothing_has_is_said_and_written(root, run):
     root.load_ip_vs()
     code, out, _ = run("on", "--namespace", "billing")
-    assert code == Exit.AS_WANTED and "name:billing: no namespace is called so now" in out
+    assert code == Exit.AS_WANTED and "name:billing: no namespace has this name now" in out
     assert "[sysctl name:billing]" in root.read(ETC)
     assert root.get() == "0"  # the rest is as configured
 
