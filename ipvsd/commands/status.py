@@ -33,7 +33,7 @@ Remembered = Dict[Identity, Dict[str, Any]]
 Members = Dict[int, Member]  # by pid
 
 # What fits on a screen together with the lines above the table.
-_ROWS = 12
+_ROWS = 11
 _NS_PER_USEC = NS_PER_S // 10**6
 
 

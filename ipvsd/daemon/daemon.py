@@ -230,6 +230,7 @@ class Daemon:
         stopped = events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are")
         suppressed = rate_limit.summary(self._state.memory.rate_limiter)
         self._publisher.log(*self._state.new_events, *suppressed, stopped)
+        self._reporter.close()
         self._others.close()
         self._sources.close()
         self._writes.close()

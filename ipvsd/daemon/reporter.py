@@ -68,6 +68,10 @@ class Reporter:
         self._publisher.took(monotonic_ns() - now_ns)
         return checked
 
+    def close(self) -> None:
+        """Give everything back."""
+        self._cost.close()
+
     def _publish_all(self, sources: Dict[str, str]) -> None:
         state, publisher = self._state, self._publisher
         document = self._document(sources)

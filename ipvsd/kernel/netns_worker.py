@@ -40,6 +40,16 @@ class Done(NamedTuple):
     error: Optional[Exception] = None
 
 
+def give_up_priority() -> None:
+    """Give up the priority of the calling thread: the daemon's is for its loop.
+
+    A thread that cannot give it up does no harm.
+    """
+    if os.getpriority(os.PRIO_PROCESS, 0) < 0:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, 0)  # of this thread alone, on Linux
+
+
 def enter(paths: Iterable[str], identity: Identity, visit: Callable[[], Result]) -> Result:
     """Enter a namespace, by the first path that still leads to it, and return `visit()`.
 
@@ -195,10 +205,7 @@ class NamespaceWorker:
     def _work(
         self, jobs: "queue.Queue[Optional[Callable[[], Any]]]", results: "queue.Queue[Done]"
     ) -> None:
-        # The daemon's priority is for its loop. A thread that cannot give it up does no harm.
-        if os.getpriority(os.PRIO_PROCESS, 0) < 0:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, 0, 0)  # of this thread alone, on Linux
+        give_up_priority()
         at_home = True
         while at_home:
             job = jobs.get()

@@ -1,12 +1,16 @@
 """Reads facts about processes through psutil, which is optional: without it they are unknown.
 
-psutil is imported at the first use: the import takes 30 ms, and no event may wait for it.
+psutil is imported at the first use, by the daemon on a thread of its own: the import takes 30 ms,
+from a cold disk seconds, and no event may wait for it.
 """
 
 import functools
 import pwd
+import threading
 import time
 from typing import Any, NamedTuple, Optional
+
+from ipvsd.kernel.netns_worker import give_up_priority
 
 
 class Usage(NamedTuple):
@@ -33,6 +37,29 @@ class Member(NamedTuple):
 def available() -> bool:
     """Return whether psutil is installed."""
     return _psutil() is not None
+
+
+class Loader:
+    """Imports psutil on a thread of its own."""
+
+    def __init__(self) -> None:
+        """Start the thread. Raises RuntimeError if there are too many threads."""
+        self.found = False  # psutil is installed; known when `done`
+        self._thread = threading.Thread(target=self._load, daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether the import has ended."""
+        return not self._thread.is_alive()
+
+    def close(self, limit_s: float) -> None:
+        """Wait for the end of the import, but not longer than a limit (seconds)."""
+        self._thread.join(limit_s)
+
+    def _load(self) -> None:
+        give_up_priority()
+        self.found = available()
 
 
 def own_usage() -> Optional[Usage]:

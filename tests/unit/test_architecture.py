@@ -99,7 +99,11 @@ HOMES = {
     "sdnotify": {"ipvsd.system.sd_notify"},
     "matplotlib": {"ipvsd.measure.plot"},
     "ctypes": {"ipvsd.kernel.libc"},
-    "threading": {"ipvsd.kernel.netns_worker", "ipvsd.kernel.netns_create"},
+    "threading": {
+        "ipvsd.kernel.netns_create",
+        "ipvsd.kernel.netns_worker",
+        "ipvsd.system.processes",
+    },
     "signal": {
         "ipvsd.cli",
         "ipvsd.daemon.daemon",

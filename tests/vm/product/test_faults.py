@@ -291,7 +291,7 @@ def test_the_folder_of_the_metrics(host: Guarded, faults: Faults, how: str, opti
             host.succeed(SWITCH_ON)
             host.wait_for_value("0")
             told, *_ = host.wait_for_events(cursor, "status-file")
-            assert "goes on without metrics" in told["MESSAGE"]
+            assert "continues without metrics" in told["MESSAGE"]
         finally:
             host.configure(RESYNC_1S)
             host.succeed(f"systemctl stop {SERVICE}; umount {METRICS}; systemctl start {SERVICE}")

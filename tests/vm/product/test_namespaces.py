@@ -156,7 +156,7 @@ def test_without_root_the_others_are_not_shown_and_that_is_said(host: Guarded, s
     host.load()
     spaces.wait_for("0", spaces.process())
     as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
-    assert "to look into the others, be root" in host.succeed(f"{as_nobody} ipvsd status")
+    assert "run it as root to see the others" in host.succeed(f"{as_nobody} ipvsd status")
     document = json.loads(host.succeed(f"{as_nobody} ipvsd status --json"))
     assert [one["name"] for one in document["namespaces"]] == ["host"]
 
