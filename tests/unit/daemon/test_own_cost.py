@@ -1,4 +1,4 @@
-"""What the daemon says of its own cost: since its start, and over the last minute."""
+"""The daemon's own cost in its status: since its start, and over the last minute."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from ipvsd.system.processes import Usage
 
 @pytest.fixture
 def used(monkeypatch):
-    """What the process has used so far; a test moves it on."""
+    """Replace the usage of this process by figures that a test changes."""
     usage = {"cpu_ns": 0, "age_ns": NS_PER_S, "reads": 0}
 
     def read():
@@ -35,7 +35,7 @@ def test_the_last_minute_is_unknown_at_first_and_then_only_the_last_minute(used)
     assert (document["resident_bytes"], document["descriptors"]) == (12 * 2**20, 17)
 
 
-def test_it_is_not_read_again_for_ten_seconds(used):
+def test_the_usage_is_not_read_again_for_ten_seconds(used):
     cost = OwnCost()
     first = cost.read(0)
     used["cpu_ns"] = NS_PER_S
@@ -44,6 +44,6 @@ def test_it_is_not_read_again_for_ten_seconds(used):
     assert cost.read(10 * NS_PER_S)["cpu_share"] == 1.0
 
 
-def test_without_psutil_it_is_unknown(monkeypatch):
+def test_without_psutil_the_cost_is_unknown(monkeypatch):
     monkeypatch.setattr(processes, "own_usage", lambda: None)
     assert OwnCost().read(0) is None
