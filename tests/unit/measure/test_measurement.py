@@ -1,4 +1,4 @@
-"""The document of a measurement."""
+"""The document of a measurement: plain data, and a damaged one is refused."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from ipvsd.measure import measurement, text_report
 from ipvsd.measure.statistics import Phase
 from ipvsd.model import NS_PER_S
-from tests.unit.measure.samples import HOST, PHASE, SPACES
+from tests.unit.measure.samples import COUNTS, HOST, PHASE
 
 
 def test_the_document_is_plain_data_and_has_a_version(document):
@@ -42,7 +42,7 @@ def test_what_is_counted(document):
 
 
 def test_what_was_not_measured_is_null():
-    document = measurement.document(HOST, SPACES, [Phase("as found", 0, NS_PER_S)])
+    document = measurement.document(HOST, COUNTS, [Phase("as found", 0, NS_PER_S)])
     (phase,) = document["phases"]
     assert phase["passes"] is phase["pings"] is phase["threads"] is None
     assert phase["timeline_usec"] == {"passes": None, "pings": None}
@@ -59,7 +59,7 @@ def test_what_was_not_measured_is_null():
         ("broken inside", '{"kind": "ipvsd measure", "version": 1}', "is damaged"),
         (
             "broken deep inside",
-            json.dumps(dict(measurement.document(HOST, SPACES, [PHASE]), phases=[{"name": 1}])),
+            json.dumps(dict(measurement.document(HOST, COUNTS, [PHASE]), phases=[{"name": 1}])),
             "is damaged",
         ),
     ],
