@@ -13,11 +13,11 @@ from ipvsd.model import (
     Exit,
 )
 from tests.unit.output_checks import (
+    all_namespaces,
     check_command,
     encodings,
     few,
     hostile_text,
-    surveys,
 )
 
 ETC = "etc/ipvs-estoff-guard/conf.d/" + DROP_IN
@@ -121,7 +121,7 @@ def test_other_keys_are_left_to_the_daemon(root, run):
 
 
 @few
-@given(surveys, hostile_text, encodings)
+@given(all_namespaces, hostile_text, encodings)
 def test_estimation(loaded_root, now, odd, encoding):
     changed = [odd.replace("\0", "")]
     write = mock.patch.object(estimation.estimation_files, "write", lambda *_a: changed)
