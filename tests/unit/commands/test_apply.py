@@ -1,4 +1,4 @@
-"""`ipvsd apply`: whatever others choose, it prints text."""
+"""`ipvsd apply` with hostile names and values: it prints only text."""
 
 from unittest import mock
 

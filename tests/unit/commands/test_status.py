@@ -1,4 +1,4 @@
-"""`ipvsd status`: whatever others choose, it prints text."""
+"""`ipvsd status` with hostile names, values and errors: it prints only text."""
 
 from unittest import mock
 

@@ -1,4 +1,4 @@
-"""`ipvsd verify`: whatever others choose, it prints text."""
+"""`ipvsd verify` with hostile names and values: it prints only text."""
 
 from unittest import mock
 

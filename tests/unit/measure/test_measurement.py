@@ -64,6 +64,6 @@ def test_what_was_not_measured_is_null():
         ),
     ],
 )
-def test_what_is_no_measurement_is_refused(why, text, words):
+def test_a_text_that_is_no_measurement_is_refused(why, text, words):
     with pytest.raises(ValueError, match=words):
         text_report.lines(measurement.parse(text), True)
