@@ -24,7 +24,7 @@ class Part(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How long a part took, and its exit status."""
+    """The result of a part: its time and its exit status."""
 
     part: Part
     seconds: float

@@ -18,7 +18,7 @@ STORM_PER_SECOND = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """How many loads for each contender, idle and busy, and how many of them in a block.
+    """The numbers of loads for each contender, idle and busy, and in a block.
 
     The blocks are in random order, so that slow changes of the machine affect all contenders.
     """

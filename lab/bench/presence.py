@@ -15,7 +15,7 @@ STORM_PER_SECOND = 10_000
 
 @dataclass(frozen=True)
 class Plan:
-    """How many starts for each number of namespaces, and for how many seconds to measure."""
+    """The number of starts for each number of namespaces, and the seconds of a measurement."""
 
     starts: dict[int, int]
     seconds: int

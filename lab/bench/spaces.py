@@ -16,7 +16,7 @@ SLOW_MAX = 100
 
 @dataclass(frozen=True)
 class Plan:
-    """How many namespaces, and how many births."""
+    """The numbers of namespaces, and of births."""
 
     counts: tuple[int, ...]
     singles: int

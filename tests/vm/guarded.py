@@ -104,7 +104,7 @@ class Guarded:
         return self.succeed(f"cat /proc/sys/net/ipv4/vs/{key}").strip()
 
     def set(self, value: str, key: str = "run_estimation") -> None:
-        """Change a value behind the guard's back."""
+        """Change a value as another program would."""
         self.succeed(f"sysctl -q -w net.ipv4.vs.{key}={shlex.quote(value)}")
 
     def wait_for_value(self, value: str, key: str = "run_estimation") -> None:

@@ -82,7 +82,7 @@ class Machine:
 
     @property
     def running(self) -> bool:
-        """Whether the machine was started and has neither been stopped nor ended by itself."""
+        """Return whether the machine runs: started, not stopped, and not ended by itself."""
         return self._qemu is not None and self._qemu.running
 
     def console(self) -> str:

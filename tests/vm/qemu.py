@@ -54,7 +54,7 @@ class Qemu:
 
     @property
     def running(self) -> bool:
-        """Whether the process runs."""
+        """Return whether the process runs."""
         return self._process.poll() is None
 
     def gone(self, what: str) -> MachineGone:

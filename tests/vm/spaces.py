@@ -203,7 +203,7 @@ class Spaces:
         return self.values()[inode]
 
     def set(self, inode: int, value: str) -> None:
-        """Change run_estimation in one behind the guard's back."""
+        """Change run_estimation in one, as another program would."""
         self._helper("set_value", str(inode), value)
 
     def set_through_another_proc(self, inode: int, value: str) -> None:

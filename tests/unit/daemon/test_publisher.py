@@ -28,43 +28,43 @@ class Journal:
 
 
 @pytest.fixture
-def taker():
+def journal():
     return Journal()
 
 
 @pytest.fixture
-def publisher(taker):
-    return Publisher(None, taker.send, "/")
+def publisher(journal):
+    return Publisher(None, journal.send, "/")
 
 
 def numbered(number):
     return events.plain(Kind.CHANGED, str(number))
 
 
-def messages(taker):
-    return [event.message for event in taker.taken]
+def messages(journal):
+    return [event.message for event in journal.taken]
 
 
-def test_events_that_the_journal_does_not_take_are_logged_later_in_their_order(taker, publisher):
+def test_events_that_the_journal_does_not_take_are_logged_later_in_their_order(journal, publisher):
     publisher.log(numbered(0), numbered(1))
-    taker.room = 1
+    journal.room = 1
     publisher.log(numbered(2))
-    assert messages(taker) == ["0"]
-    taker.room = 9
+    assert messages(journal) == ["0"]
+    journal.room = 9
     publisher.log()
-    assert messages(taker) == ["0", "1", "2"]
+    assert messages(journal) == ["0", "1", "2"]
 
 
-def test_of_too_many_events_the_oldest_are_dropped_and_counted(taker, publisher):
+def test_of_too_many_events_the_oldest_are_dropped_and_counted(journal, publisher):
     for number in range(_UNSENT_MAX + 7):
         publisher.log(numbered(number))
-    taker.room = _UNSENT_MAX
+    journal.room = _UNSENT_MAX
     publisher.log()
-    assert messages(taker) == [str(number) for number in range(7, _UNSENT_MAX + 7)]
-    taker.room = 9
+    assert messages(journal) == [str(number) for number in range(7, _UNSENT_MAX + 7)]
+    journal.room = 9
     publisher.log(numbered("new"))
-    assert [event.kind for event in taker.taken[-2:]] == [Kind.ENTRIES_LOST, Kind.CHANGED]
-    assert "; 7 were lost" in taker.taken[-2].message
+    assert [event.kind for event in journal.taken[-2:]] == [Kind.ENTRIES_LOST, Kind.CHANGED]
+    assert "; 7 were lost" in journal.taken[-2].message
 
 
 def test_where_the_journal_is_unavailable_no_event_is_kept(publisher):
@@ -139,8 +139,8 @@ def folder():
 
 
 @pytest.fixture
-def scribe(folder, taker):
-    return Publisher(folder, taker.send, "/")
+def publisher_with_folder(folder, journal):
+    return Publisher(folder, journal.send, "/")
 
 
 def remembered(count, revision=1):
@@ -151,52 +151,60 @@ def remembered(count, revision=1):
     return Memory(namespaces={one.namespace.identity: one for one in namespaces}, revision=revision)
 
 
-def test_thousands_of_namespaces_are_described_in_parts_from_one_memory(clock, folder, scribe):
+def test_thousands_of_namespaces_are_described_in_parts_from_one_memory(
+    clock, folder, publisher_with_folder
+):
     memory, later = remembered(200), remembered(7, revision=2)
     for _ in range(3):
-        assert scribe.describe(memory) == []
+        assert publisher_with_folder.describe(memory) == []
         assert folder.files == []
-        assert scribe.describing_ns(memory) == 0  # at once, when nothing else is due
-    scribe.describe(later)
+        assert publisher_with_folder.describing_ns(memory) == 0  # at once, when nothing else is due
+    publisher_with_folder.describe(later)
     ((_, documents),) = folder.files
     assert [one["inode"] for one in documents] == list(range(200))
-    assert scribe.describing_ns(memory) is None
-    scribe.describe(later)
+    assert publisher_with_folder.describing_ns(memory) is None
+    publisher_with_folder.describe(later)
     assert len(folder.files[-1][1]) == 7
 
 
-def test_a_memory_that_has_not_changed_is_not_described_again(clock, folder, scribe):
+def test_a_memory_that_has_not_changed_is_not_described_again(clock, folder, publisher_with_folder):
     memory = remembered(3)
-    scribe.describe(memory)
-    scribe.describe(memory._replace(loads=5))
+    publisher_with_folder.describe(memory)
+    publisher_with_folder.describe(memory._replace(loads=5))
     assert len(folder.files) == 1
 
 
-def test_constant_changes_are_described_at_a_twentieth_of_a_cpu(clock, folder, scribe):
+def test_constant_changes_are_described_at_a_twentieth_of_a_cpu(
+    clock, folder, publisher_with_folder
+):
     clock["step_ns"] = 50 * NS_PER_MS
     began_ns = clock["ns"]
     for revision in range(10_000):
-        scribe.describe(remembered(1, revision))
+        publisher_with_folder.describe(remembered(1, revision))
     took_ns = 50 * NS_PER_MS  # each, by this clock
     share = len(folder.files) * took_ns / (clock["ns"] - began_ns)
     assert 0.04 < share < 0.06
 
 
-def test_after_a_while_without_changes_they_are_described_at_once(clock, folder, scribe):
+def test_after_a_while_without_changes_they_are_described_at_once(
+    clock, folder, publisher_with_folder
+):
     clock["step_ns"] = NS_PER_MS
     for revision in range(100):
-        scribe.describe(remembered(1, revision))
+        publisher_with_folder.describe(remembered(1, revision))
     assert len(folder.files) == 100
 
 
-def test_a_file_that_cannot_be_written_is_logged_once_and_tried_again(clock, folder, scribe):
+def test_a_file_that_cannot_be_written_is_logged_once_and_tried_again(
+    clock, folder, publisher_with_folder
+):
     folder.error = "no space"
     memory = remembered(1)
-    (event,) = scribe.describe(memory)
+    (event,) = publisher_with_folder.describe(memory)
     assert event.kind is Kind.STATUS_FILE and "no space" in event.message
-    assert scribe.describe(memory) == []
-    assert scribe.describing_ns(memory) > clock["ns"]
-    clock["ns"] = scribe.describing_ns(memory)
+    assert publisher_with_folder.describe(memory) == []
+    assert publisher_with_folder.describing_ns(memory) > clock["ns"]
+    clock["ns"] = publisher_with_folder.describing_ns(memory)
     folder.error = None
-    assert scribe.describe(memory) == []
+    assert publisher_with_folder.describe(memory) == []
     assert len(folder.files) == 1

@@ -121,7 +121,7 @@ def test_a_birth_that_is_not_found_is_searched_for_again_and_at_last_deeply():
     assert [wait_ns // NS_PER_MS for wait_ns in RETRIES_NS] == [4, 16, 64, 256]
 
 
-def test_what_a_deep_scan_does_not_find_is_not_searched_for_any_more():
+def test_a_birth_that_a_deep_scan_does_not_find_is_given_up():
     clock = Clock()
     clock.expect_births()
     clock.run(clock.now_ns + 20 * NS_PER_S)
@@ -184,7 +184,7 @@ def test_full_scans_cost_no_more_than_their_share(cpu_ns, after_ns):
     assert scan_schedule.full_scan_visited(ScanSchedule(), cpu_ns, clock.now_ns) == ScanSchedule()
 
 
-def test_where_births_are_reported_there_is_nothing_to_do_until_the_full_scan():
+def test_where_births_are_reported_no_scan_is_due_before_the_full_scan():
     clock = Clock()
     clock.run(clock.now_ns + PERIOD_NS - 1)
     assert clock.scans == []
@@ -245,7 +245,7 @@ def test_a_storm_of_births_does_not_cost_more_than_its_share_in_quick_scans():
 
 
 def test_a_new_birth_is_searched_for_again_even_while_an_old_one_waits_for_its_deep_scan():
-    """In a namespace that is visible a moment after its birth, run_estimation is set in time.
+    """The retries find a namespace that is visible a moment after its birth in time.
 
     An old birth that no scan can find (its namespace was removed at once, or it was none:
     copy_net_ns reports more than births) must not use up the retries of later births.
@@ -263,7 +263,7 @@ def test_a_new_birth_is_searched_for_again_even_while_an_old_one_waits_for_its_d
     assert [scan for moment_ns, scan in clock.scans if moment_ns >= visible_ns]
 
 
-def test_a_deep_scan_does_not_end_the_search_for_what_was_born_just_before_it():
+def test_a_deep_scan_does_not_end_the_search_for_a_birth_just_before_it():
     """A deep scan finds no more than a quick one while the namespace has no holder yet."""
     clock = Clock()
     clock.now_ns += DEEP_PERIOD_NS - NS_PER_MS

@@ -50,7 +50,7 @@ def test_modprobe_files(why, text, expected):
 
 
 @pytest.mark.parametrize("fixable, advice", [(True, "--fix"), (False, "ln -s /dev/null")])
-def test_what_can_be_fixed_is_reported(fixable, advice):
+def test_the_advice_is_fix_only_where_fix_can_change_the_file(fixable, advice):
     file = File("/usr/lib/modprobe.d/m.conf", HOOK)
     (finding,) = check_modprobe.check([file], [file.path] if fixable else [])
     assert advice in finding.advice

@@ -268,7 +268,7 @@ RESTRAINED = [
 
 @pytest.mark.parametrize("reason", [Reason.DRIFT, Reason.RESYNC])
 @pytest.mark.parametrize("why, known, contest_policy, held_ns, expected", RESTRAINED)
-def test_what_is_not_written_now(why, known, contest_policy, held_ns, expected, reason):
+def test_writes_that_wait_on_purpose(why, known, contest_policy, held_ns, expected, reason):
     decision = decide.restrain((write(reason),), known, contest_policy, held_ns, NOW_NS)
     if expected is None:
         assert (decision.due, decision.retry_at_ns) == ((write(reason),), None), why
@@ -281,13 +281,13 @@ def test_what_is_not_written_now(why, known, contest_policy, held_ns, expected, 
 @pytest.mark.parametrize(
     "reason", [Reason.LOAD, Reason.BIRTH, Reason.START, Reason.RELOAD, Reason.APPLY]
 )
-def test_what_the_kernel_or_the_user_did_is_no_contest(reason, contest_policy):
+def test_changes_by_the_kernel_or_the_user_are_no_contest(reason, contest_policy):
     decision = decide.restrain((write(reason),), changed_back(9), contest_policy, None, NOW_NS)
     assert decision.due == (write(reason),)
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_what_is_read_only_is_never_tried_again(reason):
+def test_a_read_only_value_is_never_tried_again(reason):
     known = ns_state(keys=(KeyStatus(RUN, State.READ_ONLY),))
     decision = decide.restrain((write(reason),), known, ContestPolicy.ENFORCE, None, NOW_NS)
     assert decision.due == () and decision.restrained == {RUN.key: State.READ_ONLY}

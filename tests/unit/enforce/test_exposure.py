@@ -19,7 +19,7 @@ from ipvsd.model import NS_PER_S
         ("half a minute", 30 * NS_PER_S, 15),
     ],
 )
-def test_what_is_set_within_two_seconds_costs_no_run(why, wrong_ns, runs):
+def test_the_runs_that_fit_into_an_exposure(why, wrong_ns, runs):
     after = exposure.right(exposure.wrong(Exposure(), 100), 100 + wrong_ns)
     assert after == Exposure(None, wrong_ns, runs), why
     assert PERIOD_NS == 2 * NS_PER_S

@@ -187,7 +187,7 @@ def test_observing_logs_each_load_once():
     assert story.check(Module.LIVE, State.DIFFERS, Reason.LOAD) == [Kind.WOULD_CHANGE]
 
 
-def test_what_is_no_longer_guarded_is_forgotten():
+def test_conditions_of_a_key_that_is_no_longer_guarded_are_forgotten():
     story = HostStory()
     story.check(Module.LIVE, State.UNSUPPORTED, Reason.START)
     done = CheckResults(Module.LIVE, (NamespaceResult(HOST, Reason.RELOAD),), None, 1, 0)

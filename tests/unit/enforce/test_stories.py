@@ -222,7 +222,7 @@ def test_a_namespace_that_is_removed_while_it_is_wrong_closes_its_exposure():
     assert story.memory.tally.runs_leaked == 3
 
 
-def test_what_is_alive_is_not_forgotten():
+def test_living_namespaces_are_not_forgotten():
     story = Story()
     story.visit((WEB, FakeSysctls()), (POD, FakeSysctls()))
     assert record.forget(story.memory, {WEB.identity, POD.identity}, 1) is story.memory

@@ -59,7 +59,7 @@ def test_a_namespace_that_is_mounted(why, line, path):
         ("digits without end", WEB.replace(b"0:4", b"0:" + b"9" * 10**5)),
     ],
 )
-def test_what_is_no_mounted_network_namespace(why, line):
+def test_lines_without_a_mounted_network_namespace(why, line):
     assert parsed(line + b"\n") == [], why
 
 

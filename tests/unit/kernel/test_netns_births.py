@@ -74,7 +74,7 @@ def write_line(comm, pid):
         ("a comm that is no text", [write_line(b"\xff\x1b", 999999999)], 0, None),
     ],
 )
-def test_who_writes(why, lines, births, writer):
+def test_the_last_writer_is_reported(why, lines, births, writer):
     events = parse(lines)
     assert events.births == births, why
     assert writer is None or events.writer == writer, why

@@ -43,12 +43,12 @@ def make(calls, restore=None, clean=None, hold_ns=0):
     )
 
 
-def test_what_was_not_changed_is_not_restored(calls):
+def test_nothing_is_restored_before_a_change(calls):
     make(calls).close()
     assert calls.names == ["clean"]
 
 
-def test_what_was_changed_is_restored_on_demand_and_only_once(calls):
+def test_a_change_is_restored_on_demand_and_only_once(calls):
     cleanup = make(calls)
     cleanup.arm()
     assert cleanup.restore()

@@ -144,6 +144,6 @@ def test_verdict(why, phases, wanted, unwanted):
         assert words not in said, why
 
 
-def test_what_to_examine_next_is_said_once_and_in_full():
+def test_the_advice_what_to_examine_next_is_given_once():
     said = conclusions.conclude([phase(name, [*FAST, 30]) for name in ("on", "off", "off again")])
     assert said.count(conclusions.NEXT) == 1 and len(conclusions.NEXT) < 400

@@ -16,7 +16,7 @@ def test_the_document_is_plain_data_and_has_a_version(document):
     assert measurement.parse(json.dumps(document)) == document
 
 
-def test_what_is_counted(document):
+def test_the_figures_of_a_document(document):
     host, other = document["namespaces"]
     assert (host["estimators"], host["predicted_usec"]) == (10, [2, 4])
     assert other["estimators"] is other["predicted_usec"] is None
@@ -41,7 +41,7 @@ def test_what_is_counted(document):
     assert phase["timeline_usec"]["passes"] == [[1000000, 4000], [3000000, 6000]]
 
 
-def test_what_was_not_measured_is_null():
+def test_a_figure_that_was_not_measured_is_null():
     document = measurement.document(HOST, COUNTS, [Phase("as found", 0, NS_PER_S)])
     (phase,) = document["phases"]
     assert phase["passes"] is phase["pings"] is phase["threads"] is None

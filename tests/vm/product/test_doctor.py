@@ -174,7 +174,7 @@ def test_a_running_exporter_is_reported(host: Guarded, doctor: Doctor, spaces: S
 
 
 @KINDS
-def test_where_ipvs_is_used(host: Guarded, doctor: Doctor, spaces: Spaces):
+def test_the_use_of_ipvs_is_reported(host: Guarded, doctor: Doctor, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
     spaces.named("idle")

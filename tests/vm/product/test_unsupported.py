@@ -25,7 +25,7 @@ def test_the_missing_key_is_logged_once_and_the_service_stays(host: Guarded):
     assert host.show("ActiveState") == "active"
 
 
-def test_the_commands_say_so_with_their_exit_code(host: Guarded):
+def test_status_and_apply_report_the_missing_key_with_their_exit_code(host: Guarded):
     host.load()
     result = host.execute("ipvsd status")
     assert result.status == 3 and "unsupported" in result.stdout
