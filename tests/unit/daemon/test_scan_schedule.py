@@ -349,13 +349,13 @@ def test_a_birth_whose_time_is_unknown_leaves_all_unknown(unknown_first):
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["hint", "scan", "wait"]), st.integers(0, 5)), max_size=60),
+    st.lists(st.tuples(st.sampled_from(["event", "scan", "wait"]), st.integers(0, 5)), max_size=60),
     st.booleans(),
 )
 def test_whatever_happens_there_is_always_a_next_scan(steps, reported):
     clock = Clock(reported, (NS_PER_MS, 20 * NS_PER_MS, NS_PER_MS))
     for what, number in steps:
-        if what == "hint":
+        if what == "event":
             clock.expect_births(number, clock.now_ns if number % 2 else None)
         elif what == "wait":
             clock.now_ns += number * 100 * NS_PER_MS
