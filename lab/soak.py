@@ -70,7 +70,7 @@ class Lost(Exception):
 
 
 def main() -> int:
-    """Run one part or both, and write the results of each; return 1 if one lost something."""
+    """Run one part or both; write the results of each that lost nothing; return 1 for others."""
     parser = argparse.ArgumentParser(prog="soak", description=main.__doc__)
     parser.add_argument("duration", nargs="?", default="2h", help="of each host's life, as 10min")
     parser.add_argument("--scale", type=int, default=10, help="how many times as many faults")

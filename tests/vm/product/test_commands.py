@@ -89,7 +89,7 @@ def test_traffic_is_counted_live_while_the_totals_stand_still(host: Guarded):
     (row,) = document(host, "stats --interval 100ms")["namespaces"]
     assert (row["name"], row["live"]["connections"]) == ("host", 20)
     assert row["live"]["packets_in"] >= 3 * 20 and row["live"]["bytes_out"] >= 20_000
-    assert row["estimated"]["connections"] == 0  # no estimation has ever run
+    assert row["estimated"]["connections"] == 0  # there was no estimation run
     shown = host.succeed("ipvsd stats --interval 100ms")
     assert "behind in 1 of them" in shown
     host.stop_serving()
