@@ -1,1 +1,1 @@
-"""What is no test: the demo, the man pages' examples, the bench and the soak, in VMs."""
+"""Programs in VMs that are no tests: the demo, the man pages' examples, the bench, the soak."""

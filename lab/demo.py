@@ -1,4 +1,4 @@
-"""`make demo`: what the guard does, on a real kernel, for somebody who has never seen it."""
+"""`make demo`: shows what the guard does on a real kernel, for somebody who does not know it."""
 
 import sys
 import time
@@ -12,12 +12,12 @@ LOADS = 3
 
 
 def say(text: str) -> None:
-    """Print a heading of the story."""
+    """Print a heading of the demo."""
     print(f"\n== {text}", flush=True)
 
 
 def show(command: str, output: str) -> None:
-    """Print what was typed in the guest and what it answered."""
+    """Print a command of the guest and its output."""
     print(f"   # {command}")
     for line in output.rstrip().splitlines():
         print(f"   {line}")
@@ -39,7 +39,7 @@ def reload_without_guard(host: Guarded) -> list[str]:
 
 
 def reload_with_guard(host: Guarded) -> tuple[list[str], list[float]]:
-    """Do the same with the guard; return the values it told of, and its reaction times in ms."""
+    """Do the same with the guard; return the values, and its reaction times in ms."""
     cursor = host.cursor()
     values = []
     for _ in range(LOADS):
@@ -47,8 +47,8 @@ def reload_with_guard(host: Guarded) -> tuple[list[str], list[float]]:
         host.wait_for_value("0")
         values.append(host.value())
         host.unload()
-    told = host.wait_for_events(cursor, "changed", LOADS)
-    return values, [int(entry["IPVSD_REACTION_USEC"]) / 1000 for entry in told]
+    logged = host.wait_for_events(cursor, "changed", LOADS)
+    return values, [int(entry["IPVSD_REACTION_USEC"]) / 1000 for entry in logged]
 
 
 def value_in(host: Guarded, namespace: str) -> str:
@@ -70,12 +70,12 @@ def born_with_guard(host: Guarded) -> tuple[str, float]:
     """Do the same with the guard; return the value, and how long after the birth it was set."""
     cursor = host.cursor()
     host.succeed("ip netns add web")
-    told = host.wait_for_events(cursor, "changed")
-    return value_in(host, "web"), int(told[0]["IPVSD_REACTION_USEC"]) / 1000
+    (entry, *_) = host.wait_for_events(cursor, "changed")
+    return value_in(host, "web"), int(entry["IPVSD_REACTION_USEC"]) / 1000
 
 
 def main() -> int:
-    """Tell the story; the exit code says whether it went as promised."""
+    """Run the demo; return 0 if the values were as promised, else 1."""
     say(f"Building the RPM and a signed yum repository ({repository.BUILD})")
     folder = repository.build()
     say(f"Booting Debian {SUITE} in QEMU (the first time its image is built: some minutes)")
@@ -114,7 +114,7 @@ def main() -> int:
         show(f"ip netns add web; ip netns exec web cat {FILE}", born)
         print(f"   set to 0 {after_ms:.1f} ms after its birth (emulated machine)")
 
-        say("What the guard tells")
+        say("What the guard reports")
         run(host, "ipvsd status")
         run(host, f"journalctl --no-pager --output=short-iso -u {SERVICE}")
     as_promised = set(without) | {born_without} == {"1"} and set(values) | {born} == {"0"}

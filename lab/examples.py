@@ -1,4 +1,4 @@
-"""`make examples`: the output that the man pages quote, from a machine that anybody can boot."""
+"""`make examples`: prints the output that the man pages quote, from a machine of the tests."""
 
 import datetime
 import sys
@@ -14,7 +14,7 @@ SUITE = "bookworm"
 
 
 def show(host: Guarded, command: str) -> None:
-    """Run a command in the guest, and print both as they stand in a man page."""
+    """Run a command in the guest, and print it and its output as in a man page."""
     print(f"# {command}")
     result = host.execute(command, timeout=10 * PATIENCE_S)
     print(f"{result.stdout}{result.stderr}", end="")
@@ -22,7 +22,7 @@ def show(host: Guarded, command: str) -> None:
 
 
 def doctor(host: Guarded) -> None:
-    """A host with two relics: a line in sysctl.d, and the old hook of modprobe."""
+    """Show the doctor on a host with a line in sysctl.d and an old hook of modprobe."""
     host.succeed(
         "echo 'net.ipv4.vs.run_estimation = 1' >/etc/sysctl.d/60-lb.conf; "
         "echo 'install ip_vs modprobe -i ip_vs; sysctl -p' >/etc/modprobe.d/lb.conf"
@@ -33,7 +33,7 @@ def doctor(host: Guarded) -> None:
 
 
 def status(host: Guarded) -> None:
-    """A host with a few namespaces, one of which another user namespace owns."""
+    """Show a host with a few namespaces, one of which another user namespace owns."""
     spaces = Spaces(host.machine)
     host.load()
     spaces.named("billing")
@@ -47,7 +47,7 @@ def status(host: Guarded) -> None:
 
 
 def stats(host: Guarded) -> None:
-    """Traffic over one service, for a rate."""
+    """Show the counters with traffic over one service."""
     spaces = Spaces(host.machine)
     host.load()
     host.wait_for_value("0")
@@ -60,7 +60,7 @@ def stats(host: Guarded) -> None:
 
 
 def estimation(host: Guarded) -> None:
-    """Off, on, and off again."""
+    """Show estimation switched on, and off again."""
     host.load()
     host.wait_for_value("0")
     show(host, "ipvsd estimation on")
@@ -68,7 +68,7 @@ def estimation(host: Guarded) -> None:
 
 
 def measure(host: Guarded) -> None:
-    """Some thousand services, as found, and at 1 and at 0."""
+    """Show measurements with 5,000 services: as found, and compared at 1 and at 0."""
     host.load()
     host.wait_for_value("0")
     host.serve()

@@ -1,4 +1,4 @@
-"""Draws the rooms of ipvsd/ and their imports into docs/ARCHITECTURE.md, read off the code.
+"""Draws the rooms of ipvsd/ and their imports, read from the code, into docs/ARCHITECTURE.md.
 
 The diagram is Mermaid text: code hosting sites draw it, and everybody else can read it. An arrow
 that follows from others is left out.

@@ -1,4 +1,4 @@
-"""`make soak`: faults again and again, and a host's life; writes docs/reliability.md."""
+"""`make soak`: repeated faults and the life of a host; writes docs/reliability.md."""
 
 import argparse
 import datetime
@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 RATES = {"realistic": 60, "100 times that": 6000}
 SUITE = "bookworm"
 MEMORY_MB = 8192  # for 5,000 namespaces
-SHORTEST_S = 60  # it reads the values each 10 s
+SHORTEST_S = 60  # the guest reads the values each 10 s
 GROWTH_MAX = 1.05  # of the memory's median, from the second third to the last
 
 HEAD = """\
@@ -70,7 +70,7 @@ class Lost(Exception):
 
 
 def main() -> int:
-    """Run one part or both; each that has lost nothing is written, and 1 is returned for others."""
+    """Run one part or both; write the results of each that lost nothing; return 1 for others."""
     parser = argparse.ArgumentParser(prog="soak", description=main.__doc__)
     parser.add_argument("duration", nargs="?", default="2h", help="of each host's life, as 10min")
     parser.add_argument("--scale", type=int, default=10, help="how many times as many faults")
@@ -83,7 +83,7 @@ def main() -> int:
     }
     results: dict[str, Any] = json.loads(RESULTS.read_text())
     failed = False
-    # Not side by side: what is late for want of a CPU is no fault that was injected.
+    # Not side by side: a delay for lack of a CPU would be no injected fault.
     for name in [part] if part else parts:
         try:
             rows = parts[name][1]()
@@ -103,7 +103,7 @@ def main() -> int:
 
 
 def parsed(duration: str) -> float:
-    """Seconds of a duration such as 90s, 10min or 2h."""
+    """Return the seconds of a duration such as 90s, 10min or 2h."""
     match = re.fullmatch(r"(\d+)(s|min|h)", duration)
     if match is None:
         raise SystemExit(f"{duration}: not a duration such as 90s, 10min or 2h")
@@ -114,7 +114,7 @@ def parsed(duration: str) -> float:
 
 
 def injected(scale: int) -> list[dict[str, Any]]:
-    """Run the tests of faults, each so many times as often; return their rows."""
+    """Run the tests of faults, each with `scale` times as many faults; return their rows."""
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as report:
         environ = os.environ | {
             "IPVSD_SOAK_SCALE": f"{scale}",
@@ -127,9 +127,9 @@ def injected(scale: int) -> list[dict[str, Any]]:
 
 
 def lived(seconds: float) -> dict[str, dict[str, Any]]:
-    """Let a host live at each rate for a while; raise Lost if that went wrong."""
+    """Run a host at each rate for a while; raise Lost if something was lost."""
     live = partial(life, repository.build(), seconds)
-    with ThreadPoolExecutor() as pool:  # the realistic one is mostly idle
+    with ThreadPoolExecutor() as pool:  # the realistic host is mostly idle
         lives = dict(zip(RATES, pool.map(live, RATES.values()), strict=True))
     lost = [f"{name}: {what}" for name, one in lives.items() for what in losses(one)]
     if lost:
@@ -139,7 +139,7 @@ def lived(seconds: float) -> dict[str, dict[str, Any]]:
 
 
 def life(folder: Path, seconds: float, per_hour: int) -> dict[str, Any]:
-    """Let a host live for a while; return its events and what the daemon was like."""
+    """Run a host for a while; return its events and samples of the daemon."""
     with Machine(images.build(SUITE)) as machine:
         host = Guarded(machine)
         host.install(folder)
@@ -151,15 +151,15 @@ def life(folder: Path, seconds: float, per_hour: int) -> dict[str, Any]:
             machine.copy_in(path, f"/run/soak/{path.name}")
         print(f"== {seconds} s with {per_hour} events an hour", flush=True)
         words = f"python3 -B /run/soak/soak_guest.py {seconds} {per_hour}"
-        told: dict[str, Any] = json.loads(host.succeed(words, timeout=seconds + 600))
+        found: dict[str, Any] = json.loads(host.succeed(words, timeout=seconds + 600))
         counters = host.status()["daemon"]["counters"]
-        told["failures"], told["restarts"] = counters["failures"], int(host.show("NRestarts"))
-        told["seconds"], told["kernel"] = seconds, host.kernel()
-        return told
+        found["failures"], found["restarts"] = counters["failures"], int(host.show("NRestarts"))
+        found["seconds"], found["kernel"] = seconds, host.kernel()
+        return found
 
 
 def losses(life: dict[str, Any]) -> list[str]:
-    """What went wrong in a life. In its first third memory may still grow: the heap settles."""
+    """Return what a host lost. In the first third memory may still grow: the heap settles."""
     _, middle, last = thirds(life, "pss_kb")
     found = {
         f"{len(life['passes'])} estimation runs": life["passes"],
@@ -175,7 +175,7 @@ def losses(life: dict[str, Any]) -> list[str]:
 
 
 def thirds(life: dict[str, Any], name: str) -> list[int]:
-    """The medians of each third of the samples."""
+    """Return the median of each third of the samples."""
     values = [sample[name] for sample in life["samples"]]
     size = max(1, len(values) // 3)
     parts = (values[:size], values[size:-size] or values, values[-size:])
@@ -183,13 +183,13 @@ def thirds(life: dict[str, Any], name: str) -> list[int]:
 
 
 def how(part: dict[str, Any], rows: Iterable[dict[str, Any]]) -> str:
-    """By what, when and on which kernels some rows came to be."""
+    """Return by which command, when and on which kernels some rows were measured."""
     kernels = ", ".join(sorted({row["kernel"] for row in rows}))
     return f"By `{part['command']}` on {part['date']}, kernel {kernels}."
 
 
 def page(results: dict[str, Any]) -> str:
-    """The document."""
+    """Return the text of docs/reliability.md."""
     faults, lives = results["faults"], results["lives"]
     rows = [
         (row["fault"], f"{row['times']}", f"{row['right_after_s']} s", "nothing")

@@ -1,4 +1,4 @@
-"""The life of a host, in the guest: random events at a rate, and what the daemon is like meanwhile.
+"""The life of a host, in the guest: random events at a rate, and samples of the daemon.
 
 Prints one line of JSON when the time is up; soak.py runs it.
 """
@@ -18,7 +18,7 @@ SERVICE = "ipvs-estoff-guard"
 SAMPLE_S = 10
 NAMES_MAX = 50
 TREE = "/proc/sys/net/ipv4/vs"
-# Guarded too, for drifts that no pass of estimation can come from.
+# Guarded too, for drifts that cause no estimation run.
 DRIFTING = "conntrack"
 TIMEOUT_S = 60
 
@@ -55,12 +55,12 @@ def restart(names):
     run("systemctl", "restart", SERVICE)
 
 
-# How often each is, relative to the others. Restarts are rare: what grows must have the time to.
+# The relative frequency of each event. Restarts are rare, so that memory has the time to grow.
 EVENTS = {load: 20, birth: 40, death: 38, drift: 20, reload: 4, restart: 0.05}
 
 
 def sample():
-    """What the daemon has: memory, descriptors, threads."""
+    """Return the daemon's memory, descriptors and threads."""
     show = ["systemctl", "show", "--value", "--property=MainPID", SERVICE]
     pid = subprocess.run(show, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     process = Path("/proc", pid)
@@ -74,11 +74,11 @@ def sample():
 
 
 def live(seconds, per_hour):
-    """Have so many events an hour, at random times."""
+    """Make so many events an hour, at random times; return the events, samples and runs."""
     names, done, samples, moments, down = [], collections.Counter(), [], [], []
     began = time.monotonic()
     sampled = began
-    probe_guest.start_passes()
+    probe_guest.start_estimation_runs()
     while (now := time.monotonic()) < began + seconds:
         if now >= sampled + SAMPLE_S:
             samples.append(sample())
@@ -86,16 +86,16 @@ def live(seconds, per_hour):
         (event,) = random.choices(list(EVENTS), EVENTS.values())
         moments.append((time.monotonic(), event.__name__))
         event(names)
-        if event is restart:  # which ends when the guard says that it is ready
+        if event is restart:  # it ends when the guard reports READY=1
             down.append((moments[-1][0], time.monotonic()))
         done[event.__name__] += 1
         time.sleep(random.expovariate(per_hour / 3600))
-    passes, passes_down = [], 0
+    runs, runs_down = [], 0
     for at in probe_guest.moments():
         if any(since <= at <= until for since, until in down):
-            passes_down += 1
+            runs_down += 1
         else:
-            passes.append(context(at, moments))
+            runs.append(context(at, moments))
     probe_guest.stop()
     wrong = settle(names)
     for name in names:
@@ -103,20 +103,20 @@ def live(seconds, per_hour):
     return {
         "events": done,
         "samples": samples,
-        "passes": passes,
-        "passes_down": passes_down,
+        "passes": runs,
+        "passes_down": runs_down,
         "wrong": wrong,
     }
 
 
 def context(at, moments):
-    """What a pass came after: the events of the ten seconds before it."""
+    """Return the events of the ten seconds before a run."""
     since, until = (bisect.bisect(moments, (moment,)) for moment in (at - 10, at))
     return [f"{name} {at - moment:.1f} s before" for moment, name in moments[since:until]]
 
 
 def settle(names):
-    """Wait until every value is right; return what is not."""
+    """Wait until every value is right; return how many are not in time."""
     commands = [["cat"], *(["ip", "netns", "exec", name, "cat"] for name in names)]
     deadline = time.monotonic() + TIMEOUT_S
     while True:

@@ -1,4 +1,4 @@
-"""The words of several tests: namespaces, settings, policies, readings, and a story of looks."""
+"""Namespaces, settings, policies and readings that several tests use."""
 
 from ipvsd.model import (
     HOST_NAME,
@@ -26,7 +26,7 @@ OBSERVE = POLICY._replace(mode=Mode.OBSERVE)
 NO_KEY = Reading(Found.NO_KEY)
 NO_TREE = Reading(Found.NO_TREE)
 
-# Wall clock of the stories, far from their monotonic one.
+# The wall clock of simulated checks, far from their monotonic clock.
 WALL_NS = 1_700_000_000 * NS_PER_S
 
 

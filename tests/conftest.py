@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Options and fixtures of all tests."""
 
 import os
 import threading
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.fakeroot import FakeRoot
 
-# How long an example takes says nothing on a machine that is busy with virtual ones.
+# The time of one example proves nothing on a machine that also runs virtual machines.
 settings.register_profile("ipvsd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ipvsd")
 
@@ -17,13 +17,13 @@ def pytest_addoption(parser):
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="run too what is marked as thorough: every kernel, and larger numbers",
+        help="run also the tests marked as thorough: every kernel, and larger numbers",
     )
     parser.addoption("--no-skips", action="store_true", help="a test that is skipped is a failure")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out, and count as deselected, what only a thorough run is for."""
+    """Deselect the tests that only a thorough run makes."""
     if config.getoption("--thorough"):
         return
     left_out = [item for item in items if item.get_closest_marker("thorough")]
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_sessionfinish(session):
-    """What has not been tested is not known to work."""
+    """Fail the run with --no-skips if a test was skipped."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if session.config.getoption("--no-skips") and reporter and reporter.stats.get("skipped"):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
@@ -41,21 +41,21 @@ def pytest_sessionfinish(session):
 
 @pytest.fixture
 def thorough(request):
-    """Whether this is a thorough run: then numbers are larger, and the statements the same."""
+    """Return whether this is a thorough run: larger numbers, the same assertions."""
     return request.config.getoption("--thorough")
 
 
 @pytest.fixture
 def root(tmp_path):
-    """A fake root without ip_vs."""
+    """Make a fake root without ip_vs."""
     return FakeRoot(tmp_path / "root")
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_over(request):
-    """Every test gives back what it takes (the VM's own belong to its session).
+    """Check that each test leaves no descriptor, thread or mount, and the main thread at home.
 
-    Descriptors, threads, mounts below the folders of this run; and the main thread stays at home.
+    Mounts count below the folders of this run. Tests in VMs are exempt: their session closes them.
     """
     if request.node.get_closest_marker("vm"):
         yield

@@ -17,7 +17,7 @@ class FakeRoot:
         return os.path.join(self.path, name)
 
     def write(self, name, text):
-        """Replace a file at one stroke: the kernel's files are never seen half-written either."""
+        """Replace a file atomically: the kernel's files are never half-written either."""
         path = self.join(name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path + ".new", "w", encoding="utf-8") as file:
@@ -38,7 +38,7 @@ class FakeRoot:
             self.set(key, value)
 
     def load_ip_vs_anew(self):
-        """Remove it and load it, all of a sudden: what is there is another instance."""
+        """Replace ip_vs by another instance, as a removal and a load do."""
         os.rename(self.join("sys/module/ip_vs"), self.join(f"removed-{len(os.listdir(self.path))}"))
         self.load_ip_vs()
 
@@ -52,7 +52,7 @@ class FakeRoot:
         self.write("etc/ipvs-estoff-guard/" + name, text)
 
     def unconfigure(self):
-        """Take back what configure() has written, the restriction to the host included."""
+        """Remove the files that configure() wrote, the restriction to the host included."""
         for folder, _, names in os.walk(self.join("etc/ipvs-estoff-guard")):
             for name in names:
                 os.unlink(os.path.join(folder, name))

@@ -1,8 +1,8 @@
-"""Every parser of text from outside, as a function of bytes that must not fail: for the properties
-in tests/unit/test_hostile.py and for the fuzzer, tests/fuzz.
+"""Each parser of text from outside, as a function of bytes that must not fail.
 
-A target hands the bytes to a parser, lets it raise only what its documentation says, and returns
-all that would then be printed, as it is printed: lines.
+tests/unit/test_hostile.py and the fuzzer in tests/fuzz use them. A target hands the bytes to a
+parser, lets it raise only what its documentation says, and returns the lines that a command would
+print.
 """
 
 import gzip
@@ -59,19 +59,19 @@ KERNEL_KEY = "net.ipv4.vs.sync_threshold"
 
 
 class Target(NamedTuple):
-    """A parser: what feeds it, and texts that it takes, from which hostile ones are made."""
+    """A parser's function, and texts that it accepts, from which hostile ones are made."""
 
     feed: Callable[[bytes], List[str]]
     seeds: Tuple[bytes, ...]
 
 
 def decoded(data):
-    """Bytes as the readers of files have them."""
+    """Decode bytes as the readers of files do."""
     return os.fsdecode(data)
 
 
 def journal_lines(new_events):
-    """What events are in the journal, by way of its library and of stderr."""
+    """Return the lines that events are on stderr and in the journal's library."""
     stderr = io.StringIO()
     send = sender.connect({}, stderr)
     for event in new_events:
@@ -86,7 +86,7 @@ def journal_lines(new_events):
 
 
 def printed(*texts):
-    """What a command prints of some texts."""
+    """Return the lines that a command prints for some texts."""
     lines = []
     output = Output(write=lines.append)
     for one in texts:
@@ -98,7 +98,7 @@ def printed(*texts):
 
 
 class _Running:
-    """As much of the daemon as a reload touches."""
+    """The part of the daemon that a reload uses."""
 
     def __init__(self, load):
         self._parts = types.SimpleNamespace(load_config=load)
@@ -111,7 +111,7 @@ def _sources(data):
 
 
 def configuration(data):
-    """A set of files is taken as a whole, or leaves what is in force as it is."""
+    """Reload a set of files: accepted as a whole, or the configuration in force stays."""
     running = _Running(lambda: parser.parse(_sources(data)))
     before = running._state.config
     Daemon._reload(running)
@@ -126,7 +126,7 @@ def configuration(data):
 
 
 def drop_in(data):
-    """What `ipvsd estimation` reads of the file that it has written before."""
+    """Read the drop-in as `ipvsd estimation` does, and check that it is written so again."""
     try:
         choice = estimation_dropin.parse(_sources(data))
     except GuardError as error:
@@ -153,7 +153,7 @@ def duration(data):
         return printed(str(error))
 
 
-# --- what the kernel says, some of it chosen by whoever has a process or a mount
+# --- text from the kernel, part of it chosen by owners of processes and mounts
 
 
 def mountinfo(data):
@@ -167,17 +167,17 @@ def mountinfo(data):
 
 
 def sources(data):
-    """cgroup and comm of a process."""
+    """Read the cgroup and comm of a process."""
     comm, _, cgroup = data.partition(b"\n")
     owner = Owner((), *netns_owner.owner_from_cgroup(decoded(cgroup)), pid=7, command=decoded(comm))
     return _about([Namespace(4, 11, netns_owner.namespace_name(owner, 11), owner)])
 
 
 def _about(namespaces):
-    told = [events.contest_over(KERNEL_KEY, one) for one in namespaces]
+    new_events = [events.contest_over(KERNEL_KEY, one) for one in namespaces]
     for one in namespaces:
-        assert one.name != HOST.name, "nobody may call himself the host"
-    return journal_lines(told) + printed(
+        assert one.name != HOST.name, "no namespace can take the name of the host"
+    return journal_lines(new_events) + printed(
         *map(str, namespaces), *(netns_owner.describe(s.owner) for s in namespaces)
     )
 
@@ -188,7 +188,7 @@ class _Device:
 
 
 def uevents(data):
-    """A monitor that gives what it is given, to the end or to an error."""
+    """Drain a monitor that yields devices until an error."""
     words = decoded(data).split("\n")
     devices = [_Device(action, name) for action, name in zip(words[::2], words[1::2])]
 
@@ -222,9 +222,9 @@ def table(data):
 
 def trace(data):
     lines = data.split(b"\n")
-    told = netns_births.parse(lines)
+    births = netns_births.parse(lines)
     marks = [estimation_runs.parse(line) for line in lines]
-    return printed(told.writer, *(str(mark) for mark in marks if mark is not None))
+    return printed(births.writer, *(str(mark) for mark in marks if mark is not None))
 
 
 def probe_statistics(data):
@@ -276,7 +276,7 @@ def packed_module(suffix):
 
 
 def daemon_files(data):
-    """status.json, as `ipvsd status`, the doctor and the metrics take it."""
+    """Read status.json as `ipvsd status`, the doctor and the metrics do."""
     try:
         document = json_shape.load(decoded(data), shapes.STATUS)
     except ValueError as error:
@@ -298,7 +298,7 @@ def saved_measurement(data):
 
 
 def journal_entry(data):
-    """A line of `journalctl --output=json`."""
+    """Read a line of `journalctl --output=json`."""
     entry = entries.parse(data.decode("utf-8", "replace"))
     if entry is None:
         return []
@@ -318,7 +318,7 @@ WANTED = {sysctl_values.RUN_ESTIMATION: "0"}
 
 
 def doctor(data):
-    """Any text in the place of every file and every answer that the doctor looks at."""
+    """Judge this text in place of each file and each answer that the doctor reads."""
     found = decoded(data)
     file = File("/etc/\x1b[2J\n", found)
     tuned = check_other_writers.Tuned(tuple(found.split()[:3]), {"a": file})
@@ -359,7 +359,7 @@ def values_reading():
     return check_kernel.Reading(check_kernel.Found.NO_TREE)
 
 
-# --- texts that are taken, of each kind
+# --- texts that the parsers accept
 
 _HEAD = b"            runc-41      [001] d..2.    12.345678: "
 _STATISTICS = (
@@ -477,7 +477,7 @@ TARGETS: Dict[str, Target] = {
 
 
 def check(name, data):
-    """Feed a target, and see that nothing but text would reach a terminal, and not too much."""
+    """Feed a target, and check that only printable text would reach a terminal."""
     for line in TARGETS[name].feed(data):
         assert line.isprintable(), repr(line)
         line.encode("utf-8")

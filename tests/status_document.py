@@ -1,4 +1,4 @@
-"""The daemon's own document, as metrics are made of it."""
+"""A status document of the daemon, from which tests render metrics."""
 
 from ipvsd.enforce.memory import Memory
 from ipvsd.status import documents

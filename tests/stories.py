@@ -1,4 +1,4 @@
-"""Stories of several checks: the real enforcer over a fake of the sysctl files and of the clock."""
+"""Simulated checks, one after the other: a real enforcer with fake sysctl files and clock."""
 
 from ipvsd.config.parser import Config
 from ipvsd.daemon.daemon_state import DaemonState
@@ -49,7 +49,7 @@ class FakeSysctls:
 
 
 class FakeKernel(KernelAccess):
-    """One fake of the sysctls for each namespace, and the clock of a story."""
+    """The fake sysctls of each namespace, and the clock of the story."""
 
     def __init__(self, story):
         self.story = story
@@ -83,7 +83,7 @@ class FakeKernel(KernelAccess):
 
 
 class Story:
-    """Visits of namespaces other than the host's, recorded in one memory."""
+    """Visits to namespaces other than the host's, recorded in one memory."""
 
     def __init__(self, policy=POLICY):
         self.policy = policy
@@ -107,7 +107,7 @@ class Story:
         return self.kinds()
 
     def load(self):
-        """ip_vs was loaded just now."""
+        """Record that ip_vs was loaded just now."""
         self.memory = self.memory._replace(loads=self.memory.loads + 1, loaded_ns=self.now_ns)
 
     def ns_state(self, namespace):
@@ -122,7 +122,7 @@ class Story:
         return Target(namespace, reason, known, ("/a/way/in",), event_ns)
 
 
-# What the kernel shows where a check is to find a state without writing, or in vain.
+# What the kernel shows when a check finds a state without a write, or after a write in vain.
 _SHOWN = {
     State.AS_WANTED: value("0"),
     State.DIFFERS: value("1"),
@@ -135,7 +135,7 @@ _SHOWN = {
 
 
 class HostStory:
-    """Checks of the host's namespace, by the daemon's own HostCheck."""
+    """Checks of the host's namespace, made by the daemon's HostCheck."""
 
     def __init__(self, policy=POLICY):
         self.now_ns = NS_PER_S
@@ -165,7 +165,7 @@ class HostStory:
         instance=None,
         shown=None,
     ):
-        """Make a check that finds `state` in the end; return the kinds of the events."""
+        """Make a check that ends with `state`; return the kinds of the events."""
         sysctls = self.kernel.inside = FakeSysctls()
         if not wrote:
             sysctls.reading = shown or _SHOWN.get(state) or Reading(Found.FAILED, error=detail)
@@ -176,5 +176,5 @@ class HostStory:
         self.host.check(trigger, event_ns, writer="")
         self.new_events = self.daemon_state.new_events
         found = {key.state for key in self.daemon_state.host_keys}
-        assert found == {state}, "the story does not show what it says"
+        assert found == {state}, "the fake kernel does not lead to this state"
         return [event.kind for event in self.new_events]

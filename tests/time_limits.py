@@ -1,19 +1,19 @@
-"""Limits for what must neither compute nor wait for long."""
+"""Time limits for code that must neither compute nor wait for long."""
 
 import contextlib
 import signal
 
 
-class TakesForEver(BaseException):
-    """No Exception, so that nothing takes it for a failure that is worth being tried again."""
+class TakesTooLong(BaseException):
+    """Raised at the limit; no Exception, so that no code handles it as a failure."""
 
 
 @contextlib.contextmanager
 def in_time(seconds=10):
-    """Fail when it takes more of the CPU's time: a thousand times what it should."""
+    """Fail when the block uses more CPU time: a thousand times what it should."""
 
     def too_long(_number, _frame):
-        raise TakesForEver
+        raise TakesTooLong
 
     before = signal.signal(signal.SIGPROF, too_long)
     signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -26,10 +26,10 @@ def in_time(seconds=10):
 
 @contextlib.contextmanager
 def in_alarm(seconds=10):
-    """Fail when it waits, which costs no time of the CPU."""
+    """Fail when the block waits for so long, which uses no CPU time."""
 
     def waits(_number, _frame):
-        raise AssertionError("it waits")
+        raise AssertionError("the block waits")
 
     before = signal.signal(signal.SIGALRM, waits)
     signal.alarm(seconds)

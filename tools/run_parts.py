@@ -1,7 +1,7 @@
-"""Runs the parts of the tests, says how long each took, and which of them failed.
+"""Runs the parts of the tests, and prints how long each took and which of them failed.
 
-Parts of one stage run side by side: those whose tests wait for nothing and measure no time. The
-next stage begins when all of them have passed. With --all, each part does all that it can.
+The parts of one stage run side by side: their tests measure no time. The next stage begins when
+all of them have passed. With --all, each part runs all its tests.
 """
 
 import argparse
@@ -17,14 +17,14 @@ LOGS = HOME / "build" / "parts"
 
 
 class Part(NamedTuple):
-    """One part, and what make calls it."""
+    """One part, and its targets of make."""
 
     name: str
     targets: tuple[str, ...]
 
 
 class Outcome(NamedTuple):
-    """How long a part took, and its exit status."""
+    """The result of a part: its time and its exit status."""
 
     part: Part
     seconds: float
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 EVERYDAY = (
     (
         Part("lint", ("lint",)),
-        # The package first, with the unit tests on what is in it: the machines install it too.
+        # The package first, since the machines install it; its build runs the unit tests.
         Part("packaging", ("rpm", "test-packaging")),
         Part("images", ("vm-images",)),
     ),
@@ -46,7 +46,7 @@ WHOLE = {"unit": ("unit-all",), "vm": ("test-vm-all",)}
 
 
 def run(part: Part, alone: bool) -> Outcome:
-    """Run a part; one that is not alone prints when it has ended."""
+    """Run a part; one that is not alone prints its output at its end."""
     command = ["make", "--no-print-directory", *part.targets]
     started = time.monotonic()
     if alone:
@@ -71,13 +71,13 @@ def run_stage(parts: tuple[Part, ...]) -> list[Outcome]:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds."""
+    """Return a time as minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
 
 
 def table(stages: tuple[tuple[Part, ...], ...], outcomes: list[Outcome], seconds: float) -> str:
-    """One line for each part, and one for the whole."""
+    """Return a table: one line for each part, and one for the whole."""
     done = {outcome.part: outcome for outcome in outcomes}
     lines = []
     for part in (part for stage in stages for part in stage):
@@ -92,7 +92,7 @@ def table(stages: tuple[tuple[Part, ...], ...], outcomes: list[Outcome], seconds
 
 
 def main() -> int:
-    """Run the stages up to the first one that fails; return whether any did."""
+    """Run the stages up to the first one that fails; return 1 if a part has failed."""
     parser = argparse.ArgumentParser(prog="run_parts", description=main.__doc__)
     parser.add_argument("--all", action="store_true", help="on every Python and on every kernel")
     stages = EVERYDAY

@@ -1,9 +1,9 @@
 """Runs the tests that need no VM on the oldest and the newest Python found here, as root.
 
-With --all, on every Python from 3.6 on. Looks at the PATH and at pyenv's versions. Each Python gets
-a virtual environment of its own below build/pythons, with the newest libraries that it can take.
-The oldest Python has another one, with the oldest libraries that pyproject.toml allows: those that
-distributions still ship.
+With --all, on every Python from 3.6 on. Pythons are found on the PATH and among pyenv's versions.
+Each gets a virtual environment of its own below build/pythons, with the newest libraries that
+support it. The oldest Python gets another one, with the oldest libraries that pyproject.toml
+allows: those that distributions still ship.
 """
 
 import argparse
@@ -22,13 +22,13 @@ HOME = Path(__file__).resolve().parent.parent
 VENVS = HOME / "build" / "pythons"
 TOOLS = ["pytest", "hypothesis"]
 NEWEST = ["psutil", "pyudev", "sdnotify"]
-# Every dependency there has its lower bound: `pyudev >=0.21`.
+# Each dependency in pyproject.toml has its lower bound: `pyudev >=0.21`.
 _OLDEST = re.compile(r'"([a-z]+) >=([0-9.]+)"')
 # No distribution has the oldest psutil with these Pythons, and its C code does not compile there.
 _TOO_NEW = {"psutil": (3, 9)}
 TESTS = ["tests/unit", "tests/process", "tests/namespaces"]
 MINIMUM = (3, 6)
-# Some ten times what a run, or an installation, takes. What hangs is told, and the rest goes on.
+# About ten times what a run or an installation takes. A run that hangs fails, and the others go on.
 LIMIT_S = 900
 NAMES = ["python3"] + [f"python3.{minor}" for minor in range(MINIMUM[1], 30)]
 
@@ -60,7 +60,7 @@ def pythons() -> dict[tuple[int, ...], Path]:
 
 
 def oldest_libraries(number: tuple[int, ...]) -> list[str]:
-    """Return the oldest releases that pyproject.toml allows, as far as a Python can take them."""
+    """Return the oldest releases that pyproject.toml allows and that a Python supports."""
     text = (HOME / "pyproject.toml").read_text(encoding="utf-8")
     (line,) = re.findall(r"^dependencies = .*$", text, re.M)
     pinned = dict(_OLDEST.findall(line))
@@ -72,7 +72,7 @@ def oldest_libraries(number: tuple[int, ...]) -> list[str]:
 
 
 class Run(NamedTuple):
-    """One Python with the libraries that it is tried with."""
+    """One Python, and the libraries to test it with."""
 
     number: tuple[int, ...]
     python: Path
@@ -80,13 +80,13 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        """For people, and for the folder of its environment."""
+        """The name of this run in messages and of the folder of its environment."""
         pins = [pin for pin in self.libraries if "==" in pin]
         return "-".join([".".join(map(str, self.number)), *pins])
 
 
 def runs(every: bool) -> list[Run]:
-    """Return what there is to be run: on every Python, or on the oldest and the newest one."""
+    """Return the runs to make: on every Python, or on the oldest and the newest one."""
     found = [Run(number, python, NEWEST) for number, python in pythons().items()]
     chosen = found if every else found[:1] + found[1:][-1:]
     return (
@@ -111,7 +111,7 @@ def environment(run: Run) -> Path:
 
 
 def run_tests(run: Run) -> bool:
-    """Run the tests on one Python, say how it went, and return whether they passed.
+    """Run the tests on one Python, print the result, and return whether they passed.
 
     The output goes to a file: a pipe would be waited for as long as any process has it open.
     """
@@ -135,7 +135,7 @@ def run_tests(run: Run) -> bool:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End what takes too long, with what it has begun; tell what it does.
+    """Print what a process does that takes too long, and end it with its children.
 
     pytest itself writes the stacks of its threads, by SIGABRT.
     """

@@ -1,1 +1,1 @@
-"""`make bench`: the guard beside everything that one would use instead, on machines of our own."""
+"""`make bench`: the guard and the alternatives to it, measured in virtual machines."""

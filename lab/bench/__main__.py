@@ -28,7 +28,7 @@ PARTS = ("loads", "spaces", "presence", "stall")
 
 @dataclass(frozen=True)
 class Plans:
-    """How much of each part."""
+    """The plan of each part."""
 
     loads: loads.Plan
     spaces: spaces.Plan
@@ -116,10 +116,10 @@ def measured(plans: Plans, parts: list[str] | tuple[str, ...]) -> dict[str, Any]
 
 
 def write(results: dict[str, Any]) -> None:
-    """Write what there is to be read, from the samples alone."""
+    """Write the page, the README's part and the plots, all from the samples."""
     DOCS.mkdir(exist_ok=True)
     (DOCS / "benchmarks.json").write_text(json.dumps(results, separators=(",", ":")) + "\n")
-    # As it will be read back: with keys of text.
+    # Read back, so that all keys are text.
     results = json.loads((DOCS / "benchmarks.json").read_text())
     (DOCS / "benchmarks.md").write_text(page(results))
     readme = README.read_text()

@@ -1,4 +1,4 @@
-"""The plots of a run of the bench."""
+"""Draws the plots of a run of the bench."""
 
 import json
 import subprocess
@@ -14,11 +14,11 @@ from .contenders import REACTING
 matplotlib.use("Agg")
 # The same samples give the same file.
 matplotlib.rcParams["svg.hashsalt"] = "ipvs-estoff-guard"
-from matplotlib import pyplot  # noqa: E402 - not before it knows that there is no display
+from matplotlib import pyplot  # noqa: E402 - only after use() has set that there is no display
 
 
 def loads(results: page.Results, path: Path) -> None:
-    """Draw for each contender within which time what share of the loads was off."""
+    """Draw for each contender the share of loads that were off within a time."""
     figure, axes = pyplot.subplots(1, 2, sharey=True, figsize=(9, 3.5))
     for axis, where in zip(axes, ("idle", "busy"), strict=True):
         for contender in REACTING:
@@ -38,7 +38,7 @@ def loads(results: page.Results, path: Path) -> None:
 
 
 def stall(run: dict[str, Any], path: Path, scratch: Path) -> None:
-    """Draw a run as its users would: by the command, from the saved file."""
+    """Draw a run as users do: with the command, from the saved file."""
     saved = scratch / "measured.json"
     saved.write_text(json.dumps(run))
     command = [sys.executable, "-m", "ipvsd", "measure", "--quiet", f"--show={saved}"]

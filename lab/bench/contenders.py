@@ -1,4 +1,4 @@
-"""What one can use to keep estimation off, each to be put in force in the guest and taken away."""
+"""The contenders: ways to keep estimation off, each with commands to start and stop it."""
 
 import shlex
 import subprocess
@@ -30,7 +30,7 @@ PROFILE = "/etc/tuned/bench"
 
 @dataclass(frozen=True)
 class Contender:
-    """One way, with the commands that begin and end it, and who is seen to write the value."""
+    """One way to keep estimation off: its commands, and the process that writes the value."""
 
     name: str
     begin: str
@@ -73,12 +73,12 @@ REACTING = tuple(one for one in CONTENDERS if one.reacts)
 
 
 def by_name(name: str) -> Contender:
-    """The contender of a name."""
+    """Return the contender of a name."""
     return next(one for one in CONTENDERS if one.name == name)
 
 
 def prepare(host: Guarded) -> None:
-    """Put into the guest what the contenders need; none of them is in force then."""
+    """Copy into the guest what the contenders need, and stop all of them."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "listener"
         source = str(HERE / "listener.c")
@@ -87,13 +87,13 @@ def prepare(host: Guarded) -> None:
         )
         host.machine.copy_in(program, LISTENER)
     host.succeed(f"systemctl stop {SERVICE} tuned; systemctl disable {SERVICE} tuned")
-    # systemd-sysctl would switch estimation off at each boot, and nobody but the rule calls it.
+    # systemd-sysctl would switch estimation off at each boot; here only the rule calls it.
     host.succeed(f"echo '{KEY} = 0' >{SYSCTL_FILE}")
     host.succeed(f"mkdir -p {PROFILE}; printf '[sysctl]\\n{KEY}=0\\n' >{PROFILE}/tuned.conf")
 
 
 def script(machine: Machine) -> Callable[..., str]:
-    """Put the guest's half in place; return a function that makes a command line of its words."""
+    """Copy the guest's scripts; return a function that makes command lines for them."""
     for path in (HERE / "guest.py", probe.HELPER, spaces.HELPER):
         machine.copy_in(path, f"/run/bench/{path.name}")
     return lambda *words: shlex.join(["python3", "-B", "/run/bench/guest.py", *map(str, words)])

@@ -1,4 +1,4 @@
-"""From samples to figures: percentiles, goals, cells of a table."""
+"""Makes figures from samples: percentiles, goals, cells of a table."""
 
 import math
 import statistics
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Goal:
-    """What was aimed at, and what has come of it."""
+    """A goal, its figure in a run, and whether it was met."""
 
     text: str
     figure: str
@@ -16,23 +16,23 @@ class Goal:
 
 
 def percentile(samples: Sequence[float | None], percent: float) -> float:
-    """The smallest sample that so many are not above; one that never came is above all."""
+    """Return a percentile of samples; one that never came, None, is above all others."""
     ordered = sorted(float("inf") if one is None else one for one in samples)
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def median(samples: Sequence[float | None]) -> float:
-    """The 50th percentile."""
+    """Return the 50th percentile."""
     return percentile(samples, 50)
 
 
 def ratio(value: float, base: float) -> str:
-    """How many times a base a value is."""
+    """Return how many times a base a value is."""
     return "never" if value == float("inf") else f"{value / base:.2f} ×"
 
 
 def time(usec: float) -> str:
-    """A duration as a cell."""
+    """Return a duration as the text of a cell."""
     if usec == float("inf"):
         return "never"
     if usec >= 1e6:
@@ -41,12 +41,12 @@ def time(usec: float) -> str:
 
 
 def spread(samples: Sequence[float]) -> float:
-    """Half the width of the middle half of the samples, as a share of their median."""
+    """Return half the width of the middle half of the samples, as a share of their median."""
     low, _, high = statistics.quantiles(samples, n=4)
     return (high - low) / 2 / statistics.median(samples)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"

@@ -1,7 +1,7 @@
 """The half of the bench that runs in the guest; prints its samples as one line of JSON.
 
 Times are the kernel's own, of kprobes in a trace instance: a sysctl has appeared, a 0 is written
-to it, a pass of estimation begins that does any work. For Linux 6.1, where the timer estimates and
+to it, an estimation run that does work begins. For Linux 6.1, where the timer estimates and
 proc_dointvec() handles the value (net/netfilter/ipvs/ip_vs_ctl.c).
 """
 
@@ -25,8 +25,7 @@ import spaces_guest
 KEY = "net.ipv4.vs.run_estimation"
 VALUE = "/proc/sys/net/ipv4/vs/run_estimation"
 NAMES, NAMED_MAX = Path("/run/netns"), 100
-# A process that has used no CPU time for so long has come to rest; one that never does is measured
-# all the same.
+# A process that has used no CPU time for so long is idle. One that is never idle is measured too.
 SETTLED_S = 3
 CROWD, CROWD_RECORD = "bench-crowd", Path("/run/bench/crowd")
 CROWD_UNIT = (
@@ -36,7 +35,7 @@ CROWD_UNIT = (
 )
 INSTANCE = probe_guest.TRACEFS / "instances" / "bench"
 BUFFER_KB = 8192
-# Between a removal and the next load: whoever follows the one is not to be busy at the other.
+# Between a removal and the next load, so that each contender has handled the removal by then.
 PAUSE_S = 0.2
 
 # The first thing done after the sysctls of a namespace are registered.
@@ -57,7 +56,7 @@ Event = collections.namedtuple("Event", "kind usec comm space")
 
 
 class Trace:
-    """Our probes for as long as its context lasts."""
+    """The bench's probes, set within its context."""
 
     def __enter__(self):
         subprocess.run(["modprobe", "ip_vs"], check=True)  # for its types
@@ -69,7 +68,7 @@ class Trace:
         INSTANCE.mkdir()
         (INSTANCE / "buffer_size_kb").write_text(str(BUFFER_KB))
         (INSTANCE / "trace_clock").write_text("mono")
-        (INSTANCE / "buffer_percent").write_text("0")  # be told of each event at once
+        (INSTANCE / "buffer_percent").write_text("0")  # wake the reader at each event
         events = INSTANCE / "events" / "bench"
         (events / "written" / "filter").write_text(WRITTEN_FILTER)
         (events / "pass" / "filter").write_text("run != 0")
@@ -83,7 +82,7 @@ class Trace:
         self.close()
 
     def close(self):
-        """Take away what is there, also of one that was killed."""
+        """Remove the probes, also those of a bench that was killed."""
         if INSTANCE.exists():
             (INSTANCE / "events" / "bench" / "enable").write_text("0")
             INSTANCE.rmdir()
@@ -92,7 +91,7 @@ class Trace:
                 probe_guest.define(f"-:bench/{event}")
 
     def ignore(self, event):
-        """Be told of these no more."""
+        """Switch off the probe of these events."""
         (INSTANCE / "events" / "bench" / event / "enable").write_text("0")
 
     def take(self):
@@ -114,8 +113,8 @@ class Trace:
 
     def _event(self, line):
         match = LINE.match(line)
-        if match is None:  # the kernel says so when it had to drop some
-            raise ValueError(f"not to be understood: {line!r}")
+        if match is None:  # such as the kernel's line about lost events
+            raise ValueError(f"unknown line in the trace: {line!r}")
         usec = int(match["seconds"]) * 1_000_000 + int(match["micros"])
         space = None
         if match["ipvs"]:
@@ -126,7 +125,7 @@ class Trace:
 
 
 def reactions(events):
-    """Return for each birth how long it took until 0 was written, or None, and who did that."""
+    """Return for each birth the time until 0 was written, or None, and the writer's comm."""
     pending, done = {}, []
     for event in events:
         if event.kind == "born":
@@ -137,7 +136,7 @@ def reactions(events):
 
 
 def loads(count, wait_s, waits):
-    """Load ip_vs again and again; the first so many times wait for the host's value."""
+    """Load ip_vs again and again; wait for the host's value after the first `waits` loads."""
     samples = []
     with Trace() as trace:
         for number in range(int(count)):
@@ -147,7 +146,7 @@ def loads(count, wait_s, waits):
             began = time.monotonic_ns()
             subprocess.run(["modprobe", "ip_vs"], check=True)
             took_usec = (time.monotonic_ns() - began) // 1000
-            # The host's is the first; that of a canary, if there is one, comes later.
+            # The host's event is the first; that of a canary, if any, comes later.
             limit_s = float(wait_s) if number < int(waits) else 0
             events = trace.until(_first_is_written, limit_s, trace.take())
             reaction, comm = reactions(_of_first(events))[0]
@@ -173,7 +172,7 @@ def storm(per_second):
         while True:
             for _ in range(burst):
                 file.write(b"change\n")
-            due = max(due + 0.01, time.monotonic() - 1)  # what cannot be had is not made up for
+            due = max(due + 0.01, time.monotonic() - 1)  # events that are late are not made up for
             time.sleep(max(0, due - time.monotonic()))
 
 
@@ -183,7 +182,7 @@ def burn():
         pass
 
 
-def sweeps(count, *contenders):
+def switch_off_all(count, *contenders):
     """Switch off many namespaces, by one command after another, in random order."""
     have(int(count))
     setting = f"{KEY}=0"
@@ -216,7 +215,7 @@ def sweeps(count, *contenders):
 
 
 def load_with_many(count):
-    """Load ip_vs while many namespaces are there; how long until the last is off."""
+    """Load ip_vs while many namespaces exist; return how long it took until the last is off."""
     have(int(count))
     with Trace() as trace:
         subprocess.run(["modprobe", "--remove", "ip_vs"], check=True)
@@ -241,7 +240,7 @@ def _all_written(events, count):
 
 
 def births(singles, bursts, size):
-    """Make namespaces one by one, then many at once; how long each was on."""
+    """Make namespaces one by one, then many at once; return how long each was on."""
     results = {"single": [], "burst": []}
     with Trace() as trace:
         trace.take()
@@ -261,7 +260,7 @@ def births(singles, bursts, size):
 
 
 def _end_with_all(child):
-    """End a process and those that it has made, which share its memory."""
+    """End a process and its children, which share its memory."""
     children = Path(f"/proc/{child}/task/{child}/children").read_text().split()
     for number in [*map(int, children), child]:
         os.kill(number, signal.SIGKILL)
@@ -271,8 +270,8 @@ def _end_with_all(child):
 def have(count):
     """Have exactly so many namespaces beside the host's: some with names, the rest with a process.
 
-    The mount of each name is news for every process that reads a mount table, systemd first: with
-    thousands of them it would do nothing else for half an hour, emulated.
+    The mount of each name is an event for each process that reads a mount table, such as systemd.
+    Thousands of names would keep it busy for half an hour, emulated.
     """
     if NAMES.exists() and len(_spaces()) == int(count):
         return
@@ -285,7 +284,7 @@ def have(count):
 
 
 def _spaces():
-    """The ways to all of those."""
+    """Return the paths of all these namespaces."""
     crowd = CROWD_RECORD.read_text().splitlines() if CROWD_RECORD.exists() else []
     return [*NAMES.iterdir(), *(line.split(maxsplit=1)[1] for line in crowd)]
 
@@ -320,7 +319,7 @@ def _write(path, value):
 
 
 def presence(unit, seconds, where):
-    """What a service costs in a stretch of time, idle or in a storm: memory, CPU time, wake-ups."""
+    """Return a service's memory, CPU time and wake-ups in some time, idle or in a storm."""
     pid = int(_show(unit, "MainPID"))
     if where == "idle":
         _settle(pid, 2 * float(seconds))
@@ -341,7 +340,7 @@ def presence(unit, seconds, where):
 
 
 def _settle(pid, seconds):
-    """Wait until a process has come to rest after its start, or for so long."""
+    """Wait until a process is idle after its start, or for so long."""
     deadline, quiet = time.monotonic() + seconds, 0
     spent = _spent(pid)
     while quiet < SETTLED_S and time.monotonic() < deadline:
@@ -351,7 +350,7 @@ def _settle(pid, seconds):
 
 
 def _spent(pid):
-    """CPU time in ns, and how often one of its threads was waited for and has run again."""
+    """Return a process's CPU time in ns, and how often its threads were woken."""
     cpu_ns = wakeups = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         cpu_ns += int((task / "schedstat").read_text().split()[0])
@@ -366,7 +365,7 @@ def _show(unit, name):
 
 
 def starts(unit, count):
-    """Start a service again and again; how long each start took until READY=1."""
+    """Start a service again and again; return how long each start took until READY=1."""
     samples = []
     for _ in range(int(count)):
         subprocess.run(["systemctl", "stop", unit], check=True)
@@ -376,7 +375,7 @@ def starts(unit, count):
     return samples
 
 
-COMMANDS = (loads, storm, burn, sweeps, load_with_many, births, have, presence, starts)
+COMMANDS = (loads, storm, burn, switch_off_all, load_with_many, births, have, presence, starts)
 
 if __name__ == "__main__":
     (chosen,) = (command for command in COMMANDS if command.__name__ == sys.argv[1])

@@ -1,4 +1,4 @@
-/* The limit for all who listen to uevents: hears of ip_vs, writes 0, and does nothing else. */
+/* The fastest reader of uevents: waits for the event of ip_vs, writes 0, and nothing else. */
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-"""From the load of ip_vs to the host's value at 0, on an idle machine and on a busy one."""
+"""Measures the time from a load of ip_vs to the host's 0, on an idle and on a busy machine."""
 
 import json
 import random
@@ -18,9 +18,9 @@ STORM_PER_SECOND = 20
 
 @dataclass(frozen=True)
 class Plan:
-    """How many loads for each contender, idle and busy, and how many without a change of them.
+    """The numbers of loads for each contender, idle and busy, and in a block.
 
-    They change places, so that what changes in time meets all of them.
+    The blocks are in random order, so that slow changes of the machine affect all contenders.
     """
 
     loads: int
@@ -57,14 +57,14 @@ def _rounds(
 
 
 def _blocks(contender: Contender, wanted: int) -> int:
-    """One is enough to see that it never reacts; load times without any are what others add to."""
+    """Return how many blocks a contender gets: one if it never reacts, but all for NOTHING."""
     return wanted if contender.reacts or contender.name == NOTHING else 1
 
 
 def _block(host: Guarded, command: Callable[..., str], plan: Plan, contender: Contender) -> Any:
     host.succeed(contender.begin, timeout=LONG_S)
     try:
-        # Those that do not react are waited for once, to see that they do not.
+        # For a contender that does not react one wait is enough, to show that.
         waits = plan.block if contender.reacts else 1
         shown = host.succeed(command("loads", plan.block, plan.reaction_s, waits), timeout=LONG_S)
     finally:

@@ -1,4 +1,4 @@
-"""The document that a run of the bench writes: goals, tables, and where the plots are."""
+"""Makes the page of a run of the bench: goals, tables, and links to the plots."""
 
 import textwrap
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ Results = dict[str, Any]
 
 HOUR_S = 3600
 PERIOD_USEC = 2_000_000
-# Of a host that was seen to stall; see ipvsd(8).
+# Measured on a host that stalled; see ipvsd(8).
 PUBLISHED_NS = 268_000_000 / 50_000 / 104
 FULL_SCANS_PERCENT = 100 / FULL_SHARE
 
@@ -48,7 +48,7 @@ LOAD_TIME = """\
 How long `modprobe ip_vs` itself takes, compared with a machine without any of them:
 
 """
-SWEEPS = """\
+SWITCH_OFF_ALL = """\
 ## Many namespaces
 
 One command switches off all namespaces, each of which is at 1 before. Up to 100 of them have
@@ -111,7 +111,7 @@ SUMMARY = (
 
 
 def page(results: Results) -> str:
-    """The document, from all samples."""
+    """Return the text of docs/benchmarks.md, from all samples."""
     parts = [
         HEAD.format(**{**results["about"], "again": _again(results["about"].get("again", {}))}),
         table(("goal", "figure", ""), map(_goal_row, goals(results))),
@@ -119,8 +119,8 @@ def page(results: Results) -> str:
         _loads(results["loads"]),
         LOAD_TIME,
         _load_times(results["loads"]),
-        SWEEPS,
-        _sweeps(results["spaces"]["sweeps"]),
+        SWITCH_OFF_ALL,
+        _switch_off_all(results["spaces"]["sweeps"]),
         LOAD_MANY,
         _loads_with_many(results["spaces"]["loads"]),
         BIRTHS,
@@ -132,7 +132,7 @@ def page(results: Results) -> str:
         STORM,
         _storm(results["presence"]["storm"]),
         STALL.format(seconds=results["about"]["stall_seconds"]),
-        _passes(results["stall"]),
+        _stall_runs(results["stall"]),
         MODEL.format(each=stall.nanoseconds_each(timers(results)), published=PUBLISHED_NS),
         _pings(results["stall"]),
         PLOT,
@@ -141,7 +141,7 @@ def page(results: Results) -> str:
 
 
 def summary(results: Results) -> str:
-    """What the README says of a run."""
+    """Return the README's summary of a run."""
     run = max(timers(results), key=stall.estimators)
     on, off = stall.runs_on(run), [phase["passes"] for phase in run["phases"][1:]]
     loads = results["loads"]
@@ -163,13 +163,13 @@ def summary(results: Results) -> str:
 
 
 def summary_in(readme: str) -> str:
-    """The part of the README that a run writes."""
+    """Return the part of the README that a run writes."""
     begins, ends = "<!-- make bench writes this: -->\n", "<!-- to here -->\n"
     return readme.partition(begins)[2].partition(ends)[0]
 
 
 def goals(results: Results) -> list[Goal]:
-    """What the project aims at, each with what this run has seen."""
+    """Return the goals of the project, each with its figure in this run."""
     return [
         *_load_goals(results["loads"]),
         *_space_goals(results["spaces"]),
@@ -178,17 +178,17 @@ def goals(results: Results) -> list[Goal]:
 
 
 def timers(results: Results) -> list[dict[str, Any]]:
-    """The runs on kernels where a timer estimates."""
+    """Return the runs on kernels where a timer estimates."""
     return [run for run in results["stall"] if run["estimator"] == "timer"]
 
 
 def off_usec(loads: Results, where: str, name: str) -> list[float | None]:
-    """How long each load's value took to be written."""
+    """Return how long it took after each load until the value was written."""
     return [sample["off_usec"] for sample in loads[where][name]["samples"]]
 
 
 def load_usec(loads: Results, where: str, name: str) -> list[float]:
-    """How long each modprobe took."""
+    """Return how long each modprobe took."""
     return [sample["load_usec"] for sample in loads[where][name]["samples"]]
 
 
@@ -224,10 +224,10 @@ def _load_goals(loads: Results) -> Iterable[Goal]:
 
 
 def _space_goals(spaces: Results) -> Iterable[Goal]:
-    sweeps = {int(count): rows for count, rows in spaces["sweeps"].items()}
-    many, few = max(sweeps), max(count for count, rows in sweeps.items() if len(rows) > 1)
-    slow = next(row for row in sweeps[few] if row["command"] == "ip -all netns exec")
-    guard = next(row for row in sweeps[many] if row["command"] == "ipvsd apply")
+    commands = {int(count): rows for count, rows in spaces["sweeps"].items()}
+    many, few = max(commands), max(count for count, rows in commands.items() if len(rows) > 1)
+    slow = next(row for row in commands[few] if row["command"] == "ip -all netns exec")
+    guard = next(row for row in commands[many] if row["command"] == "ipvsd apply")
     faster = (slow["usec"] / few) / (guard["usec"] / (many + 1))
     yield Goal(
         f"`ipvsd apply` takes at most 1/50 of the time of `ip -all netns exec` for each namespace "
@@ -281,7 +281,7 @@ def _cpu_percent(row: dict[str, float]) -> float:
 
 
 def _again(parts: dict[str, Any]) -> str:
-    """Which parts are of a later run."""
+    """Return a sentence for each part that was measured again later."""
     return "".join(
         f"\n\nThe part `{part}` was measured again by `{run['command']}` on {run['date']}."
         for part, run in parts.items()
@@ -321,7 +321,7 @@ def _load_times(loads: Results) -> str:
     return table(("machine", "", "p50", "p99", "max", "p50 to that without"), rows)
 
 
-def _sweeps(sweeps: Results) -> str:
+def _switch_off_all(commands: Results) -> str:
     rows = [
         (
             f"{int(count):,}",
@@ -329,7 +329,7 @@ def _sweeps(sweeps: Results) -> str:
             time(row["usec"]),
             time(row["usec"] / (int(count) + 1)),
         )
-        for count, found in sweeps.items()
+        for count, found in commands.items()
         for row in sorted(found, key=lambda row: row["usec"])
     ]
     return table(("namespaces", "command", "all", "each"), rows)
@@ -401,7 +401,7 @@ def _storm(storm: Results) -> str:
     return table(("", "uevents a second", "PSS", "of a CPU"), rows)
 
 
-def _passes(runs: list[dict[str, Any]]) -> str:
+def _stall_runs(runs: list[dict[str, Any]]) -> str:
     rows = []
     for run in runs:
         on, off = stall.runs_on(run), [phase["passes"] for phase in run["phases"][1:]]
@@ -416,7 +416,7 @@ def _passes(runs: list[dict[str, Any]]) -> str:
                 time(on["max_usec"]),
                 f"{100 * on['share']:.2f} %",
                 f"{sum(phase['count'] for phase in off)}",
-                f"{stall.pass_ns(run) / count / run['possible_cpus']:.0f}",
+                f"{stall.run_ns(run) / count / run['possible_cpus']:.0f}",
             )
         )
     head = (

@@ -1,4 +1,4 @@
-"""What it costs to be there: memory, CPU time and wake-ups, idle and in a storm of uevents."""
+"""Measures the cost of a running guard: memory, CPU time and wake-ups, idle and in a storm."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ STORM_PER_SECOND = 10_000
 
 @dataclass(frozen=True)
 class Plan:
-    """How many starts with how many namespaces beside the host's, and how long it is watched."""
+    """The number of starts for each number of namespaces, and the seconds of a measurement."""
 
     starts: dict[int, int]
     seconds: int
@@ -30,7 +30,7 @@ def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str,
         return json.loads(host.succeed(words, timeout=LONG_S))
 
     host.succeed("modprobe ip_vs")
-    # First with those that the part before has left.
+    # First the most namespaces, which the part before has left.
     for count, starts in sorted(plan.starts.items(), reverse=True):
         print(f"== presence, {count} namespaces", flush=True)
         host.succeed(command("have", count), timeout=LONG_S)
@@ -58,5 +58,5 @@ def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str,
 
 
 def _sequence(host: Guarded) -> int:
-    """The kernel's number of the newest uevent."""
+    """Return the kernel's number of the newest uevent."""
     return int(host.succeed("cat /sys/kernel/uevent_seqnum"))

@@ -1,4 +1,4 @@
-"""Many namespaces: one command for all of them, a load with all of them there, and births."""
+"""Measures many namespaces: one command for all of them, a load with all of them, and births."""
 
 import json
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from tests.vm.guarded import SERVICE, Guarded
 WITHOUT_TRACEFS = "[Service]\nInaccessiblePaths=-/sys/kernel/tracing -/sys/kernel/debug\n"
 LONG_S = 1800
 COMMANDS = ("ipvsd apply", "ip -all netns exec", "nsenter loop")
-# By then a command for each namespace has shown what it costs: five thousand would take minutes.
+# A command for each namespace takes minutes for thousands, so it is run for no more than these.
 SLOW_MAX = 100
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How many namespaces, and how many births."""
+    """The numbers of namespaces, and of births."""
 
     counts: tuple[int, ...]
     singles: int
@@ -25,9 +25,9 @@ class Plan:
 
 
 def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str, Any]:
-    """Measure births with tracefs and without, sweeps, and loads with many namespaces.
+    """Measure births with tracefs and without, commands for all namespaces, and loads.
 
-    Those of the last count are left there: it takes minutes to make thousands.
+    The namespaces of the last count stay: it takes minutes to make thousands.
     """
     results: dict[str, Any] = {"sweeps": {}, "loads": {}, "births": {}}
     for where in ("tracefs", "no tracefs"):
@@ -43,7 +43,7 @@ def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str,
         print(f"== {count} namespaces", flush=True)
         host.succeed(f"systemctl stop {SERVICE}; modprobe ip_vs")
         commands = COMMANDS if count <= SLOW_MAX else COMMANDS[:1]
-        shown = host.succeed(command("sweeps", count, *commands), timeout=LONG_S)
+        shown = host.succeed(command("switch_off_all", count, *commands), timeout=LONG_S)
         results["sweeps"][count] = json.loads(shown)
         host.succeed(f"systemctl start {SERVICE}", timeout=LONG_S)
         shown = host.succeed(command("load_with_many", count), timeout=LONG_S)

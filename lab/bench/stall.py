@@ -1,4 +1,4 @@
-"""The headline: the stall that estimation causes, and what is left of it with the guard."""
+"""Measures the stall that estimation causes, with estimation on and off."""
 
 import json
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 
 REAL_SERVERS = 1  # of each service, so that a service is two estimators
-# A neighbour whose answers CPU 0 receives, as that of a network card's queue does. The passes are
-# on this CPU too, and stay there; ping runs on the other one, or it would not even send meanwhile.
-# An answer is stamped when it is received, as a network card's is, not when it is queued for that.
+# A neighbour whose answers CPU 0 receives, as the CPU of a network card's queue does. The
+# estimation runs are on this CPU too, and stay there. ping runs on the other CPU, or it could not
+# send during a run. An answer gets its time stamp when it is received, not when it is queued.
 ADDRESS = "198.51.100.2"
 NEIGHBOUR = f"""
 ip netns add neighbour
@@ -32,7 +32,7 @@ sysctl -q -w kernel.timer_migration=0 net.core.netdev_tstamp_prequeue=0
 
 @dataclass(frozen=True)
 class Host:
-    """A kernel, for how many CPUs it counts, and how many services it is to have, in turn."""
+    """A kernel, its number of possible CPUs, and the numbers of services to measure in turn."""
 
     suite: str
     possible_cpus: int
@@ -41,16 +41,16 @@ class Host:
 
 @dataclass(frozen=True)
 class Plan:
-    """The hosts, and how long each of the three phases is."""
+    """The hosts, and the length of each of the three phases."""
 
     hosts: tuple[Host, ...]
     seconds: int
 
 
 def measure(folder: Path, plan: Plan) -> list[dict[str, Any]]:
-    """Measure each host with more and more services; what `ipvsd measure` saves, for each.
+    """Measure each host with more and more services; return the saved files of `ipvsd measure`.
 
-    They boot two at a time, and are measured one at a time.
+    The hosts boot two at a time, and are measured one at a time.
     """
     with ExitStack() as stack, ThreadPoolExecutor(max_workers=2) as pool:
         hosts = list(pool.map(partial(_host, stack, folder), plan.hosts))
@@ -87,24 +87,24 @@ def _run(host: Guarded, wanted: Host, services: int, seconds: int) -> dict[str, 
 
 
 def estimators(run: dict[str, Any]) -> int:
-    """How many there are in all namespaces of a run."""
+    """Return the number of estimators in all namespaces of a run."""
     return sum(space["estimators"] or 0 for space in run["namespaces"])
 
 
 def runs_on(run: dict[str, Any]) -> dict[str, Any]:
-    """The runs with estimation on: only the host's, where their namespace is known."""
-    passes: dict[str, Any] = run["phases"][0]["passes"]
-    spaces = {space["name"]: space for space in passes["namespaces"]}
-    return spaces.get("host", passes)
+    """Return the figures with estimation on: the host's, where their namespace is known."""
+    figures: dict[str, Any] = run["phases"][0]["passes"]
+    spaces = {space["name"]: space for space in figures["namespaces"]}
+    return spaces.get("host", figures)
 
 
-def pass_ns(run: dict[str, Any]) -> float:
-    """How long one estimation run over all estimators takes; a kernel thread splits it."""
+def run_ns(run: dict[str, Any]) -> float:
+    """Return how long one run over all estimators takes; kernel threads split it."""
     # In each two seconds every estimator is read once, for every possible CPU.
     return float(runs_on(run)["share"]) * 2e9
 
 
 def nanoseconds_each(runs: Iterable[dict[str, Any]]) -> float:
-    """The time for each estimator and possible CPU: a line through 0, by least squares."""
-    points = [(estimators(run) * run["possible_cpus"], pass_ns(run)) for run in runs]
+    """Return the time for each estimator and possible CPU: a line through 0, by least squares."""
+    points = [(estimators(run) * run["possible_cpus"], run_ns(run)) for run in runs]
     return sum(x * y for x, y in points) / sum(x * x for x, _ in points)

@@ -1,4 +1,4 @@
-"""Fuzzes every parser of outside text, prints a table: python -m tests.fuzz [RUNS [NAME]...]."""
+"""Fuzzes each parser of text from outside: python -m tests.fuzz [RUNS [NAME]...]."""
 
 import re
 import subprocess
@@ -24,17 +24,17 @@ _OPTIONS = (
 
 
 class Result(NamedTuple):
-    """What fuzzing a target came to."""
+    """The result of fuzzing one target."""
 
     runs: int
     coverage: int  # edges in the bytecode of ipvsd
     features: int
     seconds: float
-    crash: str  # the last lines of what was said, empty if there was none
+    crash: str  # the last lines of the output, empty without a crash
 
 
 def fuzz(name: str, runs: int) -> Result:
-    """Fuzz one target, beginning with texts that it takes."""
+    """Fuzz one target, beginning with texts that it accepts."""
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(hostile.TARGETS[name].seeds):
             Path(corpus, str(number)).write_bytes(seed)
@@ -57,7 +57,7 @@ def fuzz(name: str, runs: int) -> Result:
 
 
 def main() -> int:
-    """Fuzz them all; return whether any has crashed."""
+    """Fuzz the targets and print a table; return 1 if any has crashed."""
     runs = int(sys.argv[1]) if sys.argv[1:] else 100_000
     names = sys.argv[2:] or list(hostile.TARGETS)
     CRASHES.mkdir(parents=True, exist_ok=True)

@@ -9,9 +9,9 @@ with atheris.instrument_imports(include=["ipvsd"]):
 
 
 def main() -> None:
-    """Feed it until libFuzzer has had enough; what raises is a crash."""
+    """Feed the target as often as libFuzzer's options say; each exception is a crash."""
     name = sys.argv.pop(1)
-    # What is printed and logged is looked at by the target itself.
+    # The target itself checks the text that would be printed and logged.
     atheris.Setup(sys.argv, lambda data: hostile.check(name, data))
     atheris.Fuzz()
 

@@ -1,1 +1,1 @@
-"""Real network namespaces on this machine, with a sysctl that every kernel has for each of them."""
+"""Tests with real network namespaces and a stand-in for the sysctls of ip_vs."""

@@ -1,4 +1,4 @@
-"""What the tests with real namespaces share."""
+"""Fixtures of the tests with real namespaces."""
 
 import os
 
@@ -10,7 +10,7 @@ from tests.namespaces.holders import Holders
 
 @pytest.fixture(autouse=True)
 def root_rights():
-    """Not skipped without root: what has not been tested is not known to work."""
+    """Fail without root; a skipped test would prove nothing."""
     assert os.geteuid() == 0, "these tests make network namespaces and mounts: run them as root"
 
 

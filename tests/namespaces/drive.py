@@ -16,7 +16,7 @@ POLICY = Policy(Mode.ENFORCE, 3600 * NS_PER_S, (STAND_IN,))
 
 
 class Recorder(Enforcer):
-    """The real guard, with a list of its visits and something to do at each."""
+    """A real enforcer that lists its visits and calls `at_visit` at each."""
 
     def __init__(self):
         super().__init__()
@@ -30,19 +30,19 @@ class Recorder(Enforcer):
 
 
 class Drive:
-    """What the daemon does with a scanner, and nothing else."""
+    """Runs a scanner with cycles like the daemon's, and nothing else."""
 
     def __init__(self, holders):
-        self.guard = Recorder()
-        self.scanner = NamespaceScanner(self.guard, holders.root)
+        self.enforcer = Recorder()
+        self.scanner = NamespaceScanner(self.enforcer, holders.root)
         self.policy = POLICY
         self.memory = Memory(module=Module.LIVE)
-        self.told = True
+        self.births_reported = True
         self.new_events = []
         self.hung = []
         self.errors = []
 
-    def turn(self):
+    def cycle(self):
         try:
             done = self.scanner.collect(self.memory)
         except RuntimeError as error:
@@ -54,32 +54,32 @@ class Drive:
             settled = check_results(done.results, Module.LIVE, done.since_ns)
             self.memory, new_events = record.record(self.memory, self.policy, settled)
             self.new_events += new_events
-        self.scanner.proceed(self.policy, self.memory, self.told)
+        self.scanner.proceed(self.policy, self.memory, self.births_reported)
 
     def until(self, condition, what="", timeout_s=TIMEOUT_S):
         end_ns = monotonic_ns() + timeout_s * NS_PER_S
-        self.turn()
+        self.cycle()
         while not condition():
             assert monotonic_ns() < end_ns, what or "not in time"
             deadline_ns = self.scanner.deadline_ns()
             wait_s = TIMEOUT_S if deadline_ns is None else (deadline_ns - monotonic_ns()) / 1e9
             select.select([self.scanner.fileno()], [], [], min(max(0, wait_s), 0.2))
-            self.turn()
+            self.cycle()
 
     def until_idle(self):
         self.until(lambda: self.scanner.idle and self.scanner.scan_complete)
 
-    def sweep(self, reason=Reason.START, event_ns=None):
+    def full_scan(self, reason=Reason.START, event_ns=None):
         self.scanner.rescan_all(reason, event_ns)
         self.until_idle()
 
     def load(self):
-        """ip_vs was loaded: in each namespace the value is the kernel's again."""
+        """Pretend a load of ip_vs: each known namespace has the kernel's value again."""
         now_ns = monotonic_ns()
         self.memory = self.memory._replace(loaded_ns=now_ns)
-        for target in {target.paths: target for target in self.guard.visits}.values():
+        for target in {target.paths: target for target in self.enforcer.visits}.values():
             self.set_back(target.paths, target.namespace.identity)
-        self.guard.visits = []
+        self.enforcer.visits = []
         self.new_events = []
         return now_ns
 
@@ -96,7 +96,7 @@ class Drive:
             worker.close()
 
     def visited(self):
-        return [target.namespace.identity for target in self.guard.visits]
+        return [target.namespace.identity for target in self.enforcer.visits]
 
 
 def value_in(path):

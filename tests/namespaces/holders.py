@@ -1,4 +1,4 @@
-"""What keeps a network namespace alive: processes, threads, mounts, descriptors."""
+"""Makes holders of network namespaces: processes, threads, mounts, descriptors."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ threading.Thread(target=live, daemon=True).start()
 input()
 """
 
-# Without the namespaces that are mounted on this machine.
+# The script of pid 1: it unmounts the namespaces that are mounted on this machine.
 _KEEPER = """
 sed -n 's/^[^ ]* [^ ]* [^ ]* [^ ]* \\([^ ]*\\) .* - nsfs .*/\\1/p' /proc/self/mountinfo |
 while read -r path; do umount -l "$(printf '%b' "$path")"; done
@@ -42,11 +42,11 @@ def wait_until(condition, what=""):
 
 
 class Holders:
-    """Makes holders below a folder, and takes all of them away in the end.
+    """Makes holders below a folder, and removes all of them in the end.
 
-    `root` has a /proc with these processes and the present one only, whose pid 1 is one of them, in
-    a mount namespace of its own: so no other namespace of this machine is found or touched, not
-    even by another run of these tests, and it does not matter what may be seen of the real pid 1.
+    `root` has a /proc that shows only these processes and the present one. Its pid 1 is one of
+    them, in a mount namespace of its own. So the tests find and touch no other namespace of this
+    machine, not even those of another test run, and do not depend on the real pid 1.
     """
 
     def __init__(self, folder):
@@ -67,13 +67,13 @@ class Holders:
         os.symlink(f"/proc/{pid}", f"{self.root}/proc/{name}")
 
     def process(self):
-        """A process in a namespace of its own; return it and the way in."""
+        """Start a process in a namespace of its own; return it and the way in."""
         child = self.spawn(["unshare", "-n", "sh", "-c", "echo ready; exec cat"])
         assert child.stdout.readline() == b"ready\n"
         return child, f"/proc/{child.pid}/ns/net"
 
     def mount(self, name="web"):
-        """A bind mount where pid 1 sees it and nothing else; return the way in."""
+        """Make a bind mount that pid 1 sees and no other holder; return the way in."""
         path = os.path.join(self.folder, name)
         with open(path, "w", encoding="ascii"):
             pass
@@ -83,22 +83,22 @@ class Holders:
     def hang(self, name):
         """Mount a file system that never answers over a folder that pid 1 sees.
 
-        Returns the descriptor that it hangs on: closed, it answers with an error for ever.
+        Return the FUSE descriptor. Once it is closed, each access fails at once.
         """
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
         path = os.path.join(self.folder, name)
-        # Not by its helper, which would want to know who serves it.
+        # Without the mount helper, which asks for a server of the file system.
         command = ["mount", "-i", "-t", "fuse", "-o", options, "hanging", path]
         subprocess.run([*self._inside, *command], check=True, timeout=TIMEOUT_S, pass_fds=[device])
         return device
 
     def shown(self, way_in):
-        """The path of a mount as pid 1 sees it."""
+        """Return the path of a mount as pid 1 sees it."""
         return way_in.partition("/root")[2]
 
     def descriptor(self):
-        """An open descriptor of a process that is elsewhere; return it, way in and identity."""
+        """Open a descriptor in a process elsewhere; return that process, way in and identity."""
         child, path = self.process()
         meant = identity(path)
         holder = self.spawn(["sh", "-c", 'exec 9<"$0"; echo ready; exec cat', path])
@@ -107,7 +107,7 @@ class Holders:
         return holder, f"/proc/{holder.pid}/fd/9", meant
 
     def descriptor_through_mount(self):
-        """The same, opened through a mount that has gone since."""
+        """Open a descriptor through a mount, and unmount it; return as descriptor() does."""
         path = self.mount("for-a-descriptor")
         command = ["sh", "-c", 'exec 9<"$0"; echo ready; exec cat', path]
         child = self.spawn(command)
@@ -117,14 +117,14 @@ class Holders:
         return child, f"/proc/{child.pid}/fd/9", meant
 
     def thread(self):
-        """A thread of a process that is elsewhere; return the process and the way in."""
+        """Start a thread of a process that is elsewhere; return the process and the way in."""
         child = self.spawn([sys.executable, "-c", _THREAD], dict(os.environ, PYTHONPATH=HOME))
         number = int(child.stdout.readline())
         assert child.stdout.readline() == b"ready\n"
         return child, f"/proc/{child.pid}/task/{number}/ns/net"
 
     def mount_elsewhere(self):
-        """A bind mount in a mount namespace of its own; return its process, path and identity."""
+        """Make a bind mount in another mount namespace; return its process, path and identity."""
         path = os.path.join(self.folder, "elsewhere")
         with open(path, "w", encoding="ascii"):
             pass
@@ -134,7 +134,7 @@ class Holders:
         return child, path, (device, inode)
 
     def spawn(self, command, environ=None):
-        """A process where pid 1 is; kill it with end()."""
+        """Start a process in the mount namespace of pid 1; end() kills it."""
         command = [*self._inside, *command]
         pipe = subprocess.PIPE
         child = subprocess.Popen(command, env=environ, stdin=pipe, stdout=pipe)
@@ -162,7 +162,7 @@ class Holders:
 
 
 def held(meant):
-    """Everything on this machine that still holds a namespace, the own descriptors included."""
+    """Return all paths below /proc that hold a namespace, own descriptors included."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         folders = [f"/proc/{pid}/fd", f"/proc/{pid}/task"]

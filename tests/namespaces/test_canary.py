@@ -1,4 +1,4 @@
-"""The canary: real throw-away namespaces, and what is made of how they went."""
+"""The canary: real temporary namespaces, and which result counts as a proof."""
 
 import errno
 
@@ -23,18 +23,18 @@ class Stage:
         self.ahead_ns = 0
 
     def proceed(self):
-        """Go on; return the kinds of the news."""
+        """Let the canary proceed; return the kinds of the events."""
         new_events = self.canary.proceed(PERIOD_NS, monotonic_ns() + self.ahead_ns)
         return [event.kind for event in new_events]
 
     def make(self):
-        """Make one, and wait until it is born."""
+        """Let the canary create its namespace, and wait for the birth."""
         assert self.proceed() == []
         assert self.loop.wait(monotonic_ns() + 20 * 10**9).descriptors
         return self.proceed()
 
     def visit(self, state, inode=None):
-        """Tell the canary what a visit to it, or to another namespace, has come to."""
+        """Report the result of a visit to the canary's namespace, or to another one."""
         device, own_inode = self.canary._born.identity
         namespace = Namespace(device, inode or own_inode, "canary")
         self.canary.see(
@@ -54,7 +54,7 @@ def stage():
     made.close()
 
 
-def test_one_that_is_set_proves_it_and_is_logged_once(stage):
+def test_a_canary_that_is_set_is_a_proof_and_is_logged_once(stage):
     assert not stage.canary.proven
     assert stage.make() == []
     assert not stage.canary.proven
@@ -68,9 +68,12 @@ def test_one_that_is_set_proves_it_and_is_logged_once(stage):
 
 @pytest.mark.parametrize(
     "why, state, inode",
-    [("it is still at 1", State.DIFFERS, None), ("another one was set", State.AS_WANTED, 7)],
+    [
+        ("the canary is still at 1", State.DIFFERS, None),
+        ("another namespace was set", State.AS_WANTED, 7),
+    ],
 )
-def test_one_that_is_not_set_in_time_is_a_failure_until_one_is(stage, why, state, inode):
+def test_a_canary_that_is_not_set_in_time_is_a_failure_until_one_is_set(stage, why, state, inode):
     stage.make()
     assert stage.visit(state, inode) == [], why
     assert not stage.canary.failed
@@ -85,16 +88,16 @@ def test_one_that_is_not_set_in_time_is_a_failure_until_one_is(stage, why, state
 
 
 def test_a_failure_that_lasts_is_logged_once(stage):
-    told = []
+    logged = []
     for _ in range(3):
         stage.make()
         stage.ahead_ns += LIMIT_NS
-        told += stage.proceed()
+        logged += stage.proceed()
         stage.ahead_ns += RETRY_NS
-    assert told == [Kind.CANARY_FAILED]
+    assert logged == [Kind.CANARY_FAILED]
 
 
-def test_where_no_namespace_can_be_created_the_guard_continues_without_it(stage, monkeypatch):
+def test_where_no_namespace_can_be_created_the_guard_continues_without_a_canary(stage, monkeypatch):
     def unshare(_flags):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -106,13 +109,13 @@ def test_where_no_namespace_can_be_created_the_guard_continues_without_it(stage,
     assert stage.make() == []
 
 
-def test_one_that_is_no_longer_wanted_leaves_nothing(stage):
+def test_a_canary_that_is_no_longer_wanted_leaves_nothing(stage):
     stage.make()
     stage.canary.forget()
     assert stage.canary.status is None and not stage.canary.proven
 
 
-def test_one_that_is_interrupted_is_made_again_and_a_proof_stays_one(stage):
+def test_a_canary_that_is_interrupted_is_made_again_and_a_proof_stays_one(stage):
     stage.make()
     stage.canary.interrupt()
     assert stage.make() == []

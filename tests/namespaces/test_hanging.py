@@ -1,4 +1,4 @@
-"""File systems that never answer, on the way to a namespace: FUSE without anybody who serves it."""
+"""File systems that never answer on the path to a namespace: FUSE without a server."""
 
 import os
 import signal
@@ -19,14 +19,14 @@ from tests.process.daemon_process import DaemonProcess
 
 @pytest.fixture
 def hanging(holders):
-    """A namespace that nothing but a mount holds, and something that hangs over the mount."""
+    """Cover a mount, the only holder of a namespace, by a file system that never answers."""
     os.mkdir(os.path.join(holders.folder, "covered"))
     meant = identity(holders.mount("covered/web"))
     device = holders.hang("covered")
     before = threading.active_count()
     yield meant
     os.close(device)
-    # What has hung is let go, and its threads end.
+    # Now each hanging access fails, and its thread ends.
     for thread in threading.enumerate()[before:]:
         thread.join(TIMEOUT_S)
 
@@ -42,23 +42,23 @@ def test_all_other_namespaces_are_set_and_what_hangs_is_named(holders, hanging, 
     monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 300 * NS_PER_MS)
     monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
     paths = [holders.process()[1], holders.mount("other"), holders.thread()[1]]
-    drive.sweep()
-    looking, entering = drive.hung
-    assert looking == "scanning for namespaces"
+    drive.full_scan()
+    scanning, entering = drive.hung
+    assert scanning == "scanning for namespaces"
     assert entering.startswith("entering ") and "covered/web" in entering
     assert [value_in(path) for path in paths] == ["63"] * 3
     assert hanging not in drive.memory.namespaces
 
 
-def test_from_then_on_no_scan_and_no_visit_hangs(holders, hanging, drive, monkeypatch):
+def test_no_scan_and_no_visit_hangs_a_second_time(holders, hanging, drive, monkeypatch):
     monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 300 * NS_PER_MS)
     monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
-    drive.sweep()
+    drive.full_scan()
     monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 60 * NS_PER_S)
     monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 60 * NS_PER_S)
     count = len(drive.hung)
     path = holders.mount("new")
-    drive.sweep(Reason.RESYNC)
+    drive.full_scan(Reason.RESYNC)
     assert len(drive.hung) == count and value_in(path) == "63"
 
 
@@ -67,15 +67,15 @@ def test_a_wary_scan_remembers_what_hangs_in_another_mount_namespace(holders):
     finder = NamespaceFinder(holders.root, wary=True)
     assert meant in finder.scan(deep=True).holders
     holders._inside = ("nsenter", "-t", str(child.pid), "-m")
-    device, found = holders.hang(""), []  # over all that is there
-    # In a thread: what waits for FUSE to begin is woken by no signal.
+    device, found = holders.hang(""), []  # over the whole folder
+    # In a thread: no signal wakes an access that waits for FUSE to begin.
     thread = threading.Thread(target=lambda: found.extend(map(finder.scan, [False, True])))
     thread.start()
     thread.join(5)
     scan_ended = len(found)
     os.close(device)
     thread.join(TIMEOUT_S)
-    assert scan_ended == 2, "it hangs"
+    assert scan_ended == 2, "the scan hangs"
     assert all(meant in scan.holders for scan in found)
 
 
@@ -88,7 +88,7 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def test_a_command_gives_up_with_a_line_and_ends(holders, hanging):
+def test_a_command_gives_up_with_one_line_and_ends(holders, hanging):
     fake_root(holders)
     command = [sys.executable, "-c", _COMMAND, "--root", holders.root, "apply"]
     pipe = subprocess.PIPE
@@ -99,7 +99,7 @@ def test_a_command_gives_up_with_a_line_and_ends(holders, hanging):
 
 
 def fake_root(holders):
-    """ip_vs, loaded, beside the processes of the holders."""
+    """Add a loaded ip_vs to the root of the holders."""
     root = FakeRoot.__new__(FakeRoot)
     root.path = holders.root
     for folder in ("etc/ipvs-estoff-guard/conf.d", "run", "proc/sys/net/ipv4"):
@@ -108,8 +108,8 @@ def fake_root(holders):
     return root
 
 
-def test_a_start_that_gets_on_is_given_more_time(holders, tmp_path):
-    """With ten thousand namespaces on a slow machine it takes minutes, and nothing hangs."""
+def test_a_start_that_makes_progress_is_given_more_time(holders, tmp_path):
+    """With ten thousand namespaces on a slow machine a start takes minutes, and nothing hangs."""
     holders.mount()
     root = fake_root(holders)
     root.configure("[guard]\ncanary = off\n")
@@ -122,7 +122,7 @@ def test_a_start_that_gets_on_is_given_more_time(holders, tmp_path):
 
 
 def test_the_daemon_continues_feeds_the_watchdog_and_takes_signals(holders, hanging, tmp_path):
-    """The real one: it is set, told and fed, while its other thread hangs."""
+    """The real daemon sets the value, logs it and feeds the watchdog while its worker hangs."""
     root = fake_root(holders)
     root.configure("[guard]\nresync = 1s\ncanary = off\n")
     folder = tmp_path / "daemon"

@@ -1,4 +1,4 @@
-"""Finding network namespaces by whatever holds them."""
+"""Scans for network namespaces, by each kind of holder."""
 
 import os
 import subprocess
@@ -46,16 +46,16 @@ KINDS = [
 def test_each_kind_of_holder_is_found(holders, why, make, shallow):
     meant = make(holders)
     finder = NamespaceFinder(holders.root)
-    glance = finder.scan(deep=False)
-    assert (meant in glance.holders) is shallow
-    assert (meant in glance.maybe_new) is shallow
+    quick = finder.scan(deep=False)
+    assert (meant in quick.holders) is shallow
+    assert (meant in quick.maybe_new) is shallow
     deep = finder.scan(deep=True)
     assert meant in deep.holders
-    assert (meant in deep.maybe_new) is not shallow, "fresh only where a holder is new"
+    assert (meant in deep.maybe_new) is not shallow, "maybe new only with a new holder"
     again = finder.scan(deep=False)
-    assert meant in again.holders, "a glance remembers what a deep look has found"
+    assert meant in again.holders, "a quick scan remembers what a deep scan has found"
     assert meant not in again.maybe_new
-    assert (glance.deep, deep.deep) == (False, True)
+    assert (quick.deep, deep.deep) == (False, True)
 
 
 @pytest.mark.parametrize("why, make, _", KINDS, ids=[kind[0] for kind in KINDS])
@@ -65,7 +65,7 @@ def test_the_ways_in_lead_there(holders, why, make, _):
     assert paths and {identity(path) for path in paths} == {meant}
 
 
-def test_the_own_namespace_is_never_among_them(holders):
+def test_a_scan_never_returns_the_own_namespace(holders):
     own = netns_discovery.own()
     assert own.name == HOST_NAME
     assert own.identity not in NamespaceFinder(holders.root).scan(deep=True).holders
@@ -73,11 +73,11 @@ def test_the_own_namespace_is_never_among_them(holders):
 
 def test_the_real_proc_can_be_scanned(holders):
     meant = identity(holders.process()[1])
-    looked = NamespaceFinder().scan(deep=True)
-    assert meant in looked.holders and netns_discovery.own().identity not in looked.holders
+    scan = NamespaceFinder().scan(deep=True)
+    assert meant in scan.holders and netns_discovery.own().identity not in scan.holders
 
 
-def test_what_has_ended_is_not_found_any_more(holders):
+def test_a_namespace_without_holder_is_not_found_any_more(holders):
     child, path = holders.process()
     meant, finder = identity(path), NamespaceFinder(holders.root)
     assert meant in finder.scan(deep=False).holders
@@ -85,7 +85,7 @@ def test_what_has_ended_is_not_found_any_more(holders):
     assert meant not in finder.scan(deep=False).holders
 
 
-def test_what_only_a_deep_scan_finds_is_not_remembered_longer_than_it_is_there(holders):
+def test_a_hidden_holder_is_not_remembered_after_its_end(holders):
     child, _, meant = holders.descriptor()
     finder = NamespaceFinder(holders.root)
     finder.scan(deep=True)
@@ -94,7 +94,7 @@ def test_what_only_a_deep_scan_finds_is_not_remembered_longer_than_it_is_there(h
     assert meant not in finder.scan(deep=False).holders
 
 
-def test_a_new_holder_makes_it_fresh_once(holders):
+def test_a_new_holder_makes_a_namespace_maybe_new_once(holders):
     path = holders.mount()
     finder = NamespaceFinder(holders.root)
     finder.scan(deep=False)
@@ -103,17 +103,17 @@ def test_a_new_holder_makes_it_fresh_once(holders):
     assert identity(path) in finder.scan(deep=False).maybe_new
     assert identity(path) not in finder.scan(deep=False).maybe_new
     holders.end(child)
-    assert identity(path) not in finder.scan(deep=False).maybe_new, "one less is no news"
+    assert identity(path) not in finder.scan(deep=False).maybe_new, "one holder less is no reason"
 
 
-def test_another_namespace_at_the_same_path_is_fresh_even_if_its_inode_is_the_same(holders):
+def test_another_namespace_at_the_same_path_is_maybe_new_even_with_the_same_inode(holders):
     path, finder = holders.mount(), NamespaceFinder(holders.root)
     finder.scan(deep=False)
 
     def renewed():
         before = identity(path)
         holders.unmount(path)
-        time.sleep(0.05)  # until the kernel has let the namespace go, which cannot be seen
+        time.sleep(0.05)  # until the kernel has removed the namespace, which no file shows
         holders.mount()
         assert identity(path) in finder.scan(deep=False).maybe_new
         return identity(path) == before
@@ -134,7 +134,7 @@ def test_a_process_that_moves_to_another_namespace_is_another_holder(holders):
     assert identity(path) in finder.scan(deep=False).maybe_new
 
 
-def test_few_ways_are_kept_however_many_there_are(holders):
+def test_few_ways_in_are_kept_of_many_holders(holders):
     path = holders.mount()
     for _ in range(6):
         child = holders.spawn(["nsenter", "--net=" + path, "sh", "-c", "echo ready; exec cat"])
@@ -173,14 +173,14 @@ def test_a_path_with_blanks_is_shown_as_it_is(holders):
     assert described(holders, identity(path), deep=False).owner.mounts == (holders.shown(path),)
 
 
-def test_a_descriptor_that_was_opened_through_a_mount_is_found_when_the_mount_has_gone(holders):
-    """As `ip netns exec` and CNI plugins open it: /proc shows "/" in the place of net:[...]."""
+def test_a_descriptor_opened_through_a_mount_is_found_after_the_unmount(holders):
+    """`ip netns exec` and CNI plugins open such ones; /proc shows "/" instead of net:[...]."""
     _, path, meant = holders.descriptor_through_mount()
     assert os.readlink(path) == "/"
     assert meant in NamespaceFinder(holders.root).scan(deep=True).holders
 
 
-def test_no_path_hides_a_namespace(holders):
+def test_a_path_with_control_characters_hides_no_namespace(holders):
     r"""The kernel leaves \v, \f and \r in paths as they are (seq_path, fs/proc_namespace.c)."""
     path = holders.mount("a\x0bb\x0cc\rd")
     assert described(holders, identity(path), deep=False).owner.mounts == (holders.shown(path),)
@@ -195,7 +195,7 @@ def test_hints_of_a_process_that_has_ended_are_empty_and_no_error(holders):
     assert (namespace.owner.cgroup, namespace.owner.command) == ("", "")
 
 
-def test_the_canary_is_known_by_being_a_thread_of_this_process_and_nobody_elses(holders):
+def test_only_a_thread_of_this_process_is_recognised_as_the_canary(holders):
     canary = TemporaryNamespace(lambda: Reading(None))
     new_events = []
     wait_until(lambda: new_events.append(canary.take()) or new_events[-1])
@@ -214,7 +214,7 @@ def test_a_zombie_holds_nothing_and_is_no_error(holders):
     assert meant not in NamespaceFinder(holders.root).scan(deep=True).holders
 
 
-def test_scanning_holds_nothing(holders):
+def test_scanning_leaves_no_descriptor_open(holders):
     _, path = holders.process()
     finder = NamespaceFinder(holders.root)
     before = len(os.listdir("/proc/self/fd"))

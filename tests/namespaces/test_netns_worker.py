@@ -1,4 +1,4 @@
-"""Entering network namespaces, and leaving no trace in them or here."""
+"""The worker: it enters network namespaces, comes home and leaves no trace."""
 
 import os
 import socket
@@ -178,7 +178,7 @@ def test_a_namespace_of_another_user_namespace_is_distinguished(holders, worker)
 
 
 def test_facts_without_ip_vs_have_a_cookie_and_no_estimators(holders, worker):
-    """SO_NETNS_COOKIE is Linux 5.14; before, neither is known."""
+    """SO_NETNS_COOKIE came with Linux 5.14; older kernels report neither."""
     paths = [holders.mount("a"), holders.mount("b")]
 
     def facts(path):
@@ -235,8 +235,10 @@ def _loop(path):
     "make",
     [_fifo, _file, _device, _socket, _huge, _dangling, _loop, os.mkdir, lambda _path: 0],
 )
-def test_what_is_no_namespace_is_never_opened_nor_waited_for(holders, worker, tmp_path, make):
-    """Somebody hostile may have put it where a namespace was mounted."""
+def test_a_file_that_is_no_namespace_is_never_opened_nor_waited_for(
+    holders, worker, tmp_path, make
+):
+    """An attacker may have put such a file where a namespace was mounted."""
     path = str(tmp_path / "hostile")
     make(path)
     opened = _watch_opens(tmp_path)
@@ -249,7 +251,7 @@ def test_what_is_no_namespace_is_never_opened_nor_waited_for(holders, worker, tm
 
 
 def _watch_opens(folder):
-    """Tell which files of a folder are opened, by inotify."""
+    """Watch a folder by inotify; return a function that returns what was opened in it."""
     descriptor = libc.inotify_init()
     libc.inotify_add_watch(descriptor, str(folder), 0x20)  # IN_OPEN
 
@@ -265,7 +267,7 @@ def _watch_opens(folder):
     return opened
 
 
-def test_a_path_that_may_not_be_followed_does_not_hide_the_next_one(holders, worker, tmp_path):
+def test_a_path_that_cannot_be_followed_does_not_hide_the_next_one(holders, worker, tmp_path):
     loop, path = str(tmp_path / "loop"), holders.mount()
     _loop(loop)
     assert worker.call(lambda: netns_worker.enter([loop, path], identity(path), _where))
@@ -281,11 +283,11 @@ def test_a_job_that_hangs_is_replaced_and_the_next_one_works(holders, worker):
     assert worker.call(lambda: netns_worker.enter([path], identity(path), _where)) == identity(path)
     release.set()
     hung.join(20)
-    assert worker.take() is None, "what it has come to is not heard"
+    assert worker.take() is None, "its result is ignored"
     assert worker.call(lambda: "works") == "works"
 
 
-def test_the_end_of_a_job_that_was_given_up_is_ignored():
+def test_the_result_of_a_replaced_job_is_ignored():
     worker, release = NamespaceWorker(), threading.Event()
     worker.submit(lambda: release.wait() and "late")
     hung = worker._thread
@@ -298,7 +300,7 @@ def test_the_end_of_a_job_that_was_given_up_is_ignored():
 
 
 def test_a_worker_that_has_replaced_its_thread_gives_all_descriptors_back():
-    """The fixture of all tests counts them."""
+    """A fixture of all tests counts descriptors."""
     worker, release = NamespaceWorker(), threading.Event()
     worker.submit(release.wait)
     hung = worker._thread
@@ -313,10 +315,10 @@ def test_a_worker_that_never_worked_can_be_closed():
 
 
 def test_a_write_is_read_back_where_it_was_made(holders, worker):
-    """The only writer below /proc/sys sees the namespace of the thread that it is called in."""
+    """Enforcer.read() sees the namespace of the thread that calls it."""
     path = holders.mount()
-    guard = Enforcer()
+    enforcer = Enforcer()
     assert worker.call(
-        lambda: netns_worker.enter([path], identity(path), lambda: guard.read(KEY))
+        lambda: netns_worker.enter([path], identity(path), lambda: enforcer.read(KEY))
     ) == Reading(Found.VALUE, "64")
-    assert guard.read(KEY).value == read()
+    assert enforcer.read(KEY).value == read()

@@ -1,4 +1,4 @@
-"""What users other than root are told: nothing of namespaces that they could not see themselves."""
+"""What users other than root can read: nothing that identifies a namespace."""
 
 import io
 import json
@@ -25,7 +25,7 @@ SECRETS = ("secret-name", "secret-mount", "secret-cgroup", "secret-unit", "secre
 
 @pytest.fixture
 def folder():
-    """A fake root where everybody may go, unlike pytest's own."""
+    """Make a folder that every user can enter, unlike pytest's own."""
     made = tempfile.mkdtemp()
     os.chmod(made, 0o755)
     yield made
@@ -34,7 +34,7 @@ def folder():
 
 @pytest.fixture
 def root(folder):
-    """A root with ip_vs, and what a daemon, this process, would have told of a namespace."""
+    """Make a root with ip_vs and with files that a daemon would publish about a namespace."""
     made = FakeRoot(os.path.join(folder, "root"))
     made.load_ip_vs(run_estimation="0")
     name, mount, cgroup, unit, comm = SECRETS
@@ -50,11 +50,11 @@ def root(folder):
     document = {"guard": "1", "started": "x", "mode": POLICY.mode.value, "scope": "all"}
     document.update(states={State.HELD.value: 1}, sources={}, canary=None, counters=counters)
     events = [{"time": "x", "event": "changed", "message": f"{name} {mount} {comm}"}]
-    told = {"recent": events, "last_write": documents.last_write(memory)}
+    recent = {"recent": events, "last_write": documents.last_write(memory)}
     namespaces = {"namespaces": [documents.ns_state_document(ns_state, 5)]}
     for file, content in (
         (runtime_dir.STATUS, document),
-        (runtime_dir.EVENTS, told),
+        (runtime_dir.EVENTS, recent),
         (runtime_dir.NAMESPACES, namespaces),
     ):
         assert runtime.publish(file, content) is None
@@ -62,7 +62,7 @@ def root(folder):
 
 
 def as_nobody(*arguments):
-    """What a command prints for somebody else, in a process of his own; and its exit code."""
+    """Run a command as nobody in a process of its own; return its output and exit code."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -87,13 +87,13 @@ def as_nobody(*arguments):
 
 
 @pytest.mark.parametrize("options", [(), ("--all",), ("--json",)])
-def test_status_shows_others_how_many_but_not_which(root, capsys, options):
+def test_status_shows_other_users_how_many_but_not_which(root, capsys, options):
     assert cli.main(["--root", root.path, "status", *options]) == 0
-    told_to_root = capsys.readouterr().out
+    output_of_root = capsys.readouterr().out
     text, code = as_nobody("--root", root.path, "status", *options)
     assert code == 0 and "running" in text or '"pid"' in text
     assert not [secret for secret in SECRETS if secret in text]
-    assert SECRETS[0] in told_to_root, "while root is told"
+    assert SECRETS[0] in output_of_root, "root sees it"
     if options == ("--json",):
         document = json.loads(text)
         assert document["daemon"]["states"] == {"held": 1}
@@ -103,7 +103,7 @@ def test_status_shows_others_how_many_but_not_which(root, capsys, options):
         )
 
 
-def test_only_root_can_read_or_change_what_says_more(root):
+def test_only_root_can_read_the_files_with_details_or_change_any(root):
     folder = root.join("run/ipvs-estoff-guard")
     modes = {name: stat.S_IMODE(os.stat(f"{folder}/{name}").st_mode) for name in os.listdir(folder)}
     assert modes == {"status.json": 0o644, "events.json": 0o600, "namespaces.json": 0o600}

@@ -34,7 +34,7 @@ def test_every_namespace_is_set_however_it_is_held(holders, drive):
     child, mounted, meant = holders.mount_elsewhere()
     paths.append(f"/proc/{child.pid}/root{mounted}")
     assert identity(paths[-1]) == meant
-    drive.sweep()
+    drive.full_scan()
     assert [value_in(path) for path in paths] == ["63"] * 5
     assert read() == here
     assert drive.memory.tally.writes == {"start": 5}
@@ -46,7 +46,7 @@ def test_every_namespace_is_set_however_it_is_held(holders, drive):
 
 def test_the_first_full_scan_visits_each_namespace_once(holders, drive):
     meant = [identity(holders.mount(str(number))) for number in range(3)]
-    drive.sweep()
+    drive.full_scan()
     assert sorted(one for one in drive.visited() if one in meant) == sorted(meant)
 
 
@@ -67,11 +67,11 @@ def test_the_next_full_scan_waits_so_that_scans_take_a_small_share_of_the_time(
                 pass
 
     if reason is not Reason.START:
-        drive.sweep()  # then all are known
-    drive.guard.at_visit = at_visit
+        drive.full_scan()  # then all are known
+    drive.enforcer.at_visit = at_visit
     drive.policy = POLICY._replace(resync_ns=1)
     before = drive.visited().count(new)
-    drive.sweep(reason)
+    drive.full_scan(reason)
     assert drive.visited().count(new) == before + 1
     assert drive.scanner.deadline_ns() > monotonic_ns() + 0.2 * (FULL_SHARE - 5) * NS_PER_S
 
@@ -85,7 +85,7 @@ def test_describing_does_not_delay_the_next_scan(holders, drive, monkeypatch):
 
     monkeypatch.setattr(NamespaceFinder, "describe", slow)
     holders.process()
-    drive.sweep()
+    drive.full_scan()
     assert (
         drive.scanner._progress.schedule.quick_after_ns
         < monotonic_ns() + QUICK_SHARE * NS_PER_S // 2
@@ -94,14 +94,14 @@ def test_describing_does_not_delay_the_next_scan(holders, drive, monkeypatch):
 
 def test_a_second_full_scan_writes_nothing(holders, drive):
     holders.mount()
-    drive.sweep()
+    drive.full_scan()
     drive.new_events = []
-    drive.sweep(Reason.RESYNC)
+    drive.full_scan(Reason.RESYNC)
     assert drive.new_events == [] and drive.memory.tally.writes == {"start": 1}
 
 
 def test_a_birth_that_is_reported_is_found_and_reported_with_its_reaction_time(holders, drive):
-    drive.sweep()
+    drive.full_scan()
     path = holders.mount()
     drive.scanner.expect_births(1, monotonic_ns())
     drive.until(lambda: drive.new_events)
@@ -109,12 +109,12 @@ def test_a_birth_that_is_reported_is_found_and_reported_with_its_reaction_time(h
     assert drive.new_events[0].fields["IPVSD_REASON"] == "birth"
     assert int(drive.new_events[0].fields["IPVSD_REACTION_USEC"]) < TIMEOUT_S * 10**6
     drive.until_idle()
-    assert len(drive.guard.visits) == 1
+    assert len(drive.enforcer.visits) == 1
 
 
 def test_a_birth_that_is_not_reported_is_found_within_a_second_or_so(holders, drive):
-    drive.told = False
-    drive.sweep()
+    drive.births_reported = False
+    drive.full_scan()
     path = holders.mount()
     drive.until(lambda: drive.new_events)
     assert value_in(path) == "63" and drive.new_events[0].fields["IPVSD_REASON"] == "birth"
@@ -122,7 +122,7 @@ def test_a_birth_that_is_not_reported_is_found_within_a_second_or_so(holders, dr
 
 
 def test_a_namespace_that_only_a_deep_scan_finds_is_found_by_its_birth(holders, drive):
-    drive.sweep()
+    drive.full_scan()
     _, path, _ = holders.descriptor()
     drive.scanner.expect_births(1, monotonic_ns())
     drive.until(lambda: drive.new_events)
@@ -131,47 +131,47 @@ def test_a_namespace_that_only_a_deep_scan_finds_is_found_by_its_birth(holders, 
 
 def test_a_load_is_reported_as_a_load_everywhere(holders, drive):
     holders.mount("a"), holders.mount("b")
-    drive.sweep()
+    drive.full_scan()
     event_ns = drive.load()
-    drive.sweep(Reason.LOAD, event_ns)
+    drive.full_scan(Reason.LOAD, event_ns)
     assert [event.fields["IPVSD_REASON"] for event in drive.new_events] == ["load", "load"]
     assert all("IPVSD_REACTION_USEC" in event.fields for event in drive.new_events)
 
 
 def test_a_namespace_that_is_removed_is_forgotten(holders, drive):
     child, _ = holders.process()
-    drive.sweep()
+    drive.full_scan()
     assert len(drive.memory.namespaces) == 1
     holders.end(child)
-    drive.sweep(Reason.RESYNC)
+    drive.full_scan(Reason.RESYNC)
     assert drive.memory.namespaces == {}
 
 
 def estimators(drive, counts):
-    """Let the namespaces have so many estimators from the next look on, as far as is remembered."""
-    real = drive.guard.visit
+    """Have each later visit return so many estimators for each namespace."""
+    real = drive.enforcer.visit
 
     def visit(policy, target, dry=False):
         seen = real(policy, target, dry)
         return seen._replace(estimators=counts.get(target.namespace.identity, 0))
 
-    drive.guard.visit = visit
+    drive.enforcer.visit = visit
 
 
 def test_a_full_scan_begins_with_the_namespaces_that_have_the_most_estimators(holders, drive):
     few, most, some = (identity(holders.mount(name)) for name in "abc")
     estimators(drive, {few: 1, most: 900, some: 30})
-    drive.sweep()
+    drive.full_scan()
     event_ns = drive.load()
-    drive.sweep(Reason.LOAD, event_ns)
+    drive.full_scan(Reason.LOAD, event_ns)
     assert drive.visited()[:3] == [most, some, few]
 
 
-def test_what_is_new_does_not_wait_for_the_end_of_a_full_scan(holders, drive, monkeypatch):
+def test_a_new_namespace_does_not_wait_for_the_end_of_a_full_scan(holders, drive, monkeypatch):
     monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     known = [identity(holders.mount(str(number))) for number in range(6)]
-    drive.sweep()
-    drive.guard.visits = []
+    drive.full_scan()
+    drive.enforcer.visits = []
     born = []
 
     def at_visit(_target):
@@ -179,19 +179,19 @@ def test_what_is_new_does_not_wait_for_the_end_of_a_full_scan(holders, drive, mo
             born.append(identity(holders.mount("new")))
             drive.scanner.expect_births(1, monotonic_ns())
 
-    drive.guard.at_visit = at_visit
-    drive.sweep(Reason.RESYNC)
+    drive.enforcer.at_visit = at_visit
+    drive.full_scan(Reason.RESYNC)
     order = drive.visited()
     assert set(known) < set(order)
     assert order.index(born[0]) <= 2
 
 
-def test_what_a_routine_full_scan_finds_new_does_not_wait_for_its_end(holders, drive, monkeypatch):
+def test_a_namespace_that_a_full_scan_finds_new_is_visited_first(holders, drive, monkeypatch):
     monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     for number in range(6):
         holders.mount(str(number))
-    drive.sweep()
-    drive.guard.visits = []
+    drive.full_scan()
+    drive.enforcer.visits = []
     new = identity(holders.mount("new"))
     drive.scanner.rescan_all(Reason.RESYNC, None)
     drive.until_idle()
@@ -201,42 +201,42 @@ def test_what_a_routine_full_scan_finds_new_does_not_wait_for_its_end(holders, d
 def test_after_a_load_what_is_known_is_set_before_anything_hidden_is_searched_for(
     holders, drive, monkeypatch
 ):
-    """A deep look takes seconds where there are many processes: the values would wait for it."""
+    """A deep scan takes seconds with many processes, and the values must not wait for it."""
     holders.mount("a"), holders.mount("b")
-    drive.sweep()
+    drive.full_scan()
     event_ns = drive.load()
     order = []
     real = NamespaceFinder.scan
 
     def scan(finder, deep):
-        order.append("deep" if deep else "look")
+        order.append("deep" if deep else "quick")
         return real(finder, deep)
 
     monkeypatch.setattr(NamespaceFinder, "scan", scan)
-    drive.guard.at_visit = lambda _target: order.append("visit")
-    drive.sweep(Reason.LOAD, event_ns)
-    assert order == ["visit", "visit", "look", "deep"]
+    drive.enforcer.at_visit = lambda _target: order.append("visit")
+    drive.full_scan(Reason.LOAD, event_ns)
+    assert order == ["visit", "visit", "quick", "deep"]
 
 
 def test_after_a_load_what_is_new_or_was_replaced_is_set_too(holders, drive, monkeypatch):
-    """What is known is visited without a look; then one finds the rest, and only that."""
+    """Known namespaces are visited without a scan; then a scan finds only the new ones."""
     known = identity(holders.mount("known"))
-    drive.sweep()
+    drive.full_scan()
     event_ns = drive.load()
     new = holders.mount("new")
-    drive.sweep(Reason.LOAD, event_ns)
+    drive.full_scan(Reason.LOAD, event_ns)
     assert drive.visited() == [known, identity(new)]
     assert value_in(new) == "63"
-    drive.guard.visits = []
-    drive.sweep(Reason.RESYNC)
+    drive.enforcer.visits = []
+    drive.full_scan(Reason.RESYNC)
     assert sorted(drive.visited()) == sorted([known, identity(new)])
 
 
 def test_a_visit_from_before_the_load_does_not_count(holders, drive):
-    """Its value is the kernel's again when the visit is reported."""
+    """When the visit is reported, the load has reset the value."""
     path = holders.mount()
-    drive.sweep()
-    real, loads = drive.guard.visit, []
+    drive.full_scan()
+    real, loads = drive.enforcer.visit, []
 
     def visit(policy, target, dry=False):
         seen = real(policy, target, dry)
@@ -245,25 +245,25 @@ def test_a_visit_from_before_the_load_does_not_count(holders, drive):
             drive.scanner.rescan_all(Reason.LOAD, loads[0])
         return seen
 
-    drive.guard.visit = visit
-    drive.sweep(Reason.RESYNC)
+    drive.enforcer.visit = visit
+    drive.full_scan(Reason.RESYNC)
     assert value_in(path) == "63"
 
 
 def test_a_full_scan_that_takes_longer_than_its_period_ends(holders, drive, monkeypatch):
-    """Else the namespaces at its end would never be looked into."""
+    """Otherwise the last namespaces would never be visited."""
     monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     meant = {identity(holders.mount(str(number))) for number in range(5)}
     drive.policy = POLICY._replace(resync_ns=1)
     drive.scanner.rescan_all(Reason.START, None)
-    drive.until(lambda: drive.scanner.scan_complete, "it never comes to its end", timeout_s=3)
+    drive.until(lambda: drive.scanner.scan_complete, "the full scan never ends", timeout_s=3)
     assert meant <= set(drive.visited())
     drive.policy = POLICY
     drive.until_idle()
 
 
 def test_a_scan_that_fails_is_made_again(holders, drive, monkeypatch):
-    """A defect or a lack of descriptors must not end the periodic looks for good."""
+    """A defect or a lack of descriptors must not end the periodic scans for good."""
     path, real, failures = holders.mount(), NamespaceFinder.scan, []
 
     def scan(finder, deep):
@@ -276,11 +276,11 @@ def test_a_scan_that_fails_is_made_again(holders, drive, monkeypatch):
     drive.policy = POLICY._replace(resync_ns=20 * NS_PER_MS)
     drive.scanner.rescan_all(Reason.LOAD, monotonic_ns())
     drive.until(lambda: drive.errors)
-    assert not drive.scanner.scan_complete, "nothing has been looked into yet"
+    assert not drive.scanner.scan_complete, "no namespace has been visited yet"
     drive.until(lambda: drive.memory.namespaces and value_in(path) == "63", timeout_s=3)
     assert drive.memory.tally.writes == {"load": 1}
-    count = len(drive.guard.visits)
-    drive.until(lambda: len(drive.guard.visits) > count, "no further sweep", timeout_s=3)
+    count = len(drive.enforcer.visits)
+    drive.until(lambda: len(drive.enforcer.visits) > count, "no further full scan", timeout_s=3)
     drive.policy = POLICY
 
 
@@ -301,10 +301,10 @@ def test_a_scan_that_hangs_is_made_again(holders, drive, monkeypatch):
         drive.until(lambda: drive.hung)
         monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 60 * NS_PER_S)
         assert drive.hung == ["scanning for namespaces"]
-        assert not drive.scanner.scan_complete, "nothing has been looked into yet"
+        assert not drive.scanner.scan_complete, "no namespace has been visited yet"
         drive.until(lambda: drive.memory.namespaces and value_in(path) == "63", timeout_s=3)
-        count = len(drive.guard.visits)
-        drive.until(lambda: len(drive.guard.visits) > count, "no further sweep", timeout_s=3)
+        count = len(drive.enforcer.visits)
+        drive.until(lambda: len(drive.enforcer.visits) > count, "no further full scan", timeout_s=3)
     finally:
         release.set()
         hangs[0].join(TIMEOUT_S)
@@ -315,24 +315,24 @@ def test_a_visit_that_hangs_is_given_up_and_the_others_are_made(holders, drive, 
     release, hangs = threading.Event(), []
 
     def at_visit(target):
-        if len(drive.guard.visits) == 2 and not hangs:
+        if len(drive.enforcer.visits) == 2 and not hangs:
             hangs.append((target.namespace, threading.current_thread()))
             release.wait()
 
-    drive.guard.at_visit = at_visit
+    drive.enforcer.at_visit = at_visit
     monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 100 * NS_PER_MS)
     drive.scanner.rescan_all(Reason.START, None)
     try:
         drive.until(lambda: drive.hung)
         monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 60 * NS_PER_S)
         namespace, thread = hangs[0]
-        assert drive.hung == [f"entering {namespace} through {drive.guard.visits[1].paths[0]}"]
+        assert drive.hung == [f"entering {namespace} through {drive.enforcer.visits[1].paths[0]}"]
         drive.until_idle()
         rest = {identity(path) for path in paths} - {namespace.identity}
         assert rest <= set(drive.visited())
-        drive.guard.visits = []
-        drive.sweep(Reason.RESYNC)
-        assert set(drive.visited()) == rest, "it is not tried again"
+        drive.enforcer.visits = []
+        drive.full_scan(Reason.RESYNC)
+        assert set(drive.visited()) == rest, "what hangs is not tried again"
     finally:
         release.set()
         hangs[0][1].join(TIMEOUT_S)
@@ -340,9 +340,9 @@ def test_a_visit_that_hangs_is_given_up_and_the_others_are_made(holders, drive, 
 
 
 def test_visits_that_end_just_now_do_not_hang(holders, drive, monkeypatch):
-    """However late the loop comes to see it: it may have been stopped meanwhile."""
+    """Visits that have ended do not hang, however late the loop sees their end."""
     path = holders.mount()
-    drive.sweep()
+    drive.full_scan()
     event_ns = drive.load()
     monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 0)
     drive.scanner.rescan_all(Reason.LOAD, event_ns)
@@ -358,79 +358,79 @@ def test_a_visit_that_raises_is_reported_and_the_next_full_scan_works(holders, d
     path = holders.mount()
 
     def at_visit(_target):
-        if len(drive.guard.visits) == 1:
+        if len(drive.enforcer.visits) == 1:
             raise RuntimeError("broken")
 
-    drive.guard.at_visit = at_visit
-    drive.sweep()
+    drive.enforcer.at_visit = at_visit
+    drive.full_scan()
     assert len(drive.errors) == 1
-    drive.sweep(Reason.RESYNC)
+    drive.full_scan(Reason.RESYNC)
     assert value_in(path) == "63"
 
 
-def left_as_it_is(drive, state, wait_ns):
-    """Let every first visit leave the value as it is on purpose, for a while."""
-    real = drive.guard.visit
+def restrain_first_visit(drive, state, wait_ns):
+    """Have the first visit leave the value as it is, for `wait_ns`."""
+    real = drive.enforcer.visit
 
     def visit(policy, target, dry=False):
         seen = real(policy, target, True)
-        if len(drive.guard.visits) > 1:
+        if len(drive.enforcer.visits) > 1:
             return real(policy, target, dry)
         keys = (KeyStatus(STAND_IN, state, "64"),)
         return seen._replace(keys=keys, outcomes=(), retry_at_ns=monotonic_ns() + wait_ns)
 
-    drive.guard.visit = visit
+    drive.enforcer.visit = visit
 
 
 @pytest.mark.parametrize("cookies", [True, False])
 @pytest.mark.parametrize("state", [State.HELD, State.CONTESTED])
-def test_what_is_left_as_it_is_is_checked_again_for_the_same_reason(holders, drive, state, cookies):
-    """Also on kernels without cookies, where a new holder may mean another namespace."""
+def test_a_restrained_value_is_checked_again_for_the_same_reason(holders, drive, state, cookies):
+    """Without cookies too, where a new holder may mean another namespace."""
     path = holders.mount()
-    drive.sweep()
+    drive.full_scan()
     drive.set_back([path], identity(path))
-    drive.guard.visits = []
-    left_as_it_is(drive, state, 30 * NS_PER_MS)
+    drive.enforcer.visits = []
+    restrain_first_visit(drive, state, 30 * NS_PER_MS)
     if not cookies:
         namespaces = {
             key: ns_state._replace(cookie=None) for key, ns_state in drive.memory.namespaces.items()
         }
         drive.memory = drive.memory._replace(namespaces=namespaces)
-    drive.sweep(Reason.RESYNC)
+    drive.full_scan(Reason.RESYNC)
     drive.until(lambda: value_in(path) == "63")
-    reasons = {target.reason for target in drive.guard.visits}
-    assert reasons == {Reason.RESYNC}, "and not a birth"
-    assert all(target.known is not None for target in drive.guard.visits)
+    reasons = {target.reason for target in drive.enforcer.visits}
+    assert reasons == {Reason.RESYNC}, "it is no birth"
+    assert all(target.known is not None for target in drive.enforcer.visits)
 
 
-def test_paused_it_does_nothing_until_everything_is_rescanned(holders, drive):
+def test_a_paused_scanner_does_nothing_until_everything_is_rescanned(holders, drive):
     holders.mount()
-    drive.sweep()
+    drive.full_scan()
     drive.scanner.pause()
     assert drive.scanner.deadline_ns() is None
-    drive.guard.visits = []
-    drive.turn()
-    assert drive.guard.visits == [] and drive.scanner.idle
-    drive.sweep(Reason.LOAD)
-    assert drive.guard.visits
+    drive.enforcer.visits = []
+    drive.cycle()
+    assert drive.enforcer.visits == [] and drive.scanner.idle
+    drive.full_scan(Reason.LOAD)
+    assert drive.enforcer.visits
 
 
-def test_paused_in_the_middle_of_a_full_scan_it_visits_nothing_more(holders, drive, monkeypatch):
+def test_a_scanner_paused_in_a_full_scan_visits_nothing_more(holders, drive, monkeypatch):
     monkeypatch.setattr(visit_queue, "VISITS_A_JOB", 1)
     for number in range(4):
         holders.mount(str(number))
-    drive.guard.at_visit = lambda _target: drive.scanner.pause()
+    drive.enforcer.at_visit = lambda _target: drive.scanner.pause()
     drive.scanner.rescan_all(Reason.START, None)
-    drive.until(lambda: drive.guard.visits and drive.scanner.idle)
-    drive.turn()
-    assert len(drive.guard.visits) == 1
+    drive.until(lambda: drive.enforcer.visits and drive.scanner.idle)
+    drive.cycle()
+    assert len(drive.enforcer.visits) == 1
 
 
-def test_paused_in_the_middle_of_a_scan_it_visits_nothing(holders, drive):
+def test_a_scanner_paused_in_a_scan_visits_nothing(holders, drive):
     holders.mount()
     drive.scanner.rescan_all(Reason.START, None)
-    drive.turn()
+    drive.cycle()
     drive.scanner.pause()
     drive.until(lambda: drive.scanner.idle)
-    drive.turn()
-    assert drive.guard.visits == [] and drive.scanner.idle
+    drive.cycle()
+    assert drive.enforcer.visits == [] and drive.scanner.idle

@@ -13,7 +13,7 @@ OTHER = "/proc/sys/net/ipv4/ip_no_pmtu_disc"
 
 
 def rewrite(path=FILE):
-    """Write what is there already: somebody's write, and no change."""
+    """Write the value that the file has already: a write without a change."""
     with open(path, "r+", encoding="ascii") as file:
         text = file.read()
         file.seek(0)
@@ -56,9 +56,9 @@ def test_a_write_to_another_file_is_not_reported(watch):
     assert not watch.drain()
 
 
-def test_what_is_disarmed_is_not_reported(watch):
+def test_a_write_after_disarming_is_not_reported(watch):
     watch.disarm()
-    watch.drain()  # the kernel says that the watch has gone
+    watch.drain()  # the kernel reports that the watch is removed
     rewrite()
     assert not ready(watch, 0) and not watch.drain()
     assert watches(watch) == 0
@@ -78,11 +78,11 @@ def test_arming_again_leaves_one_watch_and_one_descriptor(watch):
     assert watch.drain()
 
 
-def test_a_file_that_is_not_there_is_raised_and_leaves_nothing(watch):
+def test_arming_a_missing_file_raises_and_leaves_nothing(watch):
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(FileNotFoundError):
         watch.arm("/proc/sys/net/ipv4/vs-nowhere")
-    assert len(os.listdir("/proc/self/fd")) == before - 1, "the file armed before is let go"
+    assert len(os.listdir("/proc/self/fd")) == before - 1, "the watch of the file before is removed"
     assert watches(watch) == 0
     watch.arm(FILE)
 
@@ -93,7 +93,7 @@ def test_disarming_twice_is_no_error(watch):
 
 
 def mounter(holders):
-    """A process with a mount table of its own that mounts and unmounts when told to."""
+    """Start a process with its own mount table; return it and a function that commands it."""
     script = (
         'while read word; do case $word in mount) mount -t tmpfs x "$0";; *) umount "$0";; esac;'
         " echo done; done"
@@ -101,16 +101,16 @@ def mounter(holders):
     child = holders.spawn(["unshare", "-m", "sh", "-c", "echo ready; " + script, holders.folder])
     assert child.stdout.readline() == b"ready\n"
 
-    def log(word):
+    def command(word):
         child.stdin.write(word + b"\n")
         child.stdin.flush()
         assert child.stdout.readline() == b"done\n"
 
-    return child, log
+    return child, command
 
 
 def test_mounting_and_unmounting_are_urgent_events_once_each(holders):
-    child, log = mounter(holders)
+    child, command = mounter(holders)
     table = MountTable(f"/proc/{child.pid}/mountinfo")
     waiting = select.epoll()
     waiting.register(table.fileno(), select.EPOLLPRI)
@@ -118,15 +118,15 @@ def test_mounting_and_unmounting_are_urgent_events_once_each(holders):
         waiting.poll(0)
         assert waiting.poll(0) == []
         for word in (b"mount", b"umount", b"mount"):
-            log(word)
+            command(word)
             ((descriptor, events),) = waiting.poll(20)
             assert descriptor == table.fileno() and events & select.EPOLLPRI
-            assert waiting.poll(0) == [], "without reading anything"
+            assert waiting.poll(0) == [], "no second event, though nothing was read"
     finally:
         waiting.close()
         table.close()
 
 
-def test_a_table_that_is_not_there_is_raised():
+def test_a_missing_mount_table_raises():
     with pytest.raises(FileNotFoundError):
         MountTable("/proc/0/mountinfo")

@@ -1,1 +1,1 @@
-"""Packaging: what is installed, built and signed, checked on the built thing. No VM."""
+"""Packaging: what is installed, built and signed, checked on the built packages without a VM."""

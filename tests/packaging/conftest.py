@@ -1,4 +1,4 @@
-"""What the tests of packaging share: the package, built twice in different circumstances."""
+"""Fixtures and helpers of the packaging tests: the built packages, and commands to query them."""
 
 import os
 import shutil
@@ -29,18 +29,18 @@ def run(*command: object, cwd: Path = ROOT, env: Optional[dict[str, str]] = None
 
 
 def version() -> str:
-    """The version, from the only place that defines it."""
+    """Return the version, from the only place that defines it."""
     text = (ROOT / "ipvsd" / "__init__.py").read_text()
     return text.split('__version__ = "')[1].split('"')[0]
 
 
 def modules() -> list[str]:
-    """Every module of the package, relative to the root."""
+    """Return every module of the package, relative to the root."""
     return sorted(str(path.relative_to(ROOT)) for path in (ROOT / "ipvsd").rglob("*.py"))
 
 
 class Build(NamedTuple):
-    """What one run of `make rpm` left."""
+    """The files that one run of `make rpm` made."""
 
     folder: Path
     binary: Path
@@ -49,9 +49,9 @@ class Build(NamedTuple):
 
 
 def build(tree: Path, folder: Path, sources: Path, umask: str = "022") -> Build:
-    """Build both packages of a tree in `folder`, with releases to carry from `sources`, if there.
+    """Build both packages of a tree in `folder`; use the bundled releases in `sources`, if any.
 
-    Without the unit tests, which have their own place and change no byte of the packages.
+    The build skips the unit tests: they run elsewhere and change no byte of the packages.
     """
     (folder / "sources").mkdir(parents=True)
     for name in ("*.tar.gz", "bundled.stamp"):
@@ -76,13 +76,13 @@ def build(tree: Path, folder: Path, sources: Path, umask: str = "022") -> Build:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """The packages of this tree."""
+    """Build the packages of this tree."""
     return build(ROOT, tmp_path_factory.mktemp("rpm"), ROOT / "build" / "rpm" / "sources")
 
 
 @pytest.fixture(scope="session")
 def unpacked(built: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the binary package, below a folder."""
+    """Unpack the binary package below a folder."""
     folder = tmp_path_factory.mktemp("unpacked")
     unpack = 'rpm2archive -n - < "$1" | tar -x -C "$2"'
     run("sh", "-c", unpack, "sh", built.binary, folder)
@@ -90,16 +90,16 @@ def unpacked(built: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def query(package: Path, form: str) -> list[str]:
-    """Lines of a query of a package file."""
+    """Return the lines of a query of a package file."""
     return run("rpm", "-qp", "--qf", form, package).splitlines()
 
 
 def pythons() -> list[Path]:
-    """Every Python from 3.6 on that is found here: on the path, and pyenv's."""
+    """Return each Python from 3.6 on that is found on the path and among pyenv's."""
     found = {}
     for minor in range(6, 20):
         path = shutil.which(f"python3.{minor}")
-        # One of pyenv's shims may be there and lead nowhere.
+        # A shim of pyenv may exist without its Python.
         if path and subprocess.call([path, "--version"], stderr=subprocess.DEVNULL) == 0:
             found[minor] = Path(path)
     for path in sorted(Path.home().glob(".pyenv/versions/3.*/bin/python3")):

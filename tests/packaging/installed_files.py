@@ -1,4 +1,4 @@
-"""What is installed, with its modes."""
+"""The installed files, with their modes."""
 
 SHARE = "usr/share/ipvs-estoff-guard"
 FILES = {

@@ -12,7 +12,7 @@ def test_the_diagram_is_that_of_the_code():
     assert rooms.page(PAGE) == PAGE, "make diagram"
 
 
-def test_every_test_that_it_names_exists():
+def test_every_test_that_the_page_names_exists():
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`(?:, `::(\w+)`)?", PAGE)
     assert len(named) > 10
     for path, *functions in named:
@@ -21,7 +21,7 @@ def test_every_test_that_it_names_exists():
             assert f"def {function}(" in text, f"{path}::{function}"
 
 
-def test_every_module_and_function_that_it_names_exists():
+def test_every_module_and_function_that_the_page_names_exists():
     modules = set(re.findall(r"`([a-z]+/\w+\.py)`", PAGE)) - {"lab/rooms.py"}
     source = "".join((ROOT / "ipvsd" / name).read_text(encoding="utf-8") for name in modules)
     assert len(modules) > 25

@@ -1,4 +1,4 @@
-"""make install: which files, with which modes, and that they start."""
+"""`make install`: its files and their modes, and that the installed programs start."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ from tests.packaging.installed_files import FILES, SHARE
 
 
 def install(root: Path, *variables: str) -> None:
-    """Install with the umask of a careful administrator, which must not matter."""
+    """Install with a strict umask, which must not change the modes."""
     command = ["make", "-f", "packaging/install.mk", "install", f"DESTDIR={root}", *variables]
     run("sh", "-c", 'umask 077; exec "$@"', "sh", *command)
 
@@ -48,7 +48,7 @@ def test_a_second_time_changes_nothing(installed, tmp_path):
     run("diff", "-r", installed, tmp_path)
 
 
-def test_what_names_a_place_follows_the_place(tmp_path):
+def test_files_that_name_a_path_follow_it(tmp_path):
     install(tmp_path, "PREFIX=/opt/guard", "SBINDIR=/usr/bin")
     unit = tmp_path / "opt/guard/lib/systemd/system/ipvs-estoff-guard.service"
     assert "ExecStart=/usr/bin/ipvsd run" in unit.read_text()
@@ -58,7 +58,7 @@ def test_what_names_a_place_follows_the_place(tmp_path):
     assert "/usr/share/ipvs-estoff-guard" not in launcher
 
 
-def test_carried_libraries_go_to_the_private_directory(tmp_path):
+def test_bundled_libraries_are_installed_in_the_private_directory(tmp_path):
     carried = tmp_path / "releases"
     for name in ("thing-1/src/thing/__init__.py", "thing-1/src/thing/deep/a.py", "one-2/one.py"):
         (carried / name).parent.mkdir(parents=True, exist_ok=True)
@@ -79,8 +79,8 @@ def main():
 
 
 @pytest.mark.parametrize("python", pythons(), ids=lambda path: path.resolve().name)
-def test_the_directory_is_found_first_and_what_it_carries_last(python, tmp_path):
-    """As the launcher runs it (-I -B, a directory): no environment, no bytecode."""
+def test_the_directory_is_found_first_and_its_bundled_libraries_last(python, tmp_path):
+    """Run the directory as the launcher does, with -I -B: no environment, no bytecode."""
     for name, text in {
         "__main__.py": (ROOT / "packaging" / "main.py").read_text(),
         "ipvsd/__init__.py": "",
@@ -109,8 +109,8 @@ def test_the_directory_is_found_first_and_what_it_carries_last(python, tmp_path)
 
 
 @pytest.mark.parametrize("python", pythons(), ids=lambda path: path.resolve().name)
-def test_the_package_starts_with_only_what_it_carries(python, unpacked, tmp_path):
-    """-S: none of the libraries that this machine happens to have."""
+def test_the_package_starts_with_only_its_bundled_libraries(python, unpacked, tmp_path):
+    """With -S, so that no library of this machine is used."""
     share = unpacked / SHARE
     before = modes(share)
     ipvsd = [python, "-I", "-B", "-S", share]
@@ -171,7 +171,7 @@ def test_the_launcher_prefers_the_platform_s_python(launcher):
     assert f"{launcher.folder}/platform-python" in launcher()[2]
 
 
-def test_the_launcher_says_what_it_misses(launcher):
+def test_the_launcher_reports_a_missing_python(launcher):
     _, code, out, err = launcher("status")
     assert (code, out) == (5, "")
     assert err.startswith("ipvsd: Python 3 not found")

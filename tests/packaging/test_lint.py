@@ -1,4 +1,4 @@
-"""The linters of what is packaged: none has anything to say."""
+"""Linters of the packaged files: none reports anything."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ def test_rpmlint(built):
     assert "2 packages and 1 specfiles checked; 0 errors, 0 warnings" in report
 
 
-def test_every_filter_of_rpmlint_names_what_it_is_for():
+def test_every_filter_of_rpmlint_names_its_reason():
     text = (ROOT / "packaging" / "rpmlint.toml").read_text()
     filters = re.findall(r'((?:^ +#.*\n)+)? +"(.*)",$', text.split("Filters = [")[1], re.M)
     assert len(filters) >= 1
@@ -35,7 +35,7 @@ def test_shellcheck():
     run("shellcheck", "--shell=bash", "completions/ipvsd")
 
 
-def test_scripts_that_are_run_in_place_can_be():
+def test_scripts_that_are_run_in_place_are_executable():
     modes = {path.name: path.stat().st_mode & 0o111 for path in (ROOT / "packaging").glob("*.sh")}
     not_run = [name for name, mode in modes.items() if not mode]
     assert not_run == ["ipvsd.sh"], "installed with its mode by install.mk"
@@ -52,7 +52,7 @@ def test_mandoc(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_man(page, unpacked):
-    """Out of the package, so that the link page has something to lead to."""
+    """Pages of the unpacked package, so that the link page finds its target."""
     section = page[-1]
     done = subprocess.run(
         ["man", "--warnings", "-E", "UTF-8", "-M", str(unpacked / "usr/share/man"), "-Tutf8"]
@@ -73,7 +73,7 @@ def help_options(*verb):
 
 
 def choices(verb):
-    """The words that a verb takes in its first place, where there are such."""
+    """Return the words that a verb accepts as its first argument."""
     usage = run(sys.executable, "-m", "ipvsd", verb, "--help").partition("\n\n")[0]
     return {word for words in re.findall(r" {([a-z,]+)}", usage) for word in words.split(",")}
 
@@ -94,7 +94,7 @@ def test_the_page_has_every_option_and_no_other():
         assert page_options(synopsis) == help_options(verb) - {"--help"}
 
 
-def test_nothing_is_left_to_be_filled_in():
+def test_no_placeholder_is_left():
     for path in [ROOT / "README.md", *(ROOT / "man").iterdir()]:
         assert re.findall(r"(?m)^@\w+@$", path.read_text()) == [], path
 
@@ -111,7 +111,7 @@ def complete(*words):
     return set(run("bash", "-c", COMPLETE, "bash", "ipvsd", *words).split())
 
 
-def test_completion_offers_what_the_command_takes():
+def test_completion_offers_all_options_and_verbs():
     assert complete("") == help_options() | set(VERBS)
     assert complete("--debug", "--root", "status", "") == help_options() | set(VERBS)
     for verb in VERBS:

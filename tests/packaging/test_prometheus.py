@@ -1,4 +1,4 @@
-"""Metrics and alert rules, as Prometheus's own tool sees them."""
+"""Metrics and alert rules, checked by Prometheus's own tool."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def test_promtool_runs_the_rules():
     run("promtool", "test", "rules", ROOT / "tests" / "packaging" / "prometheus_rules_test.yml")
 
 
-def test_the_rules_use_only_metrics_that_there_are():
+def test_the_rules_use_only_metrics_that_exist():
     known = {line.split()[2] for line in text().splitlines() if line.startswith("# TYPE")}
     used = set(re.findall(rf"{metrics.PREFIX}_\w+", RULES.read_text()))
     assert used and used <= known

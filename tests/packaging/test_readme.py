@@ -1,4 +1,4 @@
-"""What the README promises: its configuration example can be copied into guard.conf."""
+"""The README: its configuration example can be copied into guard.conf, and its links exist."""
 
 import re
 
@@ -19,7 +19,7 @@ def test_the_configuration_example_can_be_copied(tmp_path):
     assert config.policy.exclusions and config.policy.contest_policy in ContestPolicy
 
 
-def test_the_files_that_it_links_exist():
+def test_the_files_that_the_readme_links_exist():
     links = re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", README)
     assert len(links) > 5
     for link in links:

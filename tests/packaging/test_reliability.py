@@ -1,4 +1,4 @@
-"""The page about faults says what a run of the soak has seen."""
+"""The page about reliability follows from the results of a soak."""
 
 import json
 
@@ -6,7 +6,7 @@ from lab.soak import losses, page
 from tests.packaging.conftest import ROOT
 
 
-def test_the_page_says_what_was_seen():
+def test_the_page_follows_from_the_results():
     results = json.loads((ROOT / "docs" / "reliability.json").read_text())
     assert (ROOT / "docs" / "reliability.md").read_text() == page(results)
     assert [losses(life) for life in results["lives"]["rows"].values()] == [[], []]

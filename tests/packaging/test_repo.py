@@ -1,4 +1,4 @@
-"""make repo: what a yum of any age needs, signed by a key made for the test."""
+"""`make repo`: a repository that old and new yum can read, signed with a key of the test."""
 
 import gzip
 import os
@@ -15,7 +15,7 @@ PUBLIC_KEY = f"RPM-GPG-KEY-{NAME}"
 
 
 def make_repo(built, folder, *variables, env=None):
-    """`make repo` of what is built already."""
+    """Run `make repo` on the packages that are built already."""
     run(
         "make",
         "-f",
@@ -33,7 +33,7 @@ def make_repo(built, folder, *variables, env=None):
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    """A folder with a throw-away key, and the key's id; its agent is ended afterwards."""
+    """Make a folder with a temporary key; yield it and the key's id, and end its agent."""
     folder = tmp_path_factory.mktemp("keys")
     yield folder, run("packaging/throwaway-key.sh", folder).strip()
     run("gpgconf", "--homedir", folder, "--kill", "gpg-agent")
@@ -51,7 +51,7 @@ def plain(built, tmp_path_factory):
     return make_repo(built, tmp_path_factory.mktemp("repo") / "plain")
 
 
-def test_it_can_hold_more_than_one_release(built, tmp_path):
+def test_a_repository_can_hold_more_than_one_release(built, tmp_path):
     newer = make_repo(
         built,
         tmp_path / "newer",
@@ -67,13 +67,13 @@ def test_it_can_hold_more_than_one_release(built, tmp_path):
 
 
 def test_the_same_packages_give_the_same_bytes(built, plain, tmp_path):
-    """At another time, in another place; what has been signed has the time of that in it."""
+    """At another time and place. Signed files are exempt: they contain their time."""
     again = tmp_path / "again"
     later_s = built.binary.stat().st_mtime + 1000
     os.utime(built.binary, (later_s, later_s))
     make_repo(built, again)
     run("diff", "-r", plain, again)
-    # Two runs may be within a second: so by the times themselves, too.
+    # Two runs may be within a second, so compare the times themselves too.
     times = re.findall(
         r"<(?:revision|timestamp)>(\d+)<", (plain / "repodata/repomd.xml").read_text()
     )
@@ -152,5 +152,5 @@ def test_rpm_trusts_the_package_with_the_key_and_not_without(built, signed, tmp_
         )
         assert "V4 RSA/SHA256 Signature" in done.stdout
         assert (done.returncode == 0) == imported
-    # What make rpm built is left as it was.
+    # The package that `make rpm` built stays unsigned.
     assert "Signature" not in run("rpm", "-Kv", built.binary)

@@ -1,4 +1,4 @@
-"""The built packages, as rpm sees them."""
+"""The built packages, queried with rpm."""
 
 import datetime
 import re
@@ -17,7 +17,7 @@ LICENSES = ["COPYING.pyudev", "LICENSE", "LICENSE.sdnotify", "LICENSE.six"]
 
 @pytest.fixture(scope="session")
 def built_again(built, tmp_path_factory):
-    """The same from the tarball, as if elsewhere: no git, another path, a later time and umask."""
+    """Build the tarball without git, at another path, later and with another umask."""
     folder = tmp_path_factory.mktemp("again")
     run("tar", "-x", "-f", built.tarball, "-C", folder)
     (tree,) = folder.iterdir()
@@ -29,14 +29,14 @@ def test_a_second_build_gives_the_same_bytes(built, built_again, what):
     run("cmp", getattr(built, what), getattr(built_again, what))
 
 
-def test_its_time_is_not_still_to_come(built):
+def test_the_build_time_is_in_the_past(built):
     (day,) = re.findall(r"^## \S+ - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)[:1]
     midnight = datetime.datetime.fromisoformat(f"{day}T00:00+00:00").timestamp()
     assert query(built.binary, "%{BUILDTIME}") == [str(int(midnight))]
     assert midnight < time.time()
 
 
-def test_it_is_for_every_architecture_and_readable_by_rpm_4_11(built):
+def test_the_package_is_for_every_architecture_and_readable_by_rpm_4_11(built):
     form = "%{NAME} %{VERSION} %{RELEASE} %{ARCH} %{PAYLOADCOMPRESSOR} %{PAYLOADFORMAT}"
     for package, arch in ((built.binary, "noarch"), (built.source, "noarch")):
         assert query(package, form) == [f"{NAME} {version()} 1 {arch} gzip cpio"]
@@ -82,7 +82,7 @@ def test_modes_and_owners_are_plain(built):
     assert [line.split()[-1] for line in lines if line.startswith("-rwx")] == ["/usr/sbin/ipvsd"]
 
 
-def test_its_own_folders_belong_to_it(built):
+def test_the_package_owns_its_folders(built):
     lines = query(built.binary, "[%{FILEMODES:perms} %{FILENAMES}\n]")
     folders = {line.split()[1] for line in lines if line.startswith("d")}
     for folder in (f"/etc/{NAME}", f"/etc/{NAME}/conf.d", f"/{SHARE}", f"/{SHARE}/vendor"):
@@ -90,7 +90,7 @@ def test_its_own_folders_belong_to_it(built):
     assert not folders & {"/etc", "/usr/sbin", "/usr/share", "/usr/lib/systemd/system"}
 
 
-def test_what_an_administrator_edits_is_kept(built):
+def test_the_configuration_file_is_kept(built):
     flags = query(built.binary, "[%{FILEFLAGS:fflags} %{FILENAMES}\n]")
     assert [line.split() for line in flags if re.match("[a-z]*[cn]", line.split(" ")[0])] == [
         ["cn", f"/etc/{NAME}/guard.conf"]
@@ -114,14 +114,14 @@ def dependencies(package, kind):
     return sorted({" ".join(line.split()) for line in query(package, form)})
 
 
-def test_it_requires_exactly_this(built):
+def test_the_package_requires_exactly_this(built):
     wanted = ["/bin/sh", f"config({NAME}) = {version()}-1", "python(abi) >= 3.6", "systemd"]
     found = [line for line in dependencies(built.binary, "REQUIRE") if "rpmlib(" not in line]
     assert found == wanted
     assert dependencies(built.binary, "RECOMMEND") == ["python3-psutil", "python3-pyudev"]
 
 
-def test_it_provides_exactly_this(built):
+def test_the_package_provides_exactly_this(built):
     assert dependencies(built.binary, "PROVIDE") == [
         "bundled(python3-pyudev) = 0.22.0",
         "bundled(python3-sdnotify) = 0.3.2",
@@ -179,7 +179,7 @@ def test_nothing_in_the_files_names_the_machine_or_the_day(built, unpacked):
     assert found.returncode == 1
 
 
-def test_the_source_package_holds_all_that_it_is_built_from(built):
+def test_the_source_package_has_all_its_sources(built):
     owners = "[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME}\n]"
     assert set(query(built.source, owners)) == {"-rw-r--r-- root root"}
     assert sorted(query(built.source, "[%{FILENAMES}\n]")) == [
@@ -206,7 +206,7 @@ def test_the_source_package_holds_all_that_it_is_built_from(built):
         (["fedora 43", "dist .fc43", "_sbindir /usr/bin"], "1.fc43", True, True, "/usr/bin"),
     ],
 )
-def test_the_spec_says_the_right_thing_to_every_distribution(system, release, weak, tests, sbin):
+def test_the_spec_is_right_for_every_distribution(system, release, weak, tests, sbin):
     defines = [word for macro in system for word in ("--define", macro)]
     spec = run("rpmspec", "-P", *defines, SPEC)
     assert re.findall(r"^Release: +(.*)$", spec, re.M) == [release]
@@ -214,7 +214,7 @@ def test_the_spec_says_the_right_thing_to_every_distribution(system, release, we
     assert ("-m pytest" in spec) == tests
     assert f"\n{sbin}/ipvsd\n" in spec
     assert "%{" not in spec
-    # The same everywhere, whatever macros the building host has, and shell to the end.
+    # The scripts are plain shell, and the same whatever macros the building host has.
     scripts = dict(re.findall(r"^%(post|preun|postun)\n(.*?)(?=^%)", spec, re.M | re.S))
     assert sorted(scripts) == ["post", "postun", "preun"]
     assert not any("%" in script for script in scripts.values())
@@ -226,11 +226,11 @@ def test_the_spec_says_the_right_thing_to_every_distribution(system, release, we
     assert not re.search(r"\b(if|and|or|with) +[a-z0-9()-]+\)", spec.split("%description")[0])
 
 
-def test_a_carried_release_that_is_not_the_pinned_one_is_refused(built, tmp_path):
+def test_a_bundled_release_that_is_not_the_pinned_one_is_refused(built, tmp_path):
     run("rpm", "-i", "--define", f"_topdir {tmp_path}", built.source)
     release = tmp_path / "SOURCES" / "sdnotify-0.3.2.tar.gz"
     content = bytearray(release.read_bytes())
-    content[4] ^= 1  # the time in gzip's head: it still unpacks
+    content[4] ^= 1  # the time in the gzip header: the file still unpacks
     release.write_bytes(bytes(content))
     done = subprocess.run(
         ["rpmbuild", "-bp", "--nodeps", "--define", f"_topdir {tmp_path}", SPEC],

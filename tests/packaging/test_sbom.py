@@ -1,4 +1,4 @@
-"""The list of what the package is made of: complete, true, always the same, and in the package."""
+"""The list of the package's components: complete, true, reproducible, and in the package."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def licenses(component):
     return [one["license"]["id"] for one in component["licenses"]]
 
 
-def test_every_carried_file_has_its_component(sbom, built):
+def test_every_bundled_file_has_its_component(sbom, built):
     for one in sbom["components"]:
         (release,) = (built.folder / "sources").glob(f"{one['name']}-{one['version']}.tar.gz")
         (digest,) = one["hashes"]
@@ -50,7 +50,7 @@ def test_the_licences_are_those_that_the_releases_declare(sbom, built):
         assert any(re.search(words[licence], one) for one in declared), declared
 
 
-def test_it_is_of_this_version_and_every_reference_leads_somewhere(sbom):
+def test_the_list_is_of_this_version_and_every_reference_exists(sbom):
     own = sbom["metadata"]["component"]
     assert (own["name"], own["version"]) == (NAME, version())
     known = {own["bom-ref"], *(one["bom-ref"] for one in sbom["components"])}
@@ -59,14 +59,14 @@ def test_it_is_of_this_version_and_every_reference_leads_somewhere(sbom):
 
 
 @pytest.mark.parametrize("python", pythons(), ids=lambda path: path.resolve().name)
-def test_every_python_prints_the_same(python, unpacked):
+def test_every_python_prints_the_same_list(python, unpacked):
     done = subprocess.run(
         [str(python), "packaging/sbom.py"], cwd=str(ROOT), stdout=subprocess.PIPE, check=True
     )
     assert done.stdout == (unpacked / f"usr/share/doc/{NAME}/sbom.cdx.json").read_bytes()
 
 
-def test_the_tests_that_the_threat_model_names_are_there():
+def test_the_tests_that_the_threat_model_names_exist():
     text = (ROOT / "SECURITY.md").read_text()
     named = re.findall(r"`(tests/(?:\w+/)+\w+\.py)(?:::(\w+))?`", text)
     assert len(named) > 15

@@ -1,4 +1,4 @@
-"""What the package does to a system when it comes, changes and goes."""
+"""The scriptlets: what they call when the package is installed, upgraded and removed."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ def scriptlets(built):
 
 @pytest.fixture
 def tools(tmp_path):
-    """A folder with a systemctl and a journalctl that write down how they are called, and fail."""
+    """Make a folder with a systemctl and a journalctl that record their calls and fail."""
     for name in ("systemctl", "journalctl"):
         tool = tmp_path / name
         tool.write_text(
@@ -53,10 +53,10 @@ def perform(shell, script, count, path):
                 "journalctl --update-catalog",
             ],
         ),
-        ("upgrade, the new one", "post", 2, ["journalctl --update-catalog"]),
-        ("upgrade, the old one", "preun", 1, []),
+        ("upgrade, the new package", "post", 2, ["journalctl --update-catalog"]),
+        ("upgrade, the old package", "preun", 1, []),
         (
-            "upgrade, the old one is gone",
+            "upgrade, the old package is removed",
             "postun",
             1,
             ["systemctl daemon-reload", f"systemctl try-restart {UNIT}"],
@@ -75,7 +75,7 @@ def perform(shell, script, count, path):
         ),
     ],
 )
-def test_each_does_what_it_should_and_bears_failure(
+def test_each_scriptlet_makes_its_calls_and_ignores_failures(
     scriptlets, tools, shell, why, name, count, calls
 ):
     perform(shell, scriptlets[name], count, tools)
@@ -85,11 +85,11 @@ def test_each_does_what_it_should_and_bears_failure(
 
 @pytest.mark.parametrize("name", TAGS)
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_without_systemd_each_is_silent(scriptlets, tmp_path, name, count):
+def test_without_systemd_each_scriptlet_is_silent(scriptlets, tmp_path, name, count):
     perform("dash", scriptlets[name], count, tmp_path)
 
 
-def test_there_are_no_others_and_none_has_a_macro_left_over(built, scriptlets):
+def test_there_are_no_other_scriptlets_and_none_contains_a_macro(built, scriptlets):
     everything = run("rpm", "-qp", "--scripts", "--triggers", "--filetriggers", built.binary)
     heads = [line for line in everything.splitlines() if "(using " in line]
     assert [head.split()[0] for head in heads] == [
@@ -101,7 +101,7 @@ def test_there_are_no_others_and_none_has_a_macro_left_over(built, scriptlets):
     assert "%" not in everything
 
 
-def test_disabling_takes_the_alias_along(unpacked):
+def test_disabling_removes_the_alias_too(unpacked):
     """With the systemd of this machine, on the files of the package."""
     links = unpacked / "etc/systemd/system"
 

@@ -1,4 +1,4 @@
-"""The release tarball: what is in it, with git and without."""
+"""The release tarball: its files, with git and without."""
 
 import os
 
@@ -11,7 +11,7 @@ SCRIPT = ROOT / "packaging" / "source-tarball.sh"
 
 @pytest.fixture
 def tree(tmp_path):
-    """A small working tree with a file of every kind."""
+    """Make a small working tree with a file of every kind."""
     folder = tmp_path / "tree"
     files = ("README.md", "pkg/a.py", "pkg/b c.py", "new.txt", "gone.txt", "pkg/__pycache__/a.pyc")
     files += ("build/x", ".venv/x", "run.sh")
@@ -45,7 +45,7 @@ def names(lines):
 EXPECTED = [".gitignore", "README.md", "new.txt", "pkg/a.py", "pkg/b c.py", "run.sh"]
 
 
-def test_with_git_it_has_what_is_tracked_or_would_be(tree, tmp_path):
+def test_with_git_the_tarball_has_tracked_and_new_files(tree, tmp_path):
     git(tree, "init", "-q")
     git(tree, "add", "README.md", "gone.txt", "pkg/a.py")
     git(tree, "commit", "-q", "-m", "x")
@@ -53,14 +53,14 @@ def test_with_git_it_has_what_is_tracked_or_would_be(tree, tmp_path):
     assert names(pack(tree, tmp_path / "t.gz")) == [f"guard-1/{name}" for name in EXPECTED]
 
 
-def test_without_git_it_has_all_but_litter_even_inside_another_repository(tree, tmp_path):
+def test_without_git_the_tarball_has_all_but_litter_even_inside_another_repository(tree, tmp_path):
     git(tmp_path, "init", "-q")
     (tmp_path / ".gitignore").write_text("*\n")
     (tree / "gone.txt").unlink()
     assert names(pack(tree, tmp_path / "t.gz")) == [f"guard-1/{name}" for name in EXPECTED]
 
 
-def test_owners_modes_and_times_are_of_nobody_in_particular(tree, tmp_path):
+def test_owners_modes_and_times_are_neutral(tree, tmp_path):
     lines = [line.split() for line in pack(tree, tmp_path / "t.gz")]
     assert {(line[1], line[3], line[4]) for line in lines} == {("0/0", "2023-11-14", "22:13:20")}
     modes = {line[5]: line[0] for line in lines}

@@ -1,4 +1,4 @@
-"""What each systemd does with the unit: which lines it knows, and which none can do without."""
+"""The unit on each systemd: the directives it knows, and those that it may ignore."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from tests.packaging.conftest import NAME, ROOT
 UNIT = (ROOT / "systemd" / f"{NAME}.service").read_text()
 LINES = re.findall(r"^([A-Za-z]+)=(.*)$", UNIT, re.M)
 
-# Of the distributions that are served, the oldest first.
+# Those of the supported distributions, the oldest first.
 SYSTEMDS = (219, 239, 247, 252, 257)
 
 # The version that each directive came with, where that was after the oldest of these: systemd's
@@ -34,7 +34,7 @@ SINCE = {
     "RestrictRealtime": 231,
     "RestrictSUIDSGID": 242,
 }
-# What the oldest knows, too.
+# The directives that the oldest version knows too.
 OLD = {
     "Alias",
     "CapabilityBoundingSet",
@@ -69,13 +69,13 @@ OLD = {
     "WantedBy",
     "WatchdogSec",
 }
-# Only of these the guard works as well without: they take away what it does not use.
+# The guard works as well without these: they only restrict what it does not use.
 SANDBOX = {
     "AmbientCapabilities",
     "IPAddressDeny",
     "LockPersonality",
     "PrivateMounts",
-    "ReadWritePaths",  # undoes ProtectSystem=strict and ProtectKernelTunables=, which are no older
+    "ReadWritePaths",  # an exception to ProtectSystem=strict and ProtectKernelTunables=, no older
     "RestrictNamespaces",
     "RestrictRealtime",
     "RestrictSUIDSGID",
@@ -86,17 +86,17 @@ def unknown(systemd):
     return {name for name, _ in LINES if SINCE.get(name, 0) > systemd}
 
 
-def test_of_each_directive_it_is_known_since_when():
+def test_the_first_version_of_each_directive_is_listed():
     assert {name for name, _ in LINES} == OLD | set(SINCE)
     assert not OLD & set(SINCE)
 
 
 @pytest.mark.parametrize("systemd", SYSTEMDS)
-def test_what_a_version_does_not_know_is_only_sandbox(systemd):
+def test_a_version_ignores_only_sandbox_directives(systemd):
     assert all(name in SANDBOX or name.startswith("Protect") for name in unknown(systemd))
 
 
-def test_versions_that_know_all_of_it():
+def test_versions_that_know_all_directives():
     assert [systemd for systemd in SYSTEMDS if not unknown(systemd)] == [247, 252, 257]
     assert unknown(239) == {
         "ProtectClock",
@@ -112,21 +112,21 @@ def test_values_that_came_later_than_their_directive_do_no_harm():
     assert values == ["full", "strict"], "strict came with 232; the one before it stays in force"
     calls, again = [value for name, value in LINES if name == "SystemCallFilter"]
     assert calls.startswith("~"), "groups came with 231: a list of what is allowed would be empty"
-    # Taken from the list of the first line, whatever of that was known.
+    # The second line allows this call again, however much of the first line is known.
     assert again == "setpriority"
     assert {word[0] for word in calls[1:].split()} == {"@"}
     (namespaces,) = [value for name, value in LINES if name == "RestrictNamespaces"]
     assert namespaces == "net"
-    # Of 253 and newer; the unit must not need them.
+    # These came with 253; the unit must not need them.
     assert not re.search(r"notify-reload|%[dD]|^(Set|Load)Credential", UNIT, re.M)
 
 
-def test_a_section_that_only_newer_versions_know_is_not_there():
+def test_the_unit_has_only_sections_that_all_versions_know():
     assert re.findall(r"^\[(.*)\]$", UNIT, re.M) == ["Unit", "Service", "Install"]
 
 
-def test_the_systemd_of_this_machine_has_nothing_to_say(unpacked):
-    """With the files of the package as its root; the programs of others are not in there."""
+def test_the_systemd_of_this_machine_reports_nothing(unpacked):
+    """The package's files are the root, without the programs of other packages."""
     kill = unpacked / "bin" / "kill"
     kill.parent.mkdir(exist_ok=True)
     kill.write_text("")
@@ -143,8 +143,8 @@ def test_the_systemd_of_this_machine_has_nothing_to_say(unpacked):
     assert (done.returncode, ours) == (0, []), done.stdout
 
 
-def test_whatever_the_sandbox_leaves_open_has_its_reason():
-    """In SECURITY.md, a row for each that systemd would have beside the others."""
+def test_each_directive_that_the_sandbox_leaves_open_has_its_reason():
+    """SECURITY.md has a row for each finding of `systemd-analyze security`."""
     command = ["systemd-analyze", "security", "--offline=true", "--json=short"]
     shown = subprocess.check_output([*command, str(ROOT / "systemd" / f"{NAME}.service")])
     left = {row["json_field"] for row in json.loads(shown) if float(row["exposure"] or 0) > 0}

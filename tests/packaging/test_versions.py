@@ -1,4 +1,4 @@
-"""Whatever is written in several places says the same."""
+"""Versions and dates that stand in several places agree."""
 
 import datetime
 import re
@@ -21,7 +21,7 @@ def test_the_newest_entry_of_both_changelogs_is_this_version_of_the_same_day():
     assert newest.endswith(f"> - {version()}-1")
 
 
-def test_the_spec_carries_and_declares_exactly_what_is_pinned():
+def test_the_spec_bundles_and_declares_exactly_the_pinned_releases():
     pinned = dict(
         re.findall(
             r"^([a-z]+)==(\S+) --hash=sha256:[0-9a-f]{64}$",

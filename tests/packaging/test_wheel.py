@@ -1,4 +1,4 @@
-"""pip's way of installation: setuptools of EL8 would make an empty wheel without an error."""
+"""The wheel that pip builds: EL8's setuptools would make an empty one without an error."""
 
 import sys
 import zipfile
@@ -21,15 +21,15 @@ def text(wheel, name):
     return wheel.read(f"ipvs_estoff_guard-{version()}.dist-info/{name}").decode()
 
 
-def test_it_has_every_module_and_nothing_else(wheel):
+def test_the_wheel_has_every_module_and_nothing_else(wheel):
     assert sorted(n for n in wheel.namelist() if ".dist-info/" not in n) == modules()
 
 
-def test_it_has_the_command(wheel):
+def test_the_wheel_has_the_command(wheel):
     assert "[console_scripts]\nipvsd=ipvsd.cli:main" in text(wheel, "entry_points.txt")
 
 
-def test_its_metadata_are_of_this_version_for_python_3_6_and_newer(wheel):
+def test_the_metadata_are_of_this_version_for_python_3_6_and_newer(wheel):
     lines = text(wheel, "METADATA").splitlines()
     assert "Name: ipvs-estoff-guard" in lines
     assert f"Version: {version()}" in lines

@@ -1,4 +1,4 @@
-"""The real daemon as a process of its own, and the service manager's end of its socket."""
+"""Runs the real daemon as a process, with the service manager's end of its socket."""
 
 import json
 import os
@@ -43,7 +43,7 @@ class DaemonProcess:
         deadline = time.monotonic() + TIMEOUT_S
         while True:
             left = deadline - time.monotonic()
-            assert left > 0, f"{word} was not told, but {self.messages}"
+            assert left > 0, f"{word} was not sent, only {self.messages}"
             self._socket.settimeout(left)
             self.messages.append(self._socket.recv(4096).decode())
             if word in self.messages[-1]:

@@ -1,4 +1,4 @@
-"""The daemon's loop in this process, with a monitor that misbehaves."""
+"""Cycles of the daemon's loop in this process, with a monitor that misbehaves."""
 
 import gc
 import itertools
@@ -23,12 +23,12 @@ from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.sd_notify import Notifier
 
-# Upper bounds only, for a machine on which virtual ones run too.
+# An upper bound, for a machine that also runs virtual machines.
 TIMEOUT_S = 90
 
 
 class FakeMonitor:
-    """Always readable; what a drain brings is up to the test."""
+    """A monitor that is always readable; the test decides what drain() returns."""
 
     def __init__(self):
         self._readable, writable = os.pipe()
@@ -49,10 +49,10 @@ class FakeMonitor:
 
 
 class Stage:
-    """A daemon that is stopped when a condition is met, which is asked at each event or drain."""
+    """A daemon and what it logs; stop_if(), called at each drain, stops it."""
 
     def __init__(self, root):
-        self.told = []
+        self.logged = []
         self.monitors = []
         self.started_s = time.monotonic()
         root.configure("[guard]\nresync = 1s\n")
@@ -61,7 +61,7 @@ class Stage:
             enforcer=Enforcer(root.path),
             load_config=lambda: config_files.load(config_files.Places(folder)),
             folder=RuntimeFolder(root.path),
-            send=lambda event: self.told.append(event) is None,
+            send=lambda event: self.logged.append(event) is None,
             notifier=Notifier({}),
             watchdog_ns=None,
             new_monitor=self.new_monitor,
@@ -73,13 +73,13 @@ class Stage:
         return self.monitors[-1]
 
     def kinds(self):
-        return [event.kind for event in self.told]
+        return [event.kind for event in self.logged]
 
     def stop_if(self, condition):
         if condition:
             os.kill(os.getpid(), signal.SIGTERM)
         elif time.monotonic() - self.started_s > TIMEOUT_S:
-            pytest.fail(f"not within {TIMEOUT_S} s; told: {self.told}")
+            pytest.fail(f"not within {TIMEOUT_S} s; logged: {self.logged}")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def stage(root):
         signal.signal(number, signal.SIG_DFL)
 
 
-def test_a_storm_of_other_events_does_not_keep_it_from_checking(root, stage, monkeypatch):
+def test_a_storm_of_other_events_does_not_keep_the_daemon_from_checking(root, stage, monkeypatch):
     def drain(_self):
         if Kind.STARTED in stage.kinds() and stage.kinds().count(Kind.CHANGED) == 1:
             root.set("run_estimation", "1")
@@ -105,7 +105,7 @@ def test_a_storm_of_other_events_does_not_keep_it_from_checking(root, stage, mon
     assert root.get() == "0"
 
 
-def test_a_storm_of_other_events_is_not_even_thought_about(root, stage, monkeypatch):
+def test_a_storm_of_other_events_causes_few_publications(root, stage, monkeypatch):
     drained, published = [], []
 
     def drain(_monitor):
@@ -125,7 +125,7 @@ def test_a_storm_of_other_events_is_not_even_thought_about(root, stage, monkeypa
 
 
 def test_loads_whose_events_were_lost_are_no_contest(root, stage, monkeypatch):
-    """They set the value back in a row, but that is nobody's doing."""
+    """Such loads reset the value again and again, but nobody else changes it."""
     loads = []
 
     def drain(_monitor):
@@ -139,7 +139,7 @@ def test_loads_whose_events_were_lost_are_no_contest(root, stage, monkeypatch):
 
     monkeypatch.setattr(FakeMonitor, "drain", drain)
     assert Daemon(stage.parts).run() == 0
-    changes = [event for event in stage.told if event.kind is Kind.CHANGED]
+    changes = [event for event in stage.logged if event.kind is Kind.CHANGED]
     assert [event.fields["IPVSD_REASON"] for event in changes] == [
         "start"
     ] + 2 * CONTESTED_AFTER * ["load"]
@@ -150,7 +150,7 @@ def test_a_broken_monitor_is_replaced_and_everything_checked_again(root, stage, 
     def defect(_monitor):
         if len(stage.monitors) > 1:
             return None
-        root.set("run_estimation", "1")  # its event, if it had one, would have been lost
+        root.set("run_estimation", "1")  # the broken monitor reports no event
         return "not bound to the kernel's uevents"
 
     def drain(_monitor):
@@ -164,20 +164,20 @@ def test_a_broken_monitor_is_replaced_and_everything_checked_again(root, stage, 
     assert root.get() == "0"
 
 
-def test_a_defect_of_its_own_is_logged_and_survived(root, stage, monkeypatch):
+def test_a_defect_of_the_daemon_is_logged_and_survived(root, stage, monkeypatch):
     def drain(_monitor):
         stage.stop_if(Kind.CYCLE_FAILED in stage.kinds())
         raise RuntimeError("broken\n\x1b[2J")
 
     monkeypatch.setattr(FakeMonitor, "drain", drain)
     assert Daemon(stage.parts).run() == 0
-    failed = next(event for event in stage.told if event.kind is Kind.CYCLE_FAILED)
+    failed = next(event for event in stage.logged if event.kind is Kind.CYCLE_FAILED)
     assert "RuntimeError" in failed.message and "test_cycles.py:" in failed.message
     assert failed.message.isprintable()
 
 
-def test_what_the_host_was_held_for_is_still_why_it_is_set(root, stage, monkeypatch):
-    """A kernel with kthreads, and services that came just before ip_vs's first look."""
+def test_a_held_change_of_the_host_keeps_its_reason(root, stage, monkeypatch):
+    """The kernel has kthreads, and services appeared just before the first check."""
     root.set("est_nice", "0")
     monkeypatch.setattr(decide, "HOLD_NS", 50 * NS_PER_MS)
 
@@ -187,14 +187,14 @@ def test_what_the_host_was_held_for_is_still_why_it_is_set(root, stage, monkeypa
 
     monkeypatch.setattr(FakeMonitor, "drain", drain)
     assert Daemon(stage.parts).run() == 0
-    told = [event for event in stage.told if event.kind in (Kind.HELD, Kind.CHANGED)]
-    assert [event.kind for event in told] == [Kind.HELD, Kind.CHANGED]
-    assert told[1].fields["IPVSD_REASON"] == "start"
+    logged = [event for event in stage.logged if event.kind in (Kind.HELD, Kind.CHANGED)]
+    assert [event.kind for event in logged] == [Kind.HELD, Kind.CHANGED]
+    assert logged[1].fields["IPVSD_REASON"] == "start"
     assert root.get() == "0"
 
 
 def test_suppressed_events_are_logged_at_the_end(root, stage, monkeypatch):
-    """Nothing is lost: what was counted is told before the guard stops."""
+    """The number of suppressed events is logged before the guard stops."""
 
     def drain(_monitor):
         stage.stop_if(Kind.STARTED in stage.kinds())
@@ -205,31 +205,31 @@ def test_suppressed_events_are_logged_at_the_end(root, stage, monkeypatch):
     suppressed = RateLimiter(monotonic_ns(), 100, {"changed": 7}, 0)
     daemon._state.memory = daemon._state.memory._replace(rate_limiter=suppressed)
     assert daemon.run() == 0
-    many = [event for event in stage.told if event.kind is Kind.MANY]
+    many = [event for event in stage.logged if event.kind is Kind.MANY]
     assert [event.fields["IPVSD_COUNT"] for event in many] == ["7"]
 
 
-def test_nothing_is_kept_of_loads_and_drifts(root, stage, monkeypatch):
-    """Python's own caches still grow, by less than a block of memory a turn."""
+def test_loads_and_drifts_leave_no_memory_allocated(root, stage, monkeypatch):
+    """Only Python's own caches grow, by less than a block of memory a cycle."""
     stage.parts = stage.parts._replace(send=lambda event: True)
-    turns = itertools.count(1)
+    cycles = itertools.count(1)
     blocks = []
 
     def drain(_monitor):
-        turn = next(turns)
-        if turn % 200 == 0:
+        cycle = next(cycles)
+        if cycle % 200 == 0:
             gc.collect()
             blocks.append(sys.getallocatedblocks())
         stage.stop_if(len(blocks) == 8)
         root.set("run_estimation", "1")
-        return Drained(["remove", "add"] if turn % 2 else ["change"])
+        return Drained(["remove", "add"] if cycle % 2 else ["change"])
 
     monkeypatch.setattr(FakeMonitor, "drain", drain)
     assert Daemon(stage.parts).run() == 0
     assert blocks[-1] - blocks[2] < 5 * 200, blocks
 
 
-def test_a_real_monitor_knows_when_it_is_deaf():
+def test_a_real_monitor_reports_that_it_receives_nothing():
     monitor = Monitor()
     assert monitor.defect() is None
     keep = os.dup(monitor.fileno())
@@ -237,7 +237,7 @@ def test_a_real_monitor_knows_when_it_is_deaf():
     os.dup2(null, monitor.fileno())
     try:
         assert monitor.defect()
-        assert monitor.drain().error  # told, not raised: the daemon then finds the defect
+        assert monitor.drain().error  # reported, not raised: the daemon then finds the defect
     finally:
         os.dup2(keep, monitor.fileno())
         os.close(keep)

@@ -69,12 +69,12 @@ def test_a_load_under_way_at_start_is_waited_for(root, guard):
 def test_a_load_that_fails_ends_the_wait(root, guard):
     root.load_ip_vs("coming", **{"am_droprate": "10"})
     guard.start().wait_for("READY=1")
-    os.rename(root.join("sys/module/ip_vs"), root.join("sys/module-gone"))  # at one stroke
+    os.rename(root.join("sys/module/ip_vs"), root.join("sys/module-gone"))  # atomically
     guard.wait_for_log("ip_vs: load failed")
     guard.wait_for("Waiting for ip_vs (absent)")
 
 
-def test_reload_takes_a_good_configuration_over(root, guard):
+def test_reload_applies_a_good_configuration(root, guard):
     root.load_ip_vs(run_estimation="1", sync_threshold="3\t50")
     guard.start().wait_for("READY=1")
     root.configure("[sysctl]\nnet.ipv4.vs.sync_threshold = 5 80\n", "conf.d/a.conf")
@@ -116,7 +116,7 @@ def test_observing_writes_nothing(root, guard):
     assert root.get() == "1"
 
 
-def test_a_second_daemon_says_so_and_ends(root, guard, tmp_path):
+def test_a_second_daemon_logs_one_line_and_ends(root, guard, tmp_path):
     guard.start().wait_for("READY=1")
     folder = tmp_path / "second"
     folder.mkdir()
@@ -126,7 +126,7 @@ def test_a_second_daemon_says_so_and_ends(root, guard, tmp_path):
     second.close()
 
 
-def test_a_bad_configuration_at_start_is_one_line_and_two(root, guard):
+def test_a_bad_configuration_at_start_is_one_line_and_exit_code_two(root, guard):
     root.load_ip_vs()
     root.configure("[sysctl]\nkernel.panic = 1\n")
     assert guard.start().process.wait(TIMEOUT_S) == 2
@@ -157,7 +157,7 @@ def test_the_watchdog_is_fed_by_complete_cycles(root, tmp_path):
 
 
 def _messages_until_quiet(guard):
-    """What is still queued, and what comes within several feeding times."""
+    """Drop what is queued; return the next message within several watchdog periods, or ""."""
     while True:
         try:
             guard._socket.setblocking(False)
@@ -195,7 +195,7 @@ def test_the_command_has_the_daemon_switch_estimation_on_and_off(root, guard):
     assert guard.status()["counters"]["writes"] == {"start": 1, "reload": 2}
 
 
-def test_metrics_are_written_where_configured_and_go_with_the_daemon(root, guard, tmp_path):
+def test_metrics_are_written_where_configured_and_removed_with_the_daemon(root, guard, tmp_path):
     root.load_ip_vs()
     path = tmp_path / "guard.prom"
     root.configure(f"[metrics]\ntextfile = {path}\n")
@@ -224,8 +224,8 @@ def test_the_last_events_are_in_a_file_for_root(root, guard):
     assert "was 1, now 0" in recent[1]["message"]
 
 
-def test_its_own_cost_is_measured_after_it_has_become_ready(root, guard):
-    """psutil takes its time to be imported: nothing of it before READY=1."""
+def test_the_own_cost_is_measured_only_after_ready(root, guard):
+    """The import of psutil takes time, so it comes after READY=1."""
     pytest.importorskip("psutil")
     root.configure("[guard]\nresync = 1s\n")
     root.load_ip_vs()
@@ -241,7 +241,7 @@ def test_its_own_cost_is_measured_after_it_has_become_ready(root, guard):
     assert cost["cpu_share_last_minute"] is None, "not known after a second"
 
 
-def test_without_psutil_it_works_and_its_cost_is_unknown(root, guard):
+def test_without_psutil_the_daemon_works_and_its_cost_is_unknown(root, guard):
     stand_in = root.join("without")
     os.makedirs(stand_in)
     with open(os.path.join(stand_in, "psutil.py"), "w", encoding="ascii") as file:

@@ -1,4 +1,4 @@
-"""Plots, in a process of their own: matplotlib keeps descriptors."""
+"""Plots of a measurement, drawn in another process: matplotlib keeps descriptors open."""
 
 import importlib.util
 import json
@@ -34,7 +34,7 @@ PHASES = {
 
 @pytest.mark.parametrize("phases", PHASES)
 @pytest.mark.parametrize("suffix, begin", [("svg", b"<?xml"), ("png", b"\x89PNG")])
-def test_a_plot_or_why_not(tmp_path, phases, suffix, begin):
+def test_a_plot_is_drawn_or_its_absence_explained(tmp_path, phases, suffix, begin):
     saved, drawn = tmp_path / "saved.json", tmp_path / f"plot.{suffix}"
     counts = [ServiceCount(Namespace(4, 7, "host"), "1", 1, 1)]
     saved.write_text(json.dumps(measurement.document(HOST, counts, PHASES[phases])))

@@ -8,14 +8,14 @@ from ipvsd import cli
 RELEASE = "6.1.0-test"
 RUN = "net.ipv4.vs.run_estimation"
 HOOK = "install ip_vs modprobe -i ip_vs && sysctl -p\n"
-# As in a module's section of strings.
+# As in the string section of a module.
 OLD_MODULE = b"\x7fELF\0am_droprate\0"
 TIMER_MODULE = OLD_MODULE + b"run_estimation\0"
 KTHREAD_MODULE = TIMER_MODULE + b"est_cpulist\0est_nice\0"
 
 
 class DoctorHost:
-    """A host whose files are planted, and on which the doctor is run in this process."""
+    """A host with planted files, on which the doctor runs in this process."""
 
     def __init__(self, root, capsys):
         self.root = root

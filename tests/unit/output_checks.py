@@ -1,7 +1,7 @@
-"""All that a command, the journal, systemd or Prometheus is given is text, and not too much of it.
+"""Checks that output for terminals, the journal, systemd and Prometheus is short, printable text.
 
-Each command runs as a whole, and all that others may choose is any text whatever: names of
-namespaces, paths of mounts, cgroups, units, commands of processes, values, errors, names of files.
+Each command runs as a whole. Every text that others may choose is hostile: names of namespaces,
+paths of mounts, cgroups, units, commands of processes, values, errors, names of files.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ from ipvsd.text import MAX_LINE
 from tests.builders import HOST, RUN
 
 MORE = len("...")
-LABEL = len("last write:  ")  # the longest that is put before a line that has been cut
+LABEL = len("last write:  ")  # the longest label before a line that was cut
 ODD_TEXTS = [
     "\x1b[2J",
     "\x9b31m",
@@ -66,8 +66,8 @@ def namespaces(draw):
 
 
 @st.composite
-def looks(draw):
-    """One look at one namespace, with all that it can come to."""
+def namespace_results(draw):
+    """Make the result of a check of one namespace, with hostile text in each place."""
     namespace = draw(st.one_of(st.just(HOST), namespaces()))
     value = draw(hostile_text)
     setting = RUN._replace(origin=draw(hostile_text), rule=draw(hostile_text))
@@ -79,13 +79,13 @@ def looks(draw):
     )
 
 
-surveys = st.lists(looks(), min_size=1, max_size=3).map(
+all_namespaces = st.lists(namespace_results(), min_size=1, max_size=3).map(
     lambda seen: AllNamespaces(Module.LIVE, tuple(seen))
 )
 
 
 def document_of(name, odd):
-    """A file of the daemon's, with this text wherever there is one."""
+    """Return a document of the daemon with this text in each place."""
     counters = dict(documents.counters(Memory(), 0), writes={odd: 1})
     daemon = {
         "pid": 7,
@@ -117,7 +117,7 @@ def daemon_that_says(odd):
 
 
 def run(*arguments, encoding="utf-8"):
-    """What a command prints on streams of an encoding, as bytes decoded; and its exit code."""
+    """Run a command with streams of an encoding; return its exit code, output and errors."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli.main(list(arguments))
@@ -129,7 +129,7 @@ def run(*arguments, encoding="utf-8"):
 
 
 def longest(encoding):
-    """How long a line may be: what an encoding does not have is escaped after the line was cut."""
+    """Return how long a line may be: a line is cut before its characters are escaped."""
     return MAX_LINE * (1 if encoding == "utf-8" else len(r"\U0001f600"))
 
 
@@ -140,7 +140,7 @@ def check(texts, most):
 
 
 def check_command(root, verb, encoding, wanted=tuple(Exit)):
-    """Both forms of a command: text is safe and short, JSON is JSON, and safe too."""
+    """Check both forms of a command: its text is safe and short, its JSON valid and safe."""
     code, out, err = run("--root", root, *verb, encoding=encoding)
     assert "unexpected" not in err and code in tuple(wanted), err
     check([out, err], longest(encoding))

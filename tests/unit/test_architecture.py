@@ -30,10 +30,10 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
-# What a command may import of its own room: no command imports another.
+# The modules of its own room that a command may import: no command imports another.
 SHARED_BY_COMMANDS = {"ipvsd.commands.arguments", "ipvsd.commands.output"}
 
-# These modules decide, and touch nothing: time is an argument. They import each other and the
+# These modules decide and do no I/O: time is an argument. They import each other and the
 # modules of the standard library that PURE_LIBRARY names, and nothing else.
 PURE = {
     "ipvsd.model",
@@ -142,7 +142,7 @@ TREES = {name: ast.parse(text) for name, text in MODULES.items()}
 
 
 def imports(tree):
-    """Yield the dotted name of each module that a syntax tree imports, wherever it does."""
+    """Yield the dotted name of each module that a syntax tree imports, at any depth."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -211,7 +211,7 @@ def test_every_pure_module_exists():
 
 
 def test_no_module_imports_itself_through_others():
-    """Find circles: take away modules that import nothing left, until nothing is left."""
+    """Find circles: remove modules that import none of the rest, until none is left."""
     left = {name: {one for one in imports(tree) if one in MODULES} for name, tree in TREES.items()}
     while left:
         free = {name for name, targets in left.items() if not targets & set(left) - {name}}
@@ -274,7 +274,7 @@ def imports_of_tests(text):
 
 
 def test_no_module_imports_a_test():
-    """What tests share lies in helper modules; a test module can be read, moved and run alone."""
+    """Tests share helper modules only, so a test module can be read, moved and run alone."""
     for folder, _, names in os.walk(os.path.join(HOME, "tests")):
         for name in names:
             if name.endswith(".py"):

@@ -69,7 +69,7 @@ def misconfigured(root):
         (nothing, ["config"], Exit.AS_WANTED, "built-in default"),
     ],
 )
-def test_what_is_said_and_the_exit_code(root, run, make, arguments, code, words):
+def test_output_and_exit_code(root, run, make, arguments, code, words):
     make(root)
     assert run(*arguments)[0] == code
     make(root)
@@ -85,7 +85,7 @@ def test_apply_changes_the_value_and_dry_run_does_not(root, run):
     assert root.get() == "0"
 
 
-def test_apply_writes_in_observe_mode_too_because_it_was_asked(root, run):
+def test_apply_writes_in_observe_mode_too(root, run):
     root.load_ip_vs()
     root.configure("[guard]\nmode = observe\n")
     assert run("apply")[0] == Exit.AS_WANTED
@@ -103,7 +103,7 @@ def test_json_is_json_alone_and_has_a_version(root, run, arguments, version):
 
 
 @pytest.mark.parametrize("verb", ["status", "apply", "config"])
-def test_quiet_says_nothing_when_well(root, run, verb):
+def test_quiet_prints_nothing_when_all_is_as_wanted(root, run, verb):
     root.load_ip_vs(run_estimation="0")
     assert run(verb, "--quiet") == (Exit.AS_WANTED, "", "")
 

@@ -1,4 +1,4 @@
-"""Hostile text: no parser fails otherwise than it says, takes for ever, or fills the memory."""
+"""Hostile text: parsers raise only documented errors, soon end, and use little memory."""
 
 import contextlib
 import gzip
@@ -25,7 +25,7 @@ from ipvsd.system.json_shape import Maybe
 from tests import hostile
 from tests.time_limits import in_alarm, in_time
 
-# What has once been trouble somewhere: for terminals, regular expressions, numbers, encodings.
+# Texts that are known to break terminals, regular expressions, numbers and encodings.
 _ODD = [
     b"\x1b[2J", b"\x9b31m", "\u009b".encode(), "\u202e".encode(), b"\xff", b"\n", b"\r", b"\0",
     b"\x7f", "\u00b2".encode(), "\u0661".encode(), b"9" * 400, b"9" * 5000, b"1" * 30, b"1 " * 30,
@@ -36,7 +36,7 @@ _ODD = [
 
 @st.composite
 def mutated(draw, seeds):
-    """A text that would be taken, with some pieces of it replaced."""
+    """Draw a text that a parser accepts, with some pieces of it replaced."""
     data = draw(st.sampled_from(seeds))
     piece = st.one_of(st.sampled_from(_ODD), st.binary(max_size=8))
     for _ in range(draw(st.integers(0, 4))):
@@ -59,7 +59,7 @@ def test_no_parser_fails_and_all_that_is_printed_is_text(name):
 
 @pytest.mark.parametrize("name", hostile.TARGETS)
 @pytest.mark.parametrize("odd", _ODD, ids=lambda odd: repr(odd[:8]))
-def test_nothing_odd_is_trouble_alone_at_the_end_or_in_the_place_of_a_word(name, odd):
+def test_odd_text_is_harmless_alone_at_the_end_or_in_place_of_a_word(name, odd):
     with in_time():
         for seed in hostile.TARGETS[name].seeds:
             hostile.check(name, odd)
@@ -73,7 +73,7 @@ LONG = [
     ("a duration of digits", lambda: refused(text.parse_duration, "1" * 50 + "x")),
     ("a duration of blanks", lambda: refused(text.parse_duration, "1 " * 50 + "x")),
     ("a selector of stars", lambda: refused(parser.selector, "name:" + "*a" * MEGABYTE, "x")),
-    ("as long a one as there may be", lambda: policy.glob("*a" * 2000 + "b")("a" * 4096)),
+    ("the longest selector that is accepted", lambda: policy.glob("*a" * 2000 + "b")("a" * 4096)),
     (
         "a configuration of unknown keys",
         lambda: parser.parse([Source("x", "[guard]\n" + "x=\n" * (MEGABYTE // 3))]),
@@ -163,10 +163,10 @@ def test_a_large_module_file_is_never_in_memory(root):
 
 
 def test_xz_that_asks_for_gigabytes_is_refused(root):
-    """liblzma would take what the file's head says at once."""
+    """liblzma would allocate at once as much as the header of the file asks for."""
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 16 * MEGABYTE}]
     data = bytearray(lzma.compress(b"run_estimation\0", filters=filters, check=lzma.CHECK_NONE))
-    # A block's head: size, flags, filter, size of its properties, dictionary, padding, CRC32.
+    # A block's header: size, flags, filter, size of its properties, dictionary, padding, CRC32.
     assert data[12:16] == b"\x02\x00\x21\x01"
     data[16] = 40  # 4 GiB
     data[20:24] = zlib.crc32(bytes(data[12:20])).to_bytes(4, "little")
@@ -185,14 +185,14 @@ def test_a_module_file_that_is_cut_short_is_reported(root, suffix, pack):
 
 
 @pytest.mark.parametrize("at", range(-20, 3))
-def test_a_name_across_two_pieces_is_seen(root, at):
+def test_a_name_across_two_pieces_is_found(root, at):
     piece = module_file._PIECE_BYTES
     data = bytes(piece + at) + b"run_estimation\0" + bytes(piece)
     assert Module(root, "").inspect(data).has_setting is True
 
 
 @pytest.mark.parametrize("name", ["modules.dep", "kernel/ip_vs.ko"])
-def test_what_is_no_file_is_not_waited_for(root, name):
+def test_a_fifo_is_not_waited_for(root, name):
     module = Module(root, "")
     path = root.join(f"lib/modules/6/{name}")
     with contextlib.suppress(FileNotFoundError):
@@ -202,7 +202,7 @@ def test_what_is_no_file_is_not_waited_for(root, name):
         assert module.inspect().has_setting is None
 
 
-def test_a_mount_table_that_somebody_has_filled_is_never_in_memory(tmp_path):
+def test_a_huge_mount_table_is_never_in_memory(tmp_path):
     line = b"%d 27 0:4 net:[%d] /" + b"a/" * 1000 + b"%d rw - nsfs nsfs rw\n"
     path = tmp_path / "mountinfo"
     with open(str(path), "wb") as file:
@@ -211,7 +211,7 @@ def test_a_mount_table_that_somebody_has_filled_is_never_in_memory(tmp_path):
     assert path.stat().st_size > 19 * MEGABYTE
     with in_memory(MEGABYTE):
         found = mounts.read(str(path), 4)
-    assert [one.mount_id for one in found] == list(range(8)), "the first ones of each"
+    assert [one.mount_id for one in found] == list(range(8)), "the first mounts of each namespace"
 
 
 # --- plain data that is read back
@@ -222,21 +222,21 @@ _SHAPE = {"a": int, "b": [str], "c": Maybe({str: (int, float)})}
 @pytest.mark.parametrize(
     "why, change, place",
     [
-        ("as it is", {}, None),
-        ("more than is asked for", {"z": []}, None),
-        ("nothing in the place of a number", {"a": None}, "$.a"),
+        ("unchanged", {}, None),
+        ("a further name", {"z": []}, None),
+        ("null instead of a number", {"a": None}, "$.a"),
         ("a name is missing", {"b": [], "c": None, "a": ...}, "$.a"),
-        ("also one whose value need not be known", {"c": ...}, "$.c"),
+        ("a name whose value may be null is missing", {"c": ...}, "$.c"),
         ("a truth value is no number", {"a": True}, "$.a"),
         ("a fraction is no whole number", {"a": 1.0}, "$.a"),
         ("a number of more than 64 bits", {"a": 2**63}, "$.a"),
-        ("a text in the place of a list", {"b": "x"}, "$.b"),
+        ("a text instead of a list", {"b": "x"}, "$.b"),
         ("a number among texts", {"b": ["x", 1]}, "$.b[1]"),
-        ("too short", {"c": {"x": [1]}}, "$.c.x"),
-        ("no number", {"c": {"x": [1, float("nan")]}}, "$.c.x[1]"),
-        ("larger than any", {"c": {"x": [1, float("inf")]}}, "$.c.x[1]"),
-        ("missing where it may be", {"c": None}, None),
-        ("any number where a fraction may stand", {"c": {"x": [1, 2]}}, None),
+        ("a list that is too short", {"c": {"x": [1]}}, "$.c.x"),
+        ("not a number", {"c": {"x": [1, float("nan")]}}, "$.c.x[1]"),
+        ("infinity", {"c": {"x": [1, float("inf")]}}, "$.c.x[1]"),
+        ("null where it is allowed", {"c": None}, None),
+        ("whole numbers where fractions are allowed", {"c": {"x": [1, 2]}}, None),
     ],
 )
 def test_a_document_has_its_shape_or_is_refused_with_the_place(why, change, place):
@@ -250,11 +250,11 @@ def test_a_document_has_its_shape_or_is_refused_with_the_place(why, change, plac
         assert str(raised.value) == f"is damaged at {place}", why
 
 
-def test_the_texts_that_hostile_ones_are_made_of_are_taken():
-    """Else the properties would say nothing: what is no such text at all is refused at once."""
+def test_the_texts_that_are_mutated_are_accepted():
+    """A refused text would prove nothing: a parser refuses it at once."""
     (head, marks) = hostile.TARGETS["trace"].seeds
-    told = netns_births.parse(head.split(b"\n"))
-    assert told.births == 1 and told.first_ns is not None and told.writer
+    births = netns_births.parse(head.split(b"\n"))
+    assert births.births == 1 and births.first_ns is not None and births.writer
     assert all(map(estimation_runs.parse, marks.split(b"\n")))
     for name in ("status file", "measurement", "drop-in", "selector", "duration", "BTF"):
         for seed in hostile.TARGETS[name].seeds:

@@ -1,4 +1,4 @@
-"""Text for people."""
+"""Durations, times and escaped text."""
 
 import pytest
 from hypothesis import given

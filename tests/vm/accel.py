@@ -1,4 +1,4 @@
-"""Finds out whether KVM really works here."""
+"""Chooses the accelerator of the machines: KVM where it really works, else emulation."""
 
 import os
 import subprocess
@@ -7,10 +7,10 @@ from pathlib import Path
 from . import images
 
 KVM = ["-accel", "kvm", "-cpu", "host"]
-# Older processor models boot no faster than the one with everything.
+# Older processor models boot no faster than `max`.
 TCG = ["-accel", "tcg,thread={}", "-cpu", "max"]
 
-# Under KVM the probe takes about a second; where KVM is there in name only it never ends.
+# Under KVM the probe takes about a second; where /dev/kvm exists but does not work, it never ends.
 PROBE_TIMEOUT_S = 10
 PROBE_ARGUMENT = "harness.probe"
 PROBE_WORD = b"harness-probe-ok"
@@ -22,11 +22,11 @@ QEMU = [
 
 
 def arguments(image: images.Image, parallel: bool) -> list[str]:
-    """How QEMU is to run the processors of this image.
+    """Return QEMU's arguments for the processors of this image.
 
-    Emulated in `parallel`, each has a thread of its own: faster where the host has nothing else to
-    do. But Linux 7.2 crashed so, at a place that a probe has it patch while it runs
-    (ttwu_do_activate+0x8c, a breakpoint that nobody knew): the suspicion is on the emulation.
+    With `parallel`, each emulated processor has a thread of its own, which is faster on an idle
+    host. But Linux 7.2 crashed that way, at a place that a probe patches in the running kernel
+    (ttwu_do_activate+0x8c, an unknown breakpoint). The likely cause is the emulation.
     """
     if accelerator(image) == "kvm":
         return KVM
@@ -34,7 +34,7 @@ def arguments(image: images.Image, parallel: bool) -> list[str]:
 
 
 def accelerator(image: images.Image) -> str:
-    """The fastest accelerator that has been seen to boot a kernel on this host since it started."""
+    """Return the fastest accelerator that boots a kernel here, tried once after a boot."""
     if chosen := os.environ.get("IPVSD_VM_ACCEL"):
         return chosen
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
@@ -47,7 +47,7 @@ def accelerator(image: images.Image) -> str:
 
 
 def kvm_boots(image: images.Image) -> bool:
-    """Boot the image's kernel: /dev/kvm may be there, and open, without a processor that has it."""
+    """Return whether the image's kernel boots; /dev/kvm may exist where KVM does not work."""
     command = [
         *QEMU, *KVM, "-m", "512", "-serial", "stdio",
         "-kernel", f"{image.kernel}", "-initrd", f"{image.initrd}",

@@ -7,18 +7,18 @@ import threading
 from concurrent.futures import Future
 from typing import NamedTuple
 
-# The formats of agent.py; its head says what the fields are.
+# The formats of agent.py, whose docstring describes the fields.
 REQUEST = struct.Struct("!III")
 ANSWER = struct.Struct("!IIII")
 
 READY_JOB = 0
 
-# A guest that has stopped reading must not block its test for ever.
+# A guest that does not read must not block its test without end.
 SEND_TIMEOUT_S = 60
 
 
 class Answer(NamedTuple):
-    """What a command left behind: its status as a shell counts it, and its streams."""
+    """The result of a command: its status, as a shell counts it, and its streams."""
 
     status: int
     stdout: bytes
@@ -26,11 +26,11 @@ class Answer(NamedTuple):
 
 
 class ChannelClosed(Exception):
-    """The machine went away before it answered."""
+    """The machine ended before it answered."""
 
 
 class Channel:
-    """Sends commands and hands each answer to whom it belongs; safe to use from several threads."""
+    """Sends commands and returns each answer to its caller; several threads may use it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -46,11 +46,11 @@ class Channel:
         self._reader.start()
 
     def expect_ready(self) -> None:
-        """Have `ready` stand for the agent's next start."""
+        """Set `ready` to a future of the agent's next start."""
         self.ready = self._expect(READY_JOB)
 
     def run(self, command: str, data: bytes = b"") -> tuple[int, Future[Answer]]:
-        """Start a command; the number is for kill()."""
+        """Start a command; return its number, for kill(), and the future of its answer."""
         job = next(self._numbers)
         future = self._expect(job)
         self._send(job, command.encode(), data)
@@ -61,7 +61,7 @@ class Channel:
         self._send(job, b"", b"")
 
     def close(self) -> None:
-        """Hang up; whoever still waits gets ChannelClosed."""
+        """Close the channel; each caller that waits gets ChannelClosed."""
         self._connection.shutdown(socket.SHUT_RDWR)
         self._reader.join()
         self._connection.close()

@@ -1,4 +1,4 @@
-"""A command in the guest: its running, its result, and how it can go wrong."""
+"""A command in the guest: running it, its result, and its errors."""
 
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from .qemu import Qemu
 
 # Enough for a cold `dnf install` in an emulated guest.
 COMMAND_TIMEOUT_S = 120
-# What an emulated guest needs at worst for something that takes a real one a second.
+# An emulated guest needs at most so long for what takes a real one a second.
 PATIENCE_S = 60
 
-# How long a killed command may take to hand over what it had printed.
+# How long the output of a killed command may take to arrive.
 KILL_TIMEOUT_S = 10
 
 
@@ -25,7 +25,7 @@ class CommandTimeout(CommandFailed):
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind; a command killed by signal n has status 128 + n."""
+    """The result of a command; a command killed by signal n has status 128 + n."""
 
     command: str
     status: int
@@ -38,7 +38,7 @@ class Result:
 
 
 class Job:
-    """A command that runs in the guest while the test goes on."""
+    """A command that runs in the guest while the test continues."""
 
     def __init__(self, qemu: Qemu, command: str, data: bytes) -> None:
         self.command = command

@@ -17,7 +17,7 @@ MEMORY_MB = int(os.environ.get("IPVSD_VM_MEMORY_MB", "2048"))
 
 IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 
-# Most tests are for one suite: those of these modules share a second machine of it.
+# Most tests are for one suite; the tests of ON_SECOND share a second machine of it.
 MOST, SECOND = "bookworm", "second"
 ON_SECOND = ("test_commands", "test_drift", "test_measure", "test_verify")
 
@@ -26,15 +26,15 @@ USED = pytest.StashKey[dict[str, tuple[Machine, str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known also to a run that has no configuration file."""
+    """Register the mark for a run without a configuration file too."""
     config.addinivalue_line("markers", "vm: boots virtual machines")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Divide the largest group, of which one worker alone would be busy longer than all others.
+    """Divide the largest group, so that no worker is busy longer than all others.
 
-    The harness's own tests go first: they tell what a machine is like that has just booted.
+    The harness's own tests come first: they check a machine that has just booted.
     """
     items.sort(key=lambda item: "product" in item.path.parts)
     for item in items:
@@ -48,7 +48,7 @@ def _groups(item: pytest.Item) -> set[str]:
 
 @pytest.fixture(scope="session")
 def machines() -> Iterator[dict[str, Machine]]:
-    """The machines that run in this session, by suite; each xdist worker has its own."""
+    """Keep the running machines of this session, by suite; each xdist worker has its own."""
     running: dict[str, Machine] = {}
     yield running
     for machine in running.values():
@@ -57,17 +57,17 @@ def machines() -> Iterator[dict[str, Machine]]:
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers of this run have in common: the parent of each one's own."""
+    """Return the folder that all workers of this run share: the parent of each one's own."""
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if IS_WORKER else folder
 
 
 @pytest.fixture(scope="session")
 def claims(shared_folder: Path) -> Iterator[Callable[[str], None]]:
-    """Claims a machine for this worker, and fails where another has it already.
+    """Yield a function that claims a machine for this worker; it fails if another has it.
 
-    With pytest 9.2.0 pytest-xdist 3.8.0 forgets the groups without a word, and every worker boots
-    every machine.
+    With pytest 9.2.0, pytest-xdist 3.8.0 ignores the groups without a warning, and each worker
+    boots each machine.
     """
     held: dict[str, TextIO] = {}
 
@@ -83,7 +83,7 @@ def claims(shared_folder: Path) -> Iterator[Callable[[str], None]]:
 
 @pytest.fixture(scope="session")
 def broken() -> dict[str, Exception]:
-    """Why machines did not come up: to try again for each of their tests would take hours."""
+    """Keep the errors of machines that did not boot: another try for each test takes hours."""
     return {}
 
 
@@ -94,21 +94,21 @@ def machine_for(
     broken: dict[str, Exception],
     request: pytest.FixtureRequest,
 ) -> Callable[[str], Machine]:
-    """Give a test the running machine of a suite; it is booted when the first test asks for it."""
+    """Return a function that returns a suite's machine, and boots it for the first test."""
     used = request.node.stash.setdefault(USED, {})
 
     def get(suite: str) -> Machine:
         if suite in machines and not machines[suite].running:
-            # Its end has failed a test; the next one gets another.
+            # The machine ended and failed a test; the next test gets another machine.
             machines.pop(suite).stop()
         if suite not in machines:
             if IS_WORKER:
-                # It gets one group after another: what is done with would only take CPU time.
+                # A worker gets one group after another: the machines before only take CPU time.
                 for other in list(machines):
                     machines.pop(other).stop()
             claims("-".join([suite, *_groups(request.node) - {suite}]))
             if suite in broken:
-                raise MachineGone(f"it did not come up for an earlier test: {broken[suite]}")
+                raise MachineGone(f"the machine did not boot for an earlier test: {broken[suite]}")
             try:
                 machine = Machine(images.build(suite), memory_mb=MEMORY_MB)
                 machine.start()
@@ -125,7 +125,7 @@ def machine_for(
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Add to a failed test what its machines said meanwhile."""
+    """Add the journals and consoles of its machines to the report of a failed test."""
     outcome: Any = yield
     report = outcome.get_result()
     if report.failed:
@@ -138,8 +138,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def _journal(machine: Machine, cursor: str) -> str:
     try:
         entries = machine.journal(since_cursor=cursor)
-    except Exception as error:  # whatever it is, it must not hide the failure that is reported
-        return f"not to be had: {error}"
+    except Exception as error:  # no error here may hide the failure that is reported
+        return f"unavailable: {error}"
     return "\n".join(_line(entry) for entry in entries)
 
 

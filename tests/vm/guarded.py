@@ -1,4 +1,4 @@
-"""A machine with the RPM installed, and the words to play with ip_vs on it."""
+"""A machine with the RPM installed, and commands to use the guard and ip_vs on it."""
 
 import json
 import shlex
@@ -17,11 +17,11 @@ FILE = "/proc/sys/net/ipv4/vs/run_estimation"
 DROP_IN = "/etc/ipvs-estoff-guard/conf.d/test.conf"
 TRAFFIC = Path(__file__).with_name("traffic_guest.py")
 GUEST_TRAFFIC = f"/run/{TRAFFIC.name}"
-# What `ipvsd estimation` writes.
+# The drop-in that `ipvsd estimation` writes.
 CHOSEN = "/etc/ipvs-estoff-guard/conf.d/90-estimation.conf"
 RUNTIME_FOLDER = "/run/ipvs-estoff-guard.conf.d"
-# Schedulers keep ip_vs from being removed, and services them: also those of a namespace that is
-# gone, until the kernel gets round to cleaning up.
+# Schedulers prevent the removal of ip_vs, and services that of schedulers. So do the services of
+# a namespace that was removed, until the kernel has cleaned up.
 STOP_SERVING = (
     "ipvsadm --clear; for user in $(ls /sys/module/ip_vs/holders); do "
     "timeout 60 bash -c 'until rmmod $0; do sleep 0.2; done' $user; done"
@@ -29,7 +29,7 @@ STOP_SERVING = (
 SPACES_FILE = "/run/ipvs-estoff-guard/namespaces.json"
 UNIT_DROP_IN = f"/run/systemd/system/{SERVICE}.service.d/test.conf"
 
-# A repository that cannot be used is an error, not to be passed over as Debian's dnf.conf says.
+# An unusable repository is an error here; Debian's dnf.conf would skip it.
 DNF = (
     "dnf --assumeyes --releasever=1 --disablerepo='*' --enablerepo=ipvs-estoff-guard "
     "--setopt=ipvs-estoff-guard.skip_if_unavailable=False"
@@ -46,13 +46,13 @@ class Guarded:
         self.execute = machine.execute
 
     def use_repository(self, folder: Path) -> None:
-        """Put a repository where dnf finds it."""
+        """Copy a repository into the machine and configure dnf for it."""
         self.succeed(f"rm -rf {GUEST_FOLDER} /var/cache/dnf /var/lib/dnf/repos")
         self.machine.copy_in(folder, GUEST_FOLDER)
         self.succeed(f"mkdir -p /etc/yum.repos.d && cp {GUEST_FOLDER}/*.repo /etc/yum.repos.d/")
 
     def dnf(self, *words: str) -> str:
-        """Run dnf on the repository; a failing scriptlet, which dnf forgives, fails here."""
+        """Run dnf on the repository; fail if a scriptlet fails, which dnf ignores."""
         command = f"{DNF} {' '.join(words)} 2>&1"
         output = self.succeed(command, timeout=10 * PATIENCE_S)
         assert "scriptlet failed" not in output.lower(), output
@@ -65,7 +65,7 @@ class Guarded:
         self.succeed(f"systemctl enable --now {SERVICE}")
 
     def fresh(self) -> None:
-        """Go back to the state after installing: no ip_vs, defaults, the service running."""
+        """Restore the state after installing: no ip_vs, defaults, the service running."""
         self.succeed(
             f"if rm {UNIT_DROP_IN} 2>/dev/null; then systemctl daemon-reload; fi; "
             f"rm -rf {DROP_IN} {CHOSEN} {RUNTIME_FOLDER}; "
@@ -75,7 +75,7 @@ class Guarded:
         )
 
     def configure(self, text: str) -> None:
-        """Write a drop-in and have the service take it over."""
+        """Write a drop-in and reload the service."""
         self.succeed(f"cat > {DROP_IN}", input=text.encode())
         self.succeed(f"systemctl reload {SERVICE}")
 
@@ -104,7 +104,7 @@ class Guarded:
         return self.succeed(f"cat /proc/sys/net/ipv4/vs/{key}").strip()
 
     def set(self, value: str, key: str = "run_estimation") -> None:
-        """Change a value behind the guard's back."""
+        """Change a value as another program would."""
         self.succeed(f"sysctl -q -w net.ipv4.vs.{key}={shlex.quote(value)}")
 
     def wait_for_value(self, value: str, key: str = "run_estimation") -> None:
@@ -121,7 +121,7 @@ class Guarded:
         return json.loads(self.execute("ipvsd status --json").stdout)
 
     def serve(self) -> None:
-        """Make a virtual service on this machine, with a real server that traffic() plays."""
+        """Make a virtual service, whose real server is traffic()."""
         self.succeed(
             "ip link set lo up; ip address replace 192.0.2.1/32 dev lo; "
             "ip address replace 192.0.2.2/32 dev lo; "
@@ -130,7 +130,7 @@ class Guarded:
         self.machine.copy_in(TRAFFIC, GUEST_TRAFFIC)
 
     def serve_many(self, services: int, real_servers: int) -> None:
-        """Add virtual services that nobody uses, with so many real servers each: a large host."""
+        """Add unused virtual services with so many real servers each, as on a large host."""
         rules = []
         for number in range(services):
             service = f"-t 10.{number >> 16}.{number >> 8 & 255}.{number & 255}:80"
@@ -144,20 +144,20 @@ class Guarded:
 
     @property
     def traffic_loop(self) -> str:
-        """A command that makes connections for as long as it runs."""
+        """Return a command that makes connections for as long as it runs."""
         return f"while :; do python3 -ISB {GUEST_TRAFFIC} 10; done"
 
     def stop_serving(self) -> None:
-        """Take the service away, and the module that it has brought and that would keep ip_vs."""
+        """Remove the services and the scheduler modules, which prevent the removal of ip_vs."""
         self.succeed(STOP_SERVING)
 
     def shown(self, inode: int) -> Any:
-        """Return what status tells of one namespace."""
+        """Return the entry of one namespace in the status."""
         (found,) = (one for one in self.status()["namespaces"] if one["inode"] == inode)
         return found
 
     def kernel(self) -> str:
-        """The release of the running kernel."""
+        """Return the release of the running kernel."""
         return self.succeed("uname -r").strip()
 
     def wait_for_state(self, inode: int, state: str) -> None:
@@ -169,13 +169,13 @@ class Guarded:
         command = f"python3 -ISBc {shlex.quote(script)}"
         self.machine.wait_until_succeeds(command, timeout=PATIENCE_S)
 
-    def look_again(self, spaces: Spaces, inode: int) -> None:
-        """Have the guard look at everything once more, as it does with resync = 1s."""
+    def check_again(self, spaces: Spaces, inode: int) -> None:
+        """Wait for another periodic check of everything, which resync = 1s makes."""
         spaces.set(inode, "1")
         spaces.wait_for("0", inode)
 
     def cursor(self) -> str:
-        """Return the place in the journal from which to look later on."""
+        """Return the present end of the journal, for events()."""
         return self.machine.journal_cursor()
 
     def events(self, cursor: str, *kinds: str) -> list[dict[str, Any]]:
@@ -196,6 +196,6 @@ class Guarded:
         deadline = time.monotonic() + PATIENCE_S
         while len(found := self.events(cursor, kind)) < count:
             if time.monotonic() > deadline:
-                told = [entry["MESSAGE"] for entry in self.events(cursor)]
-                raise AssertionError(f"{len(found)} of {count} {kind!r} events; told: {told}")
+                logged = [entry["MESSAGE"] for entry in self.events(cursor)]
+                raise AssertionError(f"{len(found)} of {count} {kind!r} events; logged: {logged}")
         return found

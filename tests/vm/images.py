@@ -1,4 +1,4 @@
-"""Bootable Debian images for the VM tests, built once and cached by what they hold."""
+"""Bootable Debian images for the VM tests, built once and cached by their contents."""
 
 import argparse
 import contextlib
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-# Raise it when a change outside the hashed inputs alters what an image holds.
+# Raise it when a change outside the hashed inputs alters the contents of an image.
 FORMAT = 1
 
 # Kernels 5.10 without the sysctl, 6.1 with the timer estimator, 6.12 and newest with kthreads.
@@ -34,8 +34,8 @@ PACKAGES = (
     "busybox-static", "zstd",  # the initramfs
 )  # fmt: skip
 
-# Containers, for root and for others: what podman of the suite uses by default for a network, and
-# what its packages only recommend. Bullseye's kernel has nothing that could be switched off there.
+# Containers, for root and for others: the packages that the suite's podman uses for a network, and
+# those that it only recommends. On bullseye's kernel there is no estimation to switch off.
 _PODMAN = ("podman", "crun", "netavark", "uidmap")
 CONTAINER_PACKAGES = {
     "bookworm": (*_PODMAN, "iptables", "slirp4netns"),
@@ -43,13 +43,13 @@ CONTAINER_PACKAGES = {
     "sid": (*_PODMAN, "nftables", "passt"),
 }
 
-# Boots with them only where a test asks for it: the kernel's argument decides.
+# SELinux is used only by a test that asks for it: the kernel's argument decides.
 SELINUX_SUITE = "trixie"
 SELINUX_PACKAGES = ("selinux-policy-default", "policycoreutils", "selinux-utils")
 
 MODULE_PACKAGES = ("linux-headers-amd64", "make")  # the headers bring the kernel's own compiler
 
-# What these machines never read; without it an image is half as large and built faster.
+# Files that these machines never read. Without them an image is half as large and built faster.
 UNWANTED = (
     "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*",
     "/usr/share/zoneinfo/*",
@@ -68,8 +68,8 @@ WANTED = tuple(
     )
 )  # fmt: skip
 
-# Unstable's Release file is valid for a week only, so a mirror that lags, or a clock that is
-# ahead, makes apt refuse it. Signatures are checked all the same; stale packages do no harm here.
+# Unstable's Release file is valid for a week only, so with a mirror that lags, or a clock that is
+# ahead, apt refuses it. Signatures are still checked, and stale packages do no harm here.
 APT_OPTIONS = {"sid": ("--aptopt=Acquire::Check-Valid-Until false",)}
 
 HERE = Path(__file__).parent
@@ -112,7 +112,7 @@ class Image:
 def build(suite: str, *more: str) -> Image:
     """Return the image of a suite, building it if the cache has none with the same contents.
 
-    With `more` packages it is another image, beside that without them.
+    An image with `more` packages is another image, kept beside the one without them.
     """
     if suite not in SUITES:
         raise ValueError(f"{suite}: not one of {', '.join(SUITES)}")
@@ -131,7 +131,7 @@ def build(suite: str, *more: str) -> Image:
 
 
 def cache_folder() -> Path:
-    """Where images are kept between runs."""
+    """Return the folder of the images, which stay between runs."""
     if chosen := os.environ.get("IPVSD_VM_CACHE"):
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -139,12 +139,12 @@ def cache_folder() -> Path:
 
 
 def scratch_folder() -> str:
-    """Where large temporary files go: not /tmp, which many hosts keep in memory."""
+    """Return the folder for large temporary files: not /tmp, which may be in memory."""
     return os.environ.get("TMPDIR", "/var/tmp")
 
 
 def _key(suite: str, packages: tuple[str, ...]) -> str:
-    """Hash everything that decides an image's contents, except the archive's state of the day."""
+    """Hash everything that decides an image's contents, except the archive's present state."""
     digest = hashlib.sha256(repr((FORMAT, suite, _mmdebstrap(suite, packages))).encode())
     inputs = [IMAGE_INPUTS]
     if suite in MODULE_SUITES:
@@ -157,7 +157,7 @@ def _key(suite: str, packages: tuple[str, ...]) -> str:
 
 
 def _mmdebstrap(suite: str, packages: tuple[str, ...]) -> list[str]:
-    """The bootstrap command without its hooks; it writes nothing itself, the hook does."""
+    """Return the bootstrap command without its hooks; only the hooks write files."""
     return [
         "mmdebstrap",
         "--variant=essential",
@@ -180,7 +180,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _build_into(image: Image, packages: tuple[str, ...]) -> None:
-    """Build below a temporary name and rename when done: what the cache has is always whole."""
+    """Build below a temporary name and rename at the end, so that each image is complete."""
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=image.folder.parent))
     try:
         with _workspace() as work:
@@ -197,14 +197,14 @@ def _build_into(image: Image, packages: tuple[str, ...]) -> None:
 
 @contextlib.contextmanager
 def _workspace() -> Iterator[Path]:
-    """A folder that mmdebstrap's hooks can read and write under whatever user id they run."""
+    """Make a folder that mmdebstrap's hooks can read and write under any user id."""
     work = Path(tempfile.mkdtemp(prefix="ipvsd-vm-", dir=scratch_folder()))
     try:
         shutil.copytree(IMAGE_INPUTS, work / "in")
         shutil.copytree(MODULE_INPUTS, work / "in" / "modules")
         subprocess.run(["chmod", "-R", "a+rX", work], check=True)
         # An ordinary user's hooks run under one of the user's subordinate ids. Sticky, so that
-        # others can't exchange what lies here, and we can still remove what such an id made.
+        # others cannot replace files here, and we can still remove the files of such an id.
         for folder in (work, work / "out", work / "out" / "modules"):
             folder.mkdir(exist_ok=True)
             folder.chmod(0o755 if os.geteuid() == 0 else 0o1777)
@@ -214,7 +214,7 @@ def _workspace() -> Iterator[Path]:
 
 
 def _run_hook(work: Path, suite: str, packages: tuple[str, ...], script: str) -> None:
-    """Bootstrap a root folder and give it to one of our scripts as $1, the workspace as $2."""
+    """Bootstrap a root folder; one of our scripts gets it as $1, and the workspace as $2."""
     command = _mmdebstrap(suite, packages)
     hook = f'sh -eu {shlex.quote(str(work / "in" / script))} "$1" {shlex.quote(str(work))}'
     command.insert(1, f"--customize-hook={hook}")
@@ -232,7 +232,7 @@ def _run_hook(work: Path, suite: str, packages: tuple[str, ...], script: str) ->
 
 
 def _keep(source: Path, target: Path) -> None:
-    """Copy the results out of the workspace, keeping the holes of the disk image."""
+    """Copy the results out of the workspace, with the holes of the disk image."""
     subprocess.run(["cp", "-r", "--sparse=always", f"{source}/.", target], check=True)
 
 

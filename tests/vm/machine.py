@@ -1,4 +1,4 @@
-"""A virtual machine as a test sees it: start, say commands, look at the journal, throw away."""
+"""A virtual machine for a test: start it, run commands, read its journal, stop it."""
 
 import io
 import json
@@ -27,7 +27,7 @@ class UnitFailed(AssertionError):
 
 
 class Machine:
-    """One machine on a throw-away copy of an image."""
+    """One machine on a temporary copy of an image."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Machine:
         self.stop()
 
     def start(self) -> None:
-        """Boot, and return when systemd has started all that it wants to start."""
+        """Boot, and return when systemd has started everything."""
         self._qemu = Qemu(self.image, *self._hardware)
         try:
             self._wait_for_boot(self._qemu)
@@ -66,7 +66,7 @@ class Machine:
             raise
 
     def stop(self) -> None:
-        """Switch the machine off hard and remove all that it had on the host."""
+        """Switch the machine off at once and remove its files on the host."""
         if self._qemu:
             self._console = self._qemu.console()
             self._qemu.stop()
@@ -82,11 +82,11 @@ class Machine:
 
     @property
     def running(self) -> bool:
-        """Whether it has been started and has neither been stopped nor ended by itself."""
+        """Return whether the machine runs: started, not stopped, and not ended by itself."""
         return self._qemu is not None and self._qemu.running
 
     def console(self) -> str:
-        """All that came over the serial console so far."""
+        """Return the output of the serial console so far."""
         return self._qemu.console() if self._qemu else self._console
 
     def start_background(self, command: str, *, input: bytes | None = None) -> Job:
@@ -98,9 +98,9 @@ class Machine:
     def execute(
         self, command: str, *, input: bytes | None = None, timeout: float = COMMAND_TIMEOUT_S
     ) -> Result:
-        """Run a command in bash and return its result, whatever it is.
+        """Run a command in bash and return its result.
 
-        As with subprocess, it lasts until all have closed its streams: redirect those of daemons.
+        As with subprocess, it ends when all have closed its streams: redirect those of daemons.
         """
         return self.start_background(command, input=input).wait(timeout)
 
@@ -144,7 +144,7 @@ class Machine:
     def journal(
         self, unit: str | None = None, *, since_cursor: str | None = None
     ) -> list[dict[str, Any]]:
-        """The journal's entries, of one unit or all, from the start or after a cursor."""
+        """Return the journal's entries of one unit or all, from the start or after a cursor."""
         command = "journalctl --sync && journalctl --output=json --all --no-pager --quiet"
         if unit:
             command += f" --unit={shlex.quote(unit)}"
@@ -153,7 +153,7 @@ class Machine:
         return [json.loads(line) for line in self.succeed(command).splitlines()]
 
     def journal_cursor(self) -> str:
-        """The place where the journal ends now."""
+        """Return the cursor at the journal's present end."""
         shown = self.succeed("journalctl --sync && journalctl --lines=0 --show-cursor --quiet")
         return shown.strip().removeprefix("-- cursor: ")
 

@@ -1,4 +1,4 @@
-"""What the kernel does, counted by a kprobe of the harness's own."""
+"""Counts calls in the kernel and estimation runs, with a kprobe of the harness."""
 
 import shlex
 from pathlib import Path
@@ -11,7 +11,7 @@ GUEST_HELPER = f"/run/{HELPER.name}"
 
 
 class Calls:
-    """Counts calls of a kernel function as long as its context lasts; one at a time a machine."""
+    """Counts calls of a kernel function within its context; only one at a time on a machine."""
 
     def __init__(self, machine: Machine, place: str) -> None:
         """Take a function, as "MODULE:FUNCTION" where a module has it, loaded or not."""
@@ -27,24 +27,24 @@ class Calls:
         self.machine.succeed(_command("stop"))
 
     def count(self) -> int:
-        """Return how many there have been."""
+        """Return how many calls there have been."""
         return int(self.machine.succeed(_command("count")))
 
     def wait_for_one(self) -> None:
-        """Wait until there has been one at least."""
+        """Wait until there has been at least one call."""
         self.machine.wait_until_succeeds(f"[ $({_command('count')}) -gt 0 ]")
 
 
-class Passes(Calls):
-    """Counts estimation passes that do work, in whatever namespace; ip_vs is loaded at the start.
+class EstimationRuns(Calls):
+    """Counts estimation runs that do work, in all namespaces; ip_vs has to be loaded at the start.
 
-    A pass is a tick of one namespace's timer, or, from Linux 6.2 on, one chain of estimators in a
+    A run is a tick of one namespace's timer, or, from Linux 6.2 on, one chain of estimators in a
     thread's tick, and some more when a thread begins: only 0 means the same everywhere.
     """
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine, "")
-        self._start = ("start_passes",)
+        self._start = ("start_estimation_runs",)
 
 
 def _command(*words: str) -> str:

@@ -13,7 +13,7 @@ EVENT = "harness/call"
 
 # From Linux 6.2 on a thread calls this for a chain of estimators, and does not exist at 0.
 CHAIN = "ip_vs_chain_estimation"
-# Before, a timer ticks at 0 too, and then returns at once: so we need the value that it looks at.
+# Before, a timer ticks at 0 too, and then returns at once: so we need the value that it reads.
 TIMER = "estimation_timer"
 
 BTF = Path("/sys/kernel/btf")
@@ -35,8 +35,8 @@ def start(place, filtered=""):
     (event / "enable").write_text("1")
 
 
-def start_passes():
-    """Count estimation passes that do work; ip_vs is loaded."""
+def start_estimation_runs():
+    """Count estimation runs that do work; ip_vs is loaded."""
     with open("/proc/kallsyms") as file:
         symbols = [line.split()[2] for line in file if line.endswith("[ip_vs]\n")]
     if CHAIN in symbols:
@@ -60,7 +60,7 @@ def count():
 
 
 def stop():
-    """Take the probe away."""
+    """Remove the probe."""
     if INSTANCE.exists():
         (INSTANCE / "events" / EVENT / "enable").write_text("0")
         INSTANCE.rmdir()
@@ -69,15 +69,15 @@ def stop():
 
 
 def define(text):
-    # For appending: opened for writing, the file forgets everybody's probes. Not by open(), which
-    # looks for the end, and the file has none.
+    # For appending: the kernel removes all probes when the file is opened for writing. Not by
+    # open(), which seeks to the end, and the file has none.
     descriptor = os.open(TRACEFS / "kprobe_events", os.O_WRONLY | os.O_APPEND)
     os.write(descriptor, text.encode() + b"\n")
     os.close(descriptor)
 
 
 def struct_members(module, name):
-    """Look up where a struct's members are, in bytes, in the types that a module comes with."""
+    """Return the offsets of a struct's members, in bytes, from the BTF of a module."""
     base = (BTF / "vmlinux").read_bytes()
     own = (BTF / module).read_bytes()
     # One numbering for the names in both files, the kernel's own first.
@@ -108,7 +108,7 @@ def section(data, field):
     return data[header + offset :][:length]
 
 
-COMMANDS = (start, start_passes, count, stop)
+COMMANDS = (start, start_estimation_runs, count, stop)
 
 if __name__ == "__main__":
     (command,) = (command for command in COMMANDS if command.__name__ == sys.argv[1])

@@ -1,4 +1,4 @@
-"""One QEMU process: an image booted on a throw-away disk, with a channel and a serial console."""
+"""One QEMU process: an image booted on a temporary disk, with a channel and a serial console."""
 
 import contextlib
 import os
@@ -17,18 +17,18 @@ KERNEL_ARGUMENTS = (
     "panic=-1 "  # together with -no-reboot: a panic ends the machine, and so every wait
     "no_timer_check "  # on a busy host the emulated timer fails a check that ends in a panic
     "net.ifnames=0 cryptomgr.notests mitigations=off random.trust_cpu=on "
-    "systemd.ssh_auto=no"  # else newer ones load the vsock modules
+    "systemd.ssh_auto=no"  # otherwise newer versions load the vsock modules
 )
 
 CONSOLE_TAIL_LINES = 40
 
 
 class MachineGone(AssertionError):
-    """The machine ended, or never came up; the message shows the end of its console."""
+    """The machine ended, or never booted; the message shows the end of its console."""
 
 
 class Qemu:
-    """A running machine; stop() leaves nothing of it on the host."""
+    """A running machine; stop() removes all its files on the host."""
 
     def __init__(
         self, image: Image, cpus: str, memory_mb: int, network: bool, parallel: bool, security: str
@@ -48,17 +48,17 @@ class Qemu:
             self._cleanup = stack.pop_all()
 
     def console(self) -> str:
-        """All that the guest has printed on its serial port, and QEMU on its standard error."""
+        """Return the output of the guest's serial port and QEMU's standard error."""
         files = (self._console_file, self._messages_file)
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
     @property
     def running(self) -> bool:
-        """Whether the process is there."""
+        """Return whether the process runs."""
         return self._process.poll() is None
 
     def gone(self, what: str) -> MachineGone:
-        """The error for a machine that does not answer any more."""
+        """Return the error for a machine that does not answer any more."""
         tail = "\n".join(self.console().splitlines()[-CONSOLE_TAIL_LINES:])
         return MachineGone(f"{what}; its console ends with:\n{tail}")
 

@@ -11,7 +11,7 @@ HOME = Path(__file__).resolve().parents[2]
 BUILD = HOME / "build" / "vm"
 # Where a machine finds its repository.
 GUEST_FOLDER = "/srv/repo"
-# Behind the release number of the second package: the same, but newer, to upgrade to.
+# The suffix of the second package's release: the same files, but newer, for an upgrade.
 NEWER = ".1"
 
 
@@ -24,7 +24,7 @@ def build(*, with_newer: bool = False) -> Path:
         arguments = [f"REPO_DIR={folder}", f"BASEURL=file://{GUEST_FOLDER}"]
         if with_newer:
             newer = BUILD / "newer"
-            # Its files have passed the unit tests with the present package.
+            # The unit tests have passed on the same files, with the present package.
             flags = "RPMBUILD_FLAGS=--without tests"
             _make("rpm", f"RPM_BUILD={newer}", f"RPM_DIST={NEWER}", flags)
             arguments.append(f"REPO_EXTRA={next(newer.glob('*.noarch.rpm'))}")
@@ -38,7 +38,7 @@ def build(*, with_newer: bool = False) -> Path:
 
 
 def _make(target: str, *arguments: str, home: str = "") -> None:
-    """Run the same make that a release is made with."""
+    """Run make as for a release."""
     environ = dict(os.environ, GNUPGHOME=home)
     command = ["make", "-C", str(HOME), target, f"PYTHON={sys.executable}", *arguments]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)

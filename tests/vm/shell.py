@@ -1,6 +1,6 @@
-"""`make vm SUITE=bookworm`: boots a machine with the package installed, and gives a shell in it.
+"""`make vm SUITE=bookworm`: boots a machine with the package installed, and runs a shell in it.
 
-The shell comes over the channel by which tests run their commands, so that it is not a terminal:
+The shell uses the channel of the tests' commands, so it is not a terminal:
 each line is a command of its own, run by bash. The directory is kept from one to the next.
 """
 
@@ -17,7 +17,7 @@ from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 
 HOURS_S = 24 * 3600
-# Behind the output, so that the next command begins where the last one ended.
+# Printed after the output, so that the next command begins in the same directory.
 MARK = "ipvsd-shell-directory:"
 
 
@@ -51,7 +51,7 @@ class Shell:
         return result.status
 
     def converse(self) -> None:
-        """Run what is typed until the end of the input."""
+        """Run each line that is typed, until the end of the input."""
         status = 0
         while True:
             try:

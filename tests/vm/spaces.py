@@ -1,4 +1,4 @@
-"""Network namespaces in a machine, in every way in which one can exist, and visits to them."""
+"""Network namespaces in a machine, with each kind of holder, and visits to them."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ from .machine import Machine
 HELPER = Path(__file__).with_name("spaces_guest.py")
 GUEST_HELPER = f"/run/{HELPER.name}"
 
-# The helper's names too. All that is made is written down or lies here, for clear().
+# spaces_guest.py has the same names. All namespaces are recorded here, or lie here, for clear().
 FOLDER = "/run/spaces"
 RECORDS = f"{FOLDER}/records"
 UNDO = f"{FOLDER}/undo"
@@ -18,8 +18,8 @@ USER = "tester"
 
 NETNS = "/run/netns"
 
-# What run_estimation reads in a namespace that another user namespace owns: an empty folder up to
-# Linux 6.9.
+# The value of run_estimation in a namespace that another user namespace owns. Up to Linux 6.9 it
+# has no such file.
 FOREIGN_VALUE = {"bookworm": None, "trixie": "1", "sid": "1"}
 
 # Killed at once: some programs in them ignore SIGTERM, and systemd would wait for 90 s.
@@ -28,24 +28,24 @@ UNIT = (
     "--property=TimeoutStartSec=infinity"  # thousands of namespaces take minutes, emulated
 )
 
-# No image and no registry: a folder with a static program in it is a container. vfs, because with
-# a folder nothing is stored, and it works on every file system.
+# A folder with a static program is a container, without image and registry. vfs, because with
+# such a folder nothing is stored, and vfs works on every file system.
 PODMAN = "podman --storage-driver=vfs"
 PODMAN_RUN = "--detach --rm"
 ROOTFS = f"{FOLDER}/rootfs"  # and a user's name: each owns one
 ROOTFS_FOLDERS = "bin dev etc proc run sys tmp"
 CONTAINER = f"--rootfs {ROOTFS}-{{}} /bin/busybox sleep 1000000"
 
-# For that many namespaces to come or to go, emulated.
+# For creating or removing many namespaces, emulated.
 MANY_TIMEOUT_S = 600
 
 
-# Of Spaces.every_kind(), those that only a deep look finds.
+# The kinds of Spaces.every_kind() that only a deep scan finds.
 HIDDEN = ("private mount", "descriptor", "thread")
 
 
 class Spaces:
-    """Makes namespaces, and takes them away again; an inode number is a namespace's identity."""
+    """Makes namespaces and removes them; an inode number is a namespace's identity."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -113,7 +113,7 @@ class Spaces:
         return self._hold("user_owned")
 
     def in_flight(self) -> int:
-        """Make one that nothing shows, with a service: its descriptor lies in a socket's queue."""
+        """Make one with a service that no scan finds: its descriptor lies in a socket's queue."""
         self._hold_all("in_flight")
         return int(self.machine.succeed(f"cat {FOLDER}/in-flight"))
 
@@ -143,7 +143,7 @@ class Spaces:
         """Start a container as an ordinary user, with podman's default network."""
         self._make_rootfs(USER)
         home = f"{FOLDER}/home-{USER}"
-        # As a quadlet runs: in a unit whose control group is podman's to divide.
+        # As a quadlet runs: in a unit whose control group is delegated to podman.
         return self._container(
             f"install -d -o {USER} {home} && "
             f"{UNIT} --unit={self._unit('podman')} --service-type=forking --uid={USER} "
@@ -155,7 +155,7 @@ class Spaces:
         )
 
     def not_a_mount(self, name: str) -> None:
-        """Make a plain file where names of namespaces are, as the first half of `ip netns add`."""
+        """Make a plain file in /run/netns, as the first half of `ip netns add` does."""
         path = shlex.quote(f"{NETNS}/{name}")
         self._do(f"mkdir -p {NETNS} && touch {path}", undo=f"rm {path}")
 
@@ -174,10 +174,10 @@ class Spaces:
         return unit
 
     def clear(self) -> None:
-        """Take away all that was made here, and what an earlier user may have left."""
+        """Remove all that was made here, and all that an earlier test may have left."""
         self.machine.succeed(
             f"systemctl stop 'spaces-*'; systemctl reset-failed 'spaces-*' 2>/dev/null; "
-            # What has not been made, or is gone already, cannot be taken away.
+            # Errors are ignored: something may be missing, or removed already.
             f"if [ -e {UNDO} ]; then tac {UNDO} | bash &>/dev/null; fi; "
             f"rm -rf --one-file-system {FOLDER}; mkdir -p {RECORDS}",
             timeout=MANY_TIMEOUT_S,
@@ -185,7 +185,7 @@ class Spaces:
         self.paths.clear()
         self.containers.clear()
 
-    # Visiting, past the guard
+    # Visiting, without the guard
 
     def values(self) -> dict[int, str | None]:
         """Read run_estimation in all of them; None where the kernel shows no such file."""
@@ -203,7 +203,7 @@ class Spaces:
         return self.values()[inode]
 
     def set(self, inode: int, value: str) -> None:
-        """Change run_estimation in one behind the guard's back."""
+        """Change run_estimation in one, as another program would."""
         self._helper("set_value", str(inode), value)
 
     def set_through_another_proc(self, inode: int, value: str) -> None:
@@ -220,7 +220,7 @@ class Spaces:
         return self.machine.execute(f"nsenter --net={path} bash -c {shlex.quote(command)}")
 
     def holders(self) -> dict[int, dict[str, int]]:
-        """Count what can be seen to keep each alive, by kind, leaving out kinds that do not."""
+        """Count the holders of each that /proc shows, by kind; kinds without one are left out."""
         found = json.loads(self._helper("holders"))
         return {int(inode): kinds for inode, kinds in found.items()}
 
@@ -229,12 +229,12 @@ class Spaces:
         return int(self._helper("count"))
 
     def wait_for_kernel_count(self, wanted: int, timeout: float = COMMAND_TIMEOUT_S) -> None:
-        """Wait until it is that many; the kernel cleans up long after the last user has gone."""
+        """Wait until there are so many; the kernel cleans up long after the last holder's end."""
         found = int(self._helper("count", str(wanted), str(timeout)))
         if found != wanted:
             raise AssertionError(f"{found} namespaces after {timeout} s, not {wanted}")
 
-    # How
+    # Private helpers
 
     def _prepare(self) -> None:
         if not self._prepared:
@@ -243,7 +243,7 @@ class Spaces:
             self._prepared = True
 
     def _do(self, command: str, undo: str = "") -> str:
-        """Run a command, having written down how clear() can take back what it does."""
+        """Record for clear() how to undo a command, and run it."""
         self._prepare()
         if undo:
             command = f"echo {shlex.quote(undo)} >> {UNDO} && {command}"
@@ -279,7 +279,7 @@ class Spaces:
         return self._known(shown)
 
     def _known(self, line: str) -> int:
-        """Take note of a record; return the inode number."""
+        """Remember the namespace of a record; return its inode number."""
         inode, _, path = line.strip().partition(" ")
         self.paths[int(inode)] = path
         return int(inode)
@@ -307,5 +307,5 @@ class Spaces:
 
 
 def _python(*words: str) -> str:
-    """The command line of the helper in the machine."""
+    """Return the command line of the helper in the machine."""
     return shlex.join(["python3", "-ISB", GUEST_HELPER, *words])

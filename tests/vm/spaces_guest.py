@@ -1,6 +1,6 @@
 """Makes, holds, visits and counts network namespaces in the guest; spaces.py runs it there.
 
-A record is a line "INODE PATH", the path being a way to the namespace for as long as it lives.
+A record is a line "INODE PATH". The path leads to the namespace as long as that lives.
 """
 
 import collections
@@ -32,11 +32,11 @@ MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
 MNT_DETACH = 2
 
 STACK = 4096
-KEPT = []  # what others use for as long as this process lives
+KEPT = []  # objects that must live as long as this process
 
-# Rarely: a look into hundreds of namespaces takes the time that the guard needs for them.
-LOOK_AGAIN_S = 0.25
-MANY = 100_000  # more than a machine can have: a list that goes in circles
+# Rarely: reading hundreds of namespaces takes CPU time that the guard needs.
+READ_AGAIN_S = 0.25
+MANY = 100_000  # more entries than a machine has: the list has changed meanwhile
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -64,7 +64,7 @@ def mount(source, target, flags, kind=None):
 
 
 def own_mounts():
-    """Leave the host's mount namespace; what is unmounted there goes here too, not vice versa.
+    """Leave the host's mount namespace; unmounts there take effect here too, not vice versa.
 
     In a wholly private one the host's named namespaces would outlive `ip netns del`.
     """
@@ -73,7 +73,7 @@ def own_mounts():
 
 
 def forked(action):
-    """Run something in a child that then stays; return its process id when it is done."""
+    """Run a function in a child process that then stays; return its process id."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -83,7 +83,7 @@ def forked(action):
             signal.pause()
         except OSError:
             traceback.print_exc()
-        finally:  # never back into the parent's code
+        finally:  # never return into the parent's code
             os._exit(1)
     os.close(writer)
     if not os.read(reader, 1):
@@ -174,7 +174,7 @@ def burst(count):
 
 
 def in_flight():
-    """Make one with a service that nothing shows: its descriptor is on its way through a socket."""
+    """Make one with a service that no scan finds: its descriptor lies in a socket's queue."""
 
     def serve():
         unshare(NEWNET)
@@ -196,7 +196,7 @@ HOLDERS = (process, private_mount, descriptor, thread, user_owned, in_flight, bu
 
 
 def hold(name, record, *arguments):
-    """Make namespaces, write them down, tell systemd, stay."""
+    """Make namespaces, record them, notify systemd, and stay."""
     (maker,) = (maker for maker in HOLDERS if maker.__name__ == name)
     own = f"/proc/{os.getpid()}/"
     paths = [path.replace("/proc/self/", own) for path in maker(*arguments)]
@@ -209,7 +209,7 @@ def hold(name, record, *arguments):
 
 
 def churn(count):
-    """Make many, each gone before the next but one; every other is mounted for a moment too."""
+    """Make and remove many, one after another; every other one is mounted for a moment."""
     target = FOLDER / "churn"
     target.touch()
     for number in range(int(count)):
@@ -220,7 +220,7 @@ def churn(count):
 
 
 def records():
-    """All namespaces that are recorded: inode -> path."""
+    """Return all recorded namespaces: inode -> path."""
     found = {}
     for file in sorted(RECORDS.iterdir()):
         for line in file.read_text().splitlines():
@@ -246,7 +246,7 @@ def values():
 
 
 def wait_for(value, timeout, *inodes):
-    """Wait until some or all show a value; print what is shown instead where that never comes."""
+    """Wait until some or all show a value; print the values of those that do not in time."""
     waited = {
         inode: path for inode, path in records().items() if not inodes or str(inode) in inodes
     }
@@ -256,7 +256,7 @@ def wait_for(value, timeout, *inodes):
         wrong = {inode: found for inode, found in shown.items() if found != value}
         if not wrong or time.monotonic() > deadline:
             break
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(READ_AGAIN_S)
     print(json.dumps(wrong))
 
 
@@ -269,7 +269,7 @@ def loads(times, value, timeout):
         while any(read(path) != value for path in everywhere):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"load {number}")
-            time.sleep(LOOK_AGAIN_S)
+            time.sleep(READ_AGAIN_S)
         subprocess.run(["modprobe", "-r", "ip_vs"], check=True)
 
 
@@ -283,8 +283,8 @@ def set_value(inode, value):
 
 
 def set_through_another_proc(inode, value):
-    """Like set_value, from a container as the kernel sees it: an own instance of procfs."""
-    # The descriptor, because the path means nothing in the new one.
+    """Like set_value(), through another instance of procfs, as from a container."""
+    # By descriptor, because the path does not exist in the new procfs.
     held = os.open(records()[int(inode)], os.O_RDONLY)
     own_mounts()
     unshare(NEWPID)
@@ -297,7 +297,7 @@ def set_through_another_proc(inode, value):
 
 
 def holders():
-    """Print what is seen to keep each namespace, as anybody can find it out below /proc."""
+    """Print the holders of each namespace that are visible below /proc."""
     found = {f"net:[{inode}]": collections.Counter() for inode in records()}
     host = os.readlink("/proc/1/ns/mnt")
     for process in Path("/proc").glob("[0-9]*"):
@@ -315,7 +315,7 @@ def holders():
                     for line in mounts:
                         keep(found, line.split()[3], kind)
     for kinds in found.values():
-        if kinds["mounts"]:  # of which others have copies, which go when the host's goes
+        if kinds["mounts"]:  # others have copies, which are removed with the host's
             del kinds["private mounts"]
     print(json.dumps({link[5:-1]: +kinds for link, kinds in found.items()}))
 
@@ -330,15 +330,15 @@ def count(wanted="", timeout="0"):
     kernel = Kernel()
     deadline = time.monotonic() + float(timeout)
     while (number := kernel.count()) != int(wanted or number) and time.monotonic() < deadline:
-        time.sleep(LOOK_AGAIN_S)
+        time.sleep(READ_AGAIN_S)
     print(number)
 
 
 class Kernel:
-    """The kernel's memory, of which we read one list.
+    """Reads one list in the kernel's memory.
 
-    The figures in /proc/slabinfo are whole slabs on these kernels, not objects; and what holds a
-    namespace is not to be found out in /proc when it is a leak.
+    The figures in /proc/slabinfo are whole slabs on these kernels, not objects, and /proc does not
+    show the holder of a namespace that has leaked.
     """
 
     LIST = "net_namespace_list"
@@ -357,7 +357,7 @@ class Kernel:
         self.head = self.address()
 
     def address(self):
-        """Find the list; remembered, since the file has 10 MB."""
+        """Return the address of the list; it is remembered, since /proc/kallsyms has 10 MB."""
         remembered = Path("/run", self.LIST)
         if not remembered.exists():
             with open("/proc/kallsyms") as symbols:
@@ -375,7 +375,7 @@ class Kernel:
                 return number
 
     def next(self, address):
-        """Return the next entry of a list, None when this is not one any more."""
+        """Return the next entry of a list, None if the address is no entry any more."""
         for start, stop, shift in self.segments:
             if start <= address < stop:
                 data = os.pread(self.memory.fileno(), 8, address + shift)

@@ -8,7 +8,7 @@ from .machine import Machine
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("bookworm")]
 
-# Loads the module and removes it; prints each event, and what could be seen when it came.
+# Loads the module and removes it; prints each event, and the state of ip_vs at that time.
 OBSERVER = """
 import os, socket, subprocess, sys
 
@@ -23,7 +23,7 @@ def events(flags=0):
         if b"@/module/ip_vs\\0" in message:
             yield message.partition(b"@")[0].decode()
 
-def look(*what):
+def show(*what):
     try:
         state = open("/sys/module/ip_vs/initstate").read().strip()
     except FileNotFoundError:
@@ -34,18 +34,18 @@ def look(*what):
 kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_KOBJECT_UEVENT)
 kernel.bind((0, KERNEL_GROUP))
 loading = subprocess.Popen(["insmod", "/opt/test-modules/ip_vs.ko", *sys.argv[1:]])
-look(next(events()))
+show(next(events()))
 loading.wait()
-look("loaded" if loading.returncode == 0 else "refused", *events(socket.MSG_DONTWAIT))
+show("loaded" if loading.returncode == 0 else "refused", *events(socket.MSG_DONTWAIT))
 if loading.returncode == 0:
     subprocess.run(["rmmod", "ip_vs"], check=True)
-    look("removed", *events(socket.MSG_DONTWAIT))
+    show("removed", *events(socket.MSG_DONTWAIT))
 """
 
 
 @pytest.fixture
 def observe(machine_for: Callable[[str], Machine]) -> Callable[[str], list[str]]:
-    """Run the observer with parameters for the module; return what it saw."""
+    """Run the observer with parameters for the module; return the lines that it prints."""
     machine = machine_for("bookworm")
     machine.execute("modprobe --remove ip_vs")  # another test may have left it
 

@@ -1,4 +1,4 @@
-"""What the tests in the other modules rely on: the channel is exact, and hard to break."""
+"""The harness itself: its channel is exact and survives failures in the guest."""
 
 import os
 import threading
@@ -32,7 +32,9 @@ def test_streams_and_status_are_exact(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("signal", "status"), [("TERM", 143), ("KILL", 137), ("SEGV", 139)])
-def test_a_signal_counts_as_in_a_shell(machine: Machine, signal: str, status: int) -> None:
+def test_the_status_after_a_signal_is_that_of_a_shell(
+    machine: Machine, signal: str, status: int
+) -> None:
     assert machine.execute(f"kill -{signal} $$").status == status
 
 
@@ -63,7 +65,7 @@ def test_succeed_and_fail_show_everything(machine: Machine) -> None:
         machine.fail("true")
 
 
-def test_a_tree_survives_the_journey(machine: Machine, tmp_path: Path) -> None:
+def test_a_tree_is_the_same_after_copying_in_and_out(machine: Machine, tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "sub").mkdir(parents=True)
     (tree / "sub" / "data").write_bytes(ALL_BYTES)

@@ -1,4 +1,4 @@
-"""What each suite's image promises to the tests that use it."""
+"""The image of each suite: it boots, and its ip_vs has the expected sysctls."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from .machine import Machine
 RUN_ESTIMATION = "/proc/sys/net/ipv4/vs/run_estimation"
 EST_NICE = "/proc/sys/net/ipv4/vs/est_nice"
 
-# The reason for each suite: no sysctl, timer estimators, kthread estimators.
+# Why there is each suite: no sysctl, a timer estimates, kernel threads estimate.
 SYSCTLS = {
     "bullseye": set(),
     "bookworm": {RUN_ESTIMATION},
@@ -31,7 +31,7 @@ def machine(machine_for: Callable[[str], Machine], suite: str) -> Machine:
     return machine_for(suite)
 
 
-def test_nothing_has_failed(machine: Machine) -> None:
+def test_no_unit_has_failed(machine: Machine) -> None:
     assert machine.succeed("systemctl --failed --no-legend; systemctl is-system-running") == (
         "running\n"
     )

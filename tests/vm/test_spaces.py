@@ -1,4 +1,4 @@
-"""What the words of Spaces claim: each kind of namespace is held by what it says, and all go."""
+"""Spaces itself: each kind of namespace has only its holder, and clear() removes all."""
 
 from collections.abc import Callable, Iterator
 
@@ -22,9 +22,9 @@ pytestmark = [
 def spaces(
     request: pytest.FixtureRequest, machine_for: Callable[[str], Machine]
 ) -> Iterator[Spaces]:
-    """Words on the machine of a suite with ip_vs; none of what a test makes outlives it."""
+    """Make Spaces on the machine of a suite with ip_vs; check that a test leaves nothing."""
     machine = machine_for(request.param)
-    # The guard, which other tests may have installed, would change what is looked at here.
+    # The guard, which other tests may have installed, would change the values.
     machine.succeed(f"systemctl stop {SERVICE} 2>/dev/null; modprobe ip_vs")
     spaces = Spaces(machine)
     before = spaces.kernel_count()
@@ -34,12 +34,12 @@ def spaces(
     assert machine.execute("find /run/netns /run/docker -mindepth 1").stdout == ""
 
 
-def test_each_kind_is_held_by_nothing_but_what_it_says(spaces: Spaces):
+def test_each_kind_has_only_its_own_holder(spaces: Spaces):
     before = spaces.kernel_count()
     kinds = spaces.every_kind()
     holders = spaces.holders()
     held = {kind: holders[inode] for kind, inode in kinds.items()}
-    # `ip netns` mounts its folder on itself, so that a mount is in there twice.
+    # `ip netns` mounts its folder on itself, so that each mount is there twice.
     named = held.pop("named")
     assert named.keys() == {"mounts"}
     assert held == {
@@ -52,7 +52,7 @@ def test_each_kind_is_held_by_nothing_but_what_it_says(spaces: Spaces):
     assert spaces.kernel_count() == before + len(kinds)
 
 
-def test_another_user_owns_it(spaces: Spaces):
+def test_a_user_owned_namespace_belongs_to_another_user(spaces: Spaces):
     inode = spaces.user_owned()
     assert spaces.holders() == {inode: {"processes": 1}}
     process = spaces.paths[inode].removesuffix("/ns/net")
@@ -61,7 +61,7 @@ def test_another_user_owns_it(spaces: Spaces):
     assert spaces.values() == {inode: FOREIGN_VALUE[spaces.machine.image.suite]}
 
 
-def test_containers_of_both_sorts(spaces: Spaces):
+def test_containers_of_root_and_of_another_user(spaces: Spaces):
     bridge = spaces.podman_rootful()
     none = spaces.podman_rootful("none")
     rootless = spaces.podman_rootless()
@@ -88,12 +88,12 @@ def test_values_are_read_and_changed_from_inside(spaces: Spaces):
         spaces.wait_for("1", one, timeout=0)
 
 
-def test_names_come_and_go_and_come_again_with_the_same_number(spaces: Spaces):
+def test_a_name_can_be_removed_and_made_again_with_the_same_number(spaces: Spaces):
     inode, old = spaces.named("again"), 0
     while inode != old:
         spaces.set(inode, "0")
         old, inode = inode, spaces.replace_named("again")
-    assert spaces.value(inode) == "1"  # it is another one
+    assert spaces.value(inode) == "1"  # another namespace
     spaces.delete_named("again")
     assert spaces.values() == {}
 
@@ -105,7 +105,7 @@ def test_a_plain_file_is_no_namespace(spaces: Spaces):
     assert spaces.values() == {}
 
 
-def test_many_live_or_have_lived(spaces: Spaces):
+def test_many_namespaces_at_once_and_one_after_another(spaces: Spaces):
     before = spaces.kernel_count()
     inodes = spaces.burst(50)
     assert len(set(inodes)) == 50 and set(spaces.values()) == set(inodes)
@@ -114,7 +114,7 @@ def test_many_live_or_have_lived(spaces: Spaces):
     spaces.wait_for_kernel_count(before + 50)
 
 
-def test_a_command_in_the_background_ends_with_the_rest(spaces: Spaces):
+def test_clear_ends_a_command_in_the_background(spaces: Spaces):
     unit = spaces.background("while :; do sleep 1; done")
     assert spaces.machine.succeed(f"systemctl is-active {unit}") == "active\n"
     spaces.clear()

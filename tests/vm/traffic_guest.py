@@ -1,4 +1,4 @@
-"""Makes connections through a virtual service in the guest, whose real server it is itself."""
+"""Makes connections through a virtual service in the guest, and is its real server."""
 
 import socket
 import sys

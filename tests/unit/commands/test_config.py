@@ -1,4 +1,4 @@
-"""`ipvsd config`, and errors of the configuration: whatever others choose, they are text."""
+"""`ipvsd config` and errors of the configuration with hostile files: they are only text."""
 
 import os
 import tempfile
@@ -23,7 +23,7 @@ def test_config_and_its_errors(name, key, value, encoding):
         path = made.join("etc/ipvs-estoff-guard/conf.d/" + name)
         text = f"[{value}]\n[guard]\n{key}={value}\n[namespaces]\nexclude = name:a*{key}\n"
         with open(path, "wb") as file:
-            # A surrogate, passed, is three bytes that are not UTF-8.
+            # "surrogatepass" encodes a surrogate as three bytes that are not UTF-8.
             file.write(text.encode("utf-8", "surrogatepass" if encoding == "ascii" else "replace"))
         for verb in ("config", "apply", "status"):
             check_command(made.path, [verb], encoding)

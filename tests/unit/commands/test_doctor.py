@@ -1,4 +1,4 @@
-"""`ipvsd doctor`, the command: what it prints."""
+"""What `ipvsd doctor` prints, with hostile text too."""
 
 import os
 from unittest import mock

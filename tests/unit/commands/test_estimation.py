@@ -1,4 +1,4 @@
-"""`ipvsd estimation` on a fake root: what it writes, applies, takes back and refuses."""
+"""`ipvsd estimation` on a fake root: what it writes, applies, removes and refuses."""
 
 import os
 from unittest import mock
@@ -13,11 +13,11 @@ from ipvsd.model import (
     Exit,
 )
 from tests.unit.output_checks import (
+    all_namespaces,
     check_command,
     encodings,
     few,
     hostile_text,
-    surveys,
 )
 
 ETC = "etc/ipvs-estoff-guard/conf.d/" + DROP_IN
@@ -38,7 +38,7 @@ def exists(root, name):
     return os.path.exists(root.join(name))
 
 
-def test_on_and_off_are_written_applied_and_taken_back(root, run):
+def test_on_and_off_are_written_applied_and_removed(root, run):
     root.load_ip_vs(run_estimation="0")
     code, out, err = run("on")
     assert (code, err, root.get()) == (Exit.AS_WANTED, "", "1")
@@ -50,7 +50,7 @@ def test_on_and_off_are_written_applied_and_taken_back(root, run):
     assert f"{root.join(ETC)}: removed" in out and "stand still" in out
 
 
-def test_until_the_next_boot_wins_and_a_lasting_choice_ends_it(root, run):
+def test_a_choice_until_the_next_boot_wins_and_a_lasting_one_ends_it(root, run):
     root.load_ip_vs()
     run("on")
     assert run("off", "--runtime")[0] == Exit.AS_WANTED
@@ -59,17 +59,17 @@ def test_until_the_next_boot_wins_and_a_lasting_choice_ends_it(root, run):
     assert root.get() == "1" and exists(root, ETC) and not exists(root, RUNTIME)
 
 
-def test_before_ip_vs_is_loaded_it_is_written_all_the_same(root, run):
+def test_before_ip_vs_is_loaded_the_choice_is_written_too(root, run):
     code, out, _ = run("on")
     assert code == Exit.AS_WANTED and "1 absent" in out and exists(root, ETC)
 
 
-def test_a_name_that_nothing_has_is_said_and_written(root, run):
+def test_a_name_without_a_namespace_is_reported_and_written(root, run):
     root.load_ip_vs()
     code, out, _ = run("on", "--namespace", "billing")
     assert code == Exit.AS_WANTED and "name:billing: no namespace has this name now" in out
     assert "[sysctl name:billing]" in root.read(ETC)
-    assert root.get() == "0"  # the rest is as configured
+    assert root.get() == "0"  # all other namespaces stay as configured
 
 
 def test_another_rule_is_named_and_stays(root, run):
@@ -89,13 +89,13 @@ def test_a_wrong_configuration_is_refused_and_nothing_is_written(root, run):
     assert root.get() == "0" and not exists(root, ETC)
 
 
-def test_what_cannot_be_written_is_one_line(root, run):
+def test_a_failed_write_is_one_line(root, run):
     root.write(ETC.rpartition("/")[0] + "/." + DROP_IN + ".new/in-the-way", "")
     code, _, err = run("on")
     assert code == Exit.CANNOT_TELL and "nothing was changed" in err and err.count("\n") == 1
 
 
-def test_until_the_next_boot_needs_the_usual_places(root, capsys):
+def test_a_choice_until_the_next_boot_needs_the_usual_places(root, capsys):
     arguments = ["--root", root.path, "--config-dir", root.path, "estimation", "on", "--runtime"]
     assert cli.main(arguments) == Exit.USAGE
     assert "--config-dir" in capsys.readouterr().err
@@ -121,7 +121,7 @@ def test_other_keys_are_left_to_the_daemon(root, run):
 
 
 @few
-@given(surveys, hostile_text, encodings)
+@given(all_namespaces, hostile_text, encodings)
 def test_estimation(loaded_root, now, odd, encoding):
     changed = [odd.replace("\0", "")]
     write = mock.patch.object(estimation.estimation_files, "write", lambda *_a: changed)

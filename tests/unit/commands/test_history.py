@@ -1,4 +1,4 @@
-"""`ipvsd history`: whatever others choose, it prints text."""
+"""`ipvsd history` with hostile journal entries: it prints only text."""
 
 import json
 from unittest import mock

@@ -1,4 +1,4 @@
-"""`ipvsd measure`, run in this process on a fake root: what it takes, refuses, prints and saves."""
+"""`ipvsd measure` on a fake root: what it accepts, refuses, prints and saves."""
 
 import json
 import os
@@ -41,8 +41,8 @@ def run(root, capsys):
 
 @pytest.fixture
 def brief(monkeypatch):
-    """Tenths of seconds suffice where neither a kernel nor anybody else is waited for."""
-    monkeypatch.setattr(measure, "NS_PER_S", NS_PER_MS)  # the shortest duration that is taken
+    """Shorten all times: nothing here waits for a kernel or for another program."""
+    monkeypatch.setattr(measure, "NS_PER_S", NS_PER_MS)  # the shortest duration that is accepted
     for module in (measure, compare):
         monkeypatch.setattr(module, "HOLD_NS", 50 * NS_PER_MS)
     monkeypatch.setattr(compare, "PERIOD_NS", 50 * NS_PER_MS)
@@ -67,10 +67,14 @@ def saved(tmp_path):
     [
         ("too short", ["--duration", "500ms"], "--duration is not between 1s and 1h"),
         ("too long", ["--duration", "2h"], "--duration is not between 1s and 1h"),
-        ("a flood", ["--interval", "1ms"], "--interval is not between 2ms and the duration"),
+        (
+            "too many probes",
+            ["--interval", "1ms"],
+            "--interval is not between 2ms and the duration",
+        ),
         ("no probe at all", ["--interval", "30s"], "--interval is not between"),
         ("toggling too fast", ["--compare", "--duration", "2s"], "at least 3 s"),
-        ("what is saved is saved", ["--show", "x", "--compare"], "--show measures nothing"),
+        ("comparing a saved measurement", ["--show", "x", "--compare"], "--show measures nothing"),
         ("no file", ["--show", "/nowhere/x"], "/nowhere/x: No such file"),
         ("no folder", ["--save", "/nowhere/x"], "/nowhere/x: cannot be written"),
         ("a folder", ["--save", "/tmp"], "/tmp: cannot be written"),
@@ -91,13 +95,13 @@ def test_a_wrong_duration_is_reported_by_the_parser(run, capsys):
     assert ended.value.code == Exit.USAGE
 
 
-def test_nothing_but_a_note_without_ip_vs(brief, run):
+def test_without_ip_vs_only_a_note_is_printed(brief, run):
     code, out, err = run("--duration", "100ms")
     assert (code, err) == (Exit.AS_WANTED, "")
     assert "Note: ip_vs is absent: nothing is estimated" in out
 
 
-def test_without_tracefs_the_expectation_is_left(brief, root, run):
+def test_without_tracefs_only_the_prediction_is_shown(brief, root, run):
     root.load_ip_vs()
     root.write("proc/thread-self/net/ip_vs", "a\nb\nc\nTCP  x\n  -> y\n  -> z\n")
     root.write("sys/devices/system/cpu/possible", "0-103\n")
@@ -112,7 +116,7 @@ def test_without_tracefs_the_expectation_is_left(brief, root, run):
     assert root.get() == "1", "nothing is switched"
 
 
-def test_without_root_only_the_expectation(root, run, monkeypatch):
+def test_without_root_only_the_prediction_is_shown(root, run, monkeypatch):
     root.load_ip_vs()
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     code, out, err = run()
@@ -121,25 +125,25 @@ def test_without_root_only_the_expectation(root, run, monkeypatch):
 
 
 @pytest.mark.parametrize("compare", [["--compare"], ["--compare", "--yes"]])
-def test_nothing_to_compare_without_ip_vs(run, compare):
+def test_without_ip_vs_nothing_is_compared(run, compare):
     code, out, err = run(*compare)
     assert (code, out) == (Exit.CANNOT_TELL, "") and "ip_vs is not loaded" in err
 
 
-def test_nothing_to_compare_where_the_kernel_cannot(root, run):
+def test_a_kernel_that_cannot_switch_estimation_off_compares_nothing(root, run):
     root.load_ip_vs(am_droprate="10")
     code, _, err = run("--compare", "--yes")
     assert code == Exit.UNSUPPORTED and "cannot switch estimation off" in err
 
 
-def test_nothing_is_compared_where_it_is_wanted_on(root, run):
+def test_nothing_is_compared_where_estimation_is_wanted_on(root, run):
     root.load_ip_vs()
     root.configure("[sysctl]\nnet.ipv4.vs.run_estimation = 1\n")
     code, _, err = run("--compare", "--yes")
     assert code == Exit.NOT_AS_WANTED and "does not want estimation off in any namespace" in err
 
 
-def test_nobody_is_switched_without_having_been_asked(root, run, monkeypatch):
+def test_nothing_is_switched_without_confirmation(root, run, monkeypatch):
     root.load_ip_vs(run_estimation="0")
     monkeypatch.setattr(sys, "stdin", open(os.devnull))
     code, _, err = run("--compare")
@@ -148,7 +152,7 @@ def test_nobody_is_switched_without_having_been_asked(root, run, monkeypatch):
     sys.stdin.close()
 
 
-def test_a_comparison_switches_by_a_drop_in_and_puts_it_right(brief, root, run, monkeypatch):
+def test_a_comparison_switches_by_a_drop_in_and_restores_the_value(brief, root, run, monkeypatch):
     values = []
     run_phase = Sampler.run
 
@@ -166,7 +170,7 @@ def test_a_comparison_switches_by_a_drop_in_and_puts_it_right(brief, root, run, 
     assert os.listdir(root.join("run/ipvs-estoff-guard.conf.d")) == []
 
 
-def test_what_a_killed_comparison_has_left_is_taken_away(brief, root, run):
+def test_the_drop_in_of_a_killed_comparison_is_removed(brief, root, run):
     root.load_ip_vs(run_estimation="1")
     drop_in = "run/ipvs-estoff-guard.conf.d/95-measure.conf"
     root.write(drop_in, "[sysctl]\nnet.ipv4.vs.run_estimation = 1\n")
@@ -191,7 +195,7 @@ def test_a_comparison_needs_the_systems_own_places(root, run, capsys):
     assert code == Exit.USAGE and "--config-dir" in capsys.readouterr().err
 
 
-def test_what_is_shown_is_what_was_saved(run, saved, tmp_path):
+def test_a_saved_measurement_is_shown_as_it_was_saved(run, saved, tmp_path):
     code, text, _ = run("--show", saved)
     assert code == Exit.AS_WANTED and "Estimation held a CPU 1 time, for" in text
     assert json.loads(run("--show", saved, "--json")[1]) == json.loads(open(saved).read())
@@ -203,7 +207,7 @@ def test_saving_prints_the_same(brief, run, tmp_path):
     assert run("--show", path)[1] == text
 
 
-def test_what_is_no_measurement_is_refused(run, tmp_path):
+def test_a_file_without_a_measurement_is_refused(run, tmp_path):
     path = tmp_path / "x\x1b.json"
     path.write_text("{}")
     code, out, err = run("--show", str(path))

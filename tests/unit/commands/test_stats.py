@@ -1,4 +1,4 @@
-"""`ipvsd stats`: whatever others choose, it prints text."""
+"""`ipvsd stats` with hostile names: it prints only text."""
 
 from unittest import mock
 

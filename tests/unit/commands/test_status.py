@@ -1,4 +1,4 @@
-"""`ipvsd status`: whatever others choose, it prints text."""
+"""`ipvsd status` with hostile names, values and errors: it prints only text."""
 
 from unittest import mock
 
@@ -13,6 +13,7 @@ from ipvsd.model import (
     Module,
 )
 from tests.unit.output_checks import (
+    all_namespaces,
     check,
     check_command,
     daemon_that_says,
@@ -21,13 +22,12 @@ from tests.unit.output_checks import (
     hostile_text,
     longest,
     run,
-    surveys,
 )
 
 
 @few
 @example(AllNamespaces(Module.LIVE, ()), "\u0100" * 150, "ascii", [])
-@given(surveys, hostile_text, encodings, st.sampled_from([[], ["--all"]]))
+@given(all_namespaces, hostile_text, encodings, st.sampled_from([[], ["--all"]]))
 def test_status(loaded_root, now, odd, encoding, options):
     with mock.patch.object(status, "check_all", lambda *_a, **_k: now), daemon_that_says(odd):
         check_command(loaded_root, ["status", *options], encoding)

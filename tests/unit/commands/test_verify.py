@@ -1,4 +1,4 @@
-"""`ipvsd verify`: whatever others choose, it prints text."""
+"""`ipvsd verify` with hostile names and values: it prints only text."""
 
 from unittest import mock
 
@@ -7,11 +7,11 @@ from hypothesis import given
 from ipvsd.commands import verify
 from ipvsd.kernel.ipvs_counters import Counters, Readout
 from ipvsd.verify.judge import Watch
-from tests.unit.output_checks import check_command, encodings, few, surveys
+from tests.unit.output_checks import all_namespaces, check_command, encodings, few
 
 
 @few
-@given(surveys, encodings)
+@given(all_namespaces, encodings)
 def test_verify(loaded_root, now, encoding):
     quiet = Readout(Counters(), Counters())
     readouts = {seen.namespace.identity: quiet for seen in now.results}

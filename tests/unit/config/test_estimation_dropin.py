@@ -1,4 +1,4 @@
-"""The choice that `ipvsd estimation` keeps in a drop-in."""
+"""The drop-in in which `ipvsd estimation` keeps a choice."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_a_word_of_the_command_line_is_a_name_or_a_selector(word, shown):
 
 
 @pytest.mark.parametrize("word", ["", "a b", "unit:", "x\x1b[2J"])
-def test_what_is_no_selector_is_refused_and_cannot_steer_the_terminal(word):
+def test_a_wrong_selector_is_refused_and_cannot_steer_the_terminal(word):
     with pytest.raises(ValueError) as refused:
         estimation_dropin.selector(word)
     assert str(refused.value).isprintable()
@@ -41,55 +41,66 @@ def test_what_is_no_selector_is_refused_and_cannot_steer_the_terminal(word):
     "why, before, selectors, value, after",
     [
         ("for all", Choice(), [], "1", Choice("1")),
-        ("for all ends the single ones", Choice("1", (("name:web", "0"),)), [], "0", Choice("0")),
+        (
+            "a choice for all ends single ones",
+            Choice("1", (("name:web", "0"),)),
+            [],
+            "0",
+            Choice("0"),
+        ),
         ("for one", Choice(), [WEB], "1", Choice(None, (("name:web", "1"),))),
         (
-            "the later one stands behind the earlier",
+            "the later choice comes after the earlier one",
             Choice(None, (("name:web", "1"), ("name:lb_*", "1"))),
             [WEB],
             "0",
             Choice(None, (("name:lb_*", "1"), ("name:web", "0"))),
         ),
         ("twice the same", Choice(), [WEB, WEB], "1", Choice(None, (("name:web", "1"),))),
-        ("taken back", Choice("1", (("name:web", "0"),)), [WEB], None, Choice("1")),
-        ("all taken back", Choice("1", (("name:web", "0"),)), [], None, Choice()),
+        ("one choice is removed", Choice("1", (("name:web", "0"),)), [WEB], None, Choice("1")),
+        ("all choices are removed", Choice("1", (("name:web", "0"),)), [], None, Choice()),
     ],
 )
-def test_what_is_chosen_last_counts(why, before, selectors, value, after):
+def test_the_last_choice_counts(why, before, selectors, value, after):
     assert estimation_dropin.choose(before, selectors, value) == after, why
 
 
 @pytest.mark.parametrize(
     "why, choice, rest, left",
     [
-        ("it is off anyway", Choice("0"), POLICY, Choice()),
-        ("it is on elsewhere", Choice("0"), ON, Choice("0")),
-        ("it is guarded nowhere else", Choice("0"), NOTHING, Choice("0")),
+        ("off by the configuration already", Choice("0"), POLICY, Choice()),
+        ("on by the configuration", Choice("0"), ON, Choice("0")),
+        ("not guarded by the configuration", Choice("0"), NOTHING, Choice("0")),
         ("on", Choice("1"), POLICY, Choice("1")),
-        ("one as all", Choice(None, (("name:web", "0"),)), POLICY, Choice()),
-        ("one as all that were chosen", Choice("1", (("name:web", "1"),)), POLICY, Choice("1")),
+        ("one namespace as all", Choice(None, (("name:web", "0"),)), POLICY, Choice()),
         (
-            "one unlike all",
+            "one namespace as the choice for all",
+            Choice("1", (("name:web", "1"),)),
+            POLICY,
+            Choice("1"),
+        ),
+        (
+            "one namespace unlike all",
             Choice("1", (("name:web", "0"),)),
             POLICY,
             Choice("1", (("name:web", "0"),)),
         ),
         (
-            "one that a rule of the configuration may mean too",
+            "one namespace that a rule of the configuration may match too",
             Choice(None, (("name:web", "0"),)),
             WITH_RULE,
             Choice(None, (("name:web", "0"),)),
         ),
     ],
 )
-def test_what_the_configuration_says_anyway_is_left_out(why, choice, rest, left):
+def test_a_choice_that_the_configuration_makes_already_is_left_out(why, choice, rest, left):
     assert estimation_dropin.needed(choice, rest) == left, why
 
 
 @pytest.mark.parametrize(
     "choice", [Choice(), Choice("1"), Choice("0", (("name:web", "1"), ("container:3f*", "0")))]
 )
-def test_what_is_written_is_read_back(choice):
+def test_a_choice_that_is_written_is_read_back(choice):
     text = estimation_dropin.render(choice)
     assert estimation_dropin.parse([Source("x", text)] if text else []) == choice
     assert (text == "") is (choice == Choice())

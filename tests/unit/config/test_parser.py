@@ -1,4 +1,4 @@
-"""Configuration: what is taken, what is refused, and the place named in every complaint."""
+"""Parsing the configuration: what is accepted and refused, and the place in each message."""
 
 import os
 import re
@@ -148,7 +148,7 @@ def test_all_problems_are_collected_and_the_first_one_says_so():
         read("[guard]\nmode=x\nresync=y\n")
 
 
-def test_what_is_wrong_below_a_wrong_section_is_reported_too():
+def test_a_problem_below_a_wrong_section_is_reported_too():
     found = problems("[sysctl foo]\n" + RUN + "=7\n[guard]\nmode=x\n")
     assert [line.split(": ")[0] for line in found] == ["1.conf:1", "1.conf:2", "1.conf:4"]
 
@@ -174,11 +174,11 @@ def test_options_become_the_policy(text, field, expected):
         ("a comma", "name:lb_*,unit:a.service", ["name:lb_*", "unit:a.service"]),
         ("a blank", "name:a  name:b\tname:c", ["name:a", "name:b", "name:c"]),
         ("both", ", name:a , name:b,", ["name:a", "name:b"]),
-        ("a colon may come in a pattern", "cgroup:*:cri-*", ["cgroup:*:cri-*"]),
+        ("a colon in a pattern", "cgroup:*:cri-*", ["cgroup:*:cri-*"]),
         ("a short id is a beginning", "container:3f2a", ["container:3f2a*"]),
-        ("as it is when written out", "container:3f2a*", ["container:3f2a*"]),
-        ("what is no id stays", "container:3f2?", ["container:3f2?"]),
-        ("hex digits in other kinds are whole names", "name:cafe", ["name:cafe"]),
+        ("a short id with its star", "container:3f2a*", ["container:3f2a*"]),
+        ("a pattern that is no id stays", "container:3f2?", ["container:3f2?"]),
+        ("hex digits of another kind are a whole name", "name:cafe", ["name:cafe"]),
     ],
 )
 def test_exclusions(why, written, expected):
@@ -187,7 +187,7 @@ def test_exclusions(why, written, expected):
     assert {selector.origin for selector in found} == {"1.conf:2"}
 
 
-def test_a_later_exclude_replaces_the_earlier_one_and_an_empty_one_takes_it_back():
+def test_a_later_exclude_replaces_the_earlier_one_and_an_empty_one_removes_it():
     config = read("[namespaces]\nexclude=name:a\n", "[namespaces]\nexclude=name:b\n")
     assert config.policy.exclusions == (Selector("name", "b", "2.conf:2"),)
     assert read("[namespaces]\nexclude=name:a\nexclude=\n").policy.exclusions == ()
@@ -205,7 +205,7 @@ def test_sections_with_a_selector_are_overrides_in_their_order():
     )
 
 
-def test_the_same_section_again_replaces_its_keys_and_stands_behind_all_others():
+def test_the_same_section_again_replaces_its_keys_and_comes_last():
     text = "[sysctl name:a*]\n" + RUN + "=1\n[sysctl name:ab]\n" + RUN + "=\n"
     overrides = read(text, "[sysctl name:a*]\n" + RUN + "=0\n").policy.overrides
     shown = [(str(override.selector), override.wanted) for override in overrides]
@@ -251,7 +251,7 @@ def shipped(*path):
 def test_the_shipped_file_shows_every_option_with_its_default():
     text = shipped("conf", "guard.conf")
     assert without_origins(read(text)) == without_origins(read())
-    # Sentences and examples have a blank behind their "#".
+    # Sentences and examples have a blank after their "#".
     config = read(re.sub("(?m)^#(?! |$)", "", text))
     assert without_origins(config) == without_origins(read()) and not config.warnings
     shown = re.findall("(?m)^#([a-z0-9_.]+) =", text)
@@ -274,7 +274,7 @@ def without_origins(config):
 
 
 def written(document):
-    """What `ipvsd config --json` prints, as a configuration file."""
+    """Make a configuration file of what `ipvsd config --json` prints."""
     lines = []
     for name in ("guard", "namespaces", "sysctl"):
         lines.append(f"[{name}]")

@@ -1,4 +1,4 @@
-"""Which namespaces are guarded at which values, and the rule that is named for it."""
+"""The policy: which values a namespace has to have, and by which rule."""
 
 import fnmatch
 import time
@@ -25,7 +25,7 @@ POD = Namespace(
 SERVICE = Namespace(
     4, 4, "a@1.service", Owner((), "/system.slice/a@1.service", "", "a@1.service", 9, "a")
 )
-# Made with `ip netns add host`: see owners.namespace_name.
+# Made with `ip netns add host`: see netns_owner.namespace_name.
 FALSE_HOST = Namespace(4, 5, "/run/netns/host", Owner(mounts=("/run/netns/host",)))
 UNKNOWN = Namespace(4, 6, "net:[6]")
 DEFAULT = (RUN, "0", BUILT_IN, "")
@@ -50,22 +50,22 @@ def matching(selector):
         ("one character", "name:web?", (WEB,)),
         ("one of several", "name:web[0-9]", (WEB,)),
         ("none of several", "name:web[!0-9]", ()),
-        ("from end to end", "name:web", ()),
+        ("only a whole name", "name:web", ()),
         ("case counts", "name:WEB1", ()),
         ("a mount's path", "name:/run/netns/web1", (WEB,)),
         ("a mount's file name, whatever the folder", "name:lb_*", (SWARM,)),
         ("the host", "name:host", (HOST,)),
         ("a glob never means the host", "name:*", OTHERS),
-        ("nor does one that only looks like its name", "name:hos[t]", (FALSE_HOST,)),
-        ("what is called host too goes by its path", "name:/run/netns/host", (FALSE_HOST,)),
+        ("nor does a glob like its name", "name:hos[t]", (FALSE_HOST,)),
+        ("another namespace named host, by its path", "name:/run/netns/host", (FALSE_HOST,)),
         ("a cgroup", "cgroup:/kube*", (POD,)),
-        ("what is unknown matches nothing", "cgroup:*", (POD, SERVICE)),
+        ("an unknown cgroup matches nothing", "cgroup:*", (POD, SERVICE)),
         ("a whole id", "container:" + ID, (POD,)),
         ("a short id", "container:3f2a", (POD,)),
-        ("another's", "container:3f2b", ()),
+        ("another container's id", "container:3f2b", ()),
         ("any container", "container:*", (POD,)),
         ("a unit", "unit:a@*.service", (SERVICE,)),
-        ("a unit's name is whole", "unit:a@1", ()),
+        ("only a whole unit name", "unit:a@1", ()),
         ("a name is no container", "container:lb_x", ()),
     ],
 )
@@ -78,17 +78,17 @@ def test_selectors(why, selector, expected):
     [
         ("no rules", "", WEB, [DEFAULT], ""),
         (
-            "excluded, and by which selector",
+            "excluded by a selector",
             "[namespaces]\nexclude = unit:x, name:web*\n",
             WEB,
             [],
             "excluded by name:web* (guard.conf:2)",
         ),
-        ("another's exclusion", "[namespaces]\nexclude = name:x\n", WEB, [DEFAULT], ""),
+        ("another namespace is excluded", "[namespaces]\nexclude = name:x\n", WEB, [DEFAULT], ""),
         ("out of scope", "[namespaces]\nscope = host\n", WEB, [], "excluded by scope = host"),
         ("in scope", "[namespaces]\nscope = host\n", HOST, [DEFAULT], ""),
         (
-            "what is called host is not the host",
+            "a namespace named host is not the host",
             "[namespaces]\nscope = host\n",
             FALSE_HOST,
             [],
@@ -101,7 +101,13 @@ def test_selectors(why, selector, expected):
             [],
             "excluded by name:host (guard.conf:2)",
         ),
-        ("but only by its name", "[namespaces]\nexclude = name:*\n", HOST, [DEFAULT], ""),
+        (
+            "the host is excluded only by its name",
+            "[namespaces]\nexclude = name:*\n",
+            HOST,
+            [DEFAULT],
+            "",
+        ),
         (
             "a section",
             "[sysctl name:web1]\n" + RUN + "=1\n",
@@ -110,7 +116,7 @@ def test_selectors(why, selector, expected):
             "name:web1 (guard.conf:1)",
         ),
         (
-            "a section's other keys come on top, run_estimation first",
+            "a section's other keys are added, run_estimation first",
             "[sysctl name:web1]\nnet.ipv4.vs.am_droprate=10\n",
             WEB,
             [
@@ -134,28 +140,28 @@ def test_selectors(why, selector, expected):
             "name:web1 (guard.conf:3)",
         ),
         (
-            "nothing left to guard is not excluded",
+            "no key left to guard is not excluded",
             "[sysctl name:web1]\n" + RUN + "=\n",
             WEB,
             [],
             "name:web1 (guard.conf:1)",
         ),
         (
-            "the later section wins, and it alone is named",
+            "the later section wins, and only it is named",
             "[sysctl name:web1]\n" + RUN + "=\n[sysctl name:web*]\n" + RUN + "=1\n",
             WEB,
             [(RUN, "1", "guard.conf:4", "name:web*")],
             "name:web* (guard.conf:3)",
         ),
         (
-            "each key by itself",
+            "the later section wins for each key by itself",
             "[sysctl name:w*]\n" + SYNC + "=1 2\n" + RUN + "=1\n[sysctl name:we*]\n" + RUN + "=0\n",
             WEB,
             [(RUN, "0", "guard.conf:5", "name:we*"), (SYNC, "1 2", "guard.conf:2", "name:w*")],
             "name:w* (guard.conf:1), name:we* (guard.conf:4)",
         ),
         (
-            "an exclusion goes before sections",
+            "an exclusion comes before sections",
             "[sysctl name:web1]\n" + RUN + "=1\n[namespaces]\nexclude = name:web1\n",
             WEB,
             [],
@@ -182,7 +188,7 @@ def test_without_a_rule_that_matches_the_settings_are_not_copied():
         assert rules_for(wanted, WEB).settings is wanted.settings
 
 
-def test_a_path_made_to_be_slow_to_match_is_not():
+def test_a_hostile_path_is_matched_fast():
     match = policy.glob("*a*a*b")
     started = time.perf_counter()
     assert not match("a" * 4096)
@@ -197,7 +203,7 @@ _PATTERN_TEXT = st.text(alphabet="ab*?[]!-^\\.$\n", max_size=12)
 
 
 def _unlike_fnmatch(pattern):
-    """Brackets with a star in them, or with an order that older versions refuse."""
+    """Return whether a pattern has brackets that fnmatch of some Python treats differently."""
     return "[" in pattern and ("*" in pattern.split("[", 1)[1].rpartition("]")[0] or "-" in pattern)
 
 
@@ -257,7 +263,7 @@ def test_any_verdict_is_sound(exclusions, scope, lines, namespace):
 
 
 @given(st.sampled_from(policy.KINDS), st.text(max_size=20), _NAMESPACES)
-def test_whatever_selector_the_grammar_takes_can_be_matched(kind, pattern, namespace):
+def test_each_selector_that_the_grammar_accepts_can_be_matched(kind, pattern, namespace):
     try:
         wanted = configured(f"[namespaces]\nexclude = {kind}:{pattern}\n")
     except ConfigError:

@@ -1,4 +1,4 @@
-"""Keys and values: what is taken, in which form, and what counts as the same."""
+"""Keys and values of sysctls: accepted spellings, and which values are the same."""
 
 import pytest
 from hypothesis import example, given
@@ -49,7 +49,7 @@ def test_a_key_outside_the_tree_is_refused(text):
         (CPUS, "0-3,8", "0-3,8"),
     ],
 )
-def test_values_are_taken_in_the_kernels_form(key, text, expected):
+def test_values_are_accepted_in_the_kernels_form(key, text, expected):
     assert sysctl_values.canonical_value(key, text) == expected
 
 
@@ -65,14 +65,14 @@ def test_values_are_taken_in_the_kernels_form(key, text, expected):
         (SYNC, "+3"),
         (SYNC, "1_000"),
         (SYNC, "3, 50"),
-        (SYNC, "\u0663"),  # a digit for Python, not for the kernel
+        (SYNC, "\u0663"),  # a digit for Python, but not for the kernel
         (SYNC, "-0x"),
         (CPUS, "3-1"),
         (CPUS, "all"),
         (CPUS, "1,,2"),
     ],
 )
-def test_what_is_no_value_is_refused(key, text):
+def test_a_wrong_value_is_refused(key, text):
     with pytest.raises(ValueError):
         sysctl_values.canonical_value(key, text)
 
@@ -103,7 +103,7 @@ def test_the_guarded_key_is_a_known_one():
 
 @given(st.sampled_from([RUN, SYNC, CPUS]), st.text(max_size=40))
 @example(CPUS, "0-2 ,\n4\x1f")  # all of it is white space for strip()
-def test_a_value_that_is_taken_is_the_same_as_itself_and_plain(key, text):
+def test_an_accepted_value_is_plain_and_the_same_as_itself(key, text):
     try:
         value = sysctl_values.canonical_value(key, text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What tells of changes: each may be missing, which is told once, and be had again."""
+"""Event sources: an unavailable one is logged once, tried again, and logged when it is back."""
 
 import os
 
@@ -10,7 +10,7 @@ from ipvsd.system.event_loop import Loop, monotonic_ns
 
 
 class Pipe:
-    """A source that is there."""
+    """A source that is available and has an event."""
 
     def __init__(self):
         self._ends = os.pipe()
@@ -35,7 +35,7 @@ def kinds(new_events):
     return [event.kind for event in new_events]
 
 
-def test_a_source_is_opened_waited_on_and_closed_without_a_word(loop):
+def test_a_source_is_opened_waited_on_and_closed_without_an_event(loop):
     source = Source("ticks", "no ticks", loop, Pipe)
     assert source.open() == [] and source.open() == [] and source.state == ON
     assert source.woke(loop.wait(monotonic_ns() + 10**10).descriptors)
@@ -63,7 +63,7 @@ def test_an_unavailable_source_is_logged_once_for_each_reason_and_when_it_is_bac
     assert source.state == "broken"
 
 
-def test_on_a_host_without_tracefs_new_devices_are_listened_for(loop, root):
+def test_on_a_host_without_tracefs_new_devices_are_waited_for(loop, root):
     sources = NamespaceSources(loop, root.path)
     assert kinds(sources.arrange(True)) == [Kind.SOURCE_LOST, Kind.SOURCE_LOST]  # births, mounts
     assert sources.arrange(True) == []
@@ -84,14 +84,14 @@ def test_writes_are_reported_for_the_present_load_only(loop, root):
     assert writes.take_events(loop.wait(monotonic_ns() + 10**10).descriptors)
     assert not writes.take_events(loop.wait(0).descriptors)
     writes.arrange(None)
-    writes.take_events(loop.wait(0).descriptors)  # that the watch is gone
+    writes.take_events(loop.wait(0).descriptors)  # the kernel reports that the watch is removed
     with open(path, "w", encoding="ascii") as file:
         file.write("1\n")
     assert not writes.take_events(loop.wait(0).descriptors)
     writes.close()
 
 
-def test_a_kernel_without_the_key_has_nothing_to_be_watched(loop, root):
+def test_a_kernel_without_the_key_has_nothing_to_watch(loop, root):
     root.load_ip_vs(am_droprate="10")
     writes = Writes(loop, root.path)
     assert writes.arrange(1) == [] and writes.state == ON

@@ -1,4 +1,4 @@
-"""What the daemon says of its own cost: since its start, and over the last minute."""
+"""The daemon's own cost in its status: since its start, and over the last minute."""
 
 import threading
 
@@ -12,7 +12,7 @@ from ipvsd.system.processes import Usage
 
 @pytest.fixture
 def used(monkeypatch):
-    """What the process has used so far; a test moves it on."""
+    """Replace the usage of this process by figures that a test changes."""
     usage = {"cpu_ns": 0, "age_ns": NS_PER_S, "reads": 0}
 
     def read():

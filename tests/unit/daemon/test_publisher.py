@@ -1,4 +1,4 @@
-"""When it is time to publish what; what the journal does not take is kept, and told in order."""
+"""When status files are written, and how events that the journal does not take are kept."""
 
 import pytest
 
@@ -28,56 +28,56 @@ class Journal:
 
 
 @pytest.fixture
-def taker():
+def journal():
     return Journal()
 
 
 @pytest.fixture
-def publisher(taker):
-    return Publisher(None, taker.send, "/")
+def publisher(journal):
+    return Publisher(None, journal.send, "/")
 
 
-def told(number):
+def numbered(number):
     return events.plain(Kind.CHANGED, str(number))
 
 
-def words(taker):
-    return [event.message for event in taker.taken]
+def messages(journal):
+    return [event.message for event in journal.taken]
 
 
-def test_what_is_not_taken_is_logged_later_in_its_order(taker, publisher):
-    publisher.log(told(0), told(1))
-    taker.room = 1
-    publisher.log(told(2))
-    assert words(taker) == ["0"]
-    taker.room = 9
+def test_events_that_the_journal_does_not_take_are_logged_later_in_their_order(journal, publisher):
+    publisher.log(numbered(0), numbered(1))
+    journal.room = 1
+    publisher.log(numbered(2))
+    assert messages(journal) == ["0"]
+    journal.room = 9
     publisher.log()
-    assert words(taker) == ["0", "1", "2"]
+    assert messages(journal) == ["0", "1", "2"]
 
 
-def test_of_too_many_the_oldest_go_and_are_counted(taker, publisher):
+def test_of_too_many_events_the_oldest_are_dropped_and_counted(journal, publisher):
     for number in range(_UNSENT_MAX + 7):
-        publisher.log(told(number))
-    taker.room = _UNSENT_MAX
+        publisher.log(numbered(number))
+    journal.room = _UNSENT_MAX
     publisher.log()
-    assert words(taker) == [str(number) for number in range(7, _UNSENT_MAX + 7)]
-    taker.room = 9
-    publisher.log(told("new"))
-    assert [event.kind for event in taker.taken[-2:]] == [Kind.ENTRIES_LOST, Kind.CHANGED]
-    assert "; 7 were lost" in taker.taken[-2].message
+    assert messages(journal) == [str(number) for number in range(7, _UNSENT_MAX + 7)]
+    journal.room = 9
+    publisher.log(numbered("new"))
+    assert [event.kind for event in journal.taken[-2:]] == [Kind.ENTRIES_LOST, Kind.CHANGED]
+    assert "; 7 were lost" in journal.taken[-2].message
 
 
-def test_where_there_is_nothing_to_log_nothing_is_kept(publisher):
+def test_where_the_journal_is_unavailable_no_event_is_kept(publisher):
     def fail(event):
         raise OSError
 
     broken = Publisher(None, fail, "/")
-    broken.log(told(1), told(2))
+    broken.log(numbered(1), numbered(2))
     broken.log()
     assert not broken._unsent
 
 
-def test_what_can_be_logged_at_once_is(publisher):
+def test_an_urgent_event_is_due_at_once(publisher):
     assert publisher.is_due(True, 0)
     publisher.took(5 * NS_PER_S)
     assert publisher.is_due(True, 1)
@@ -101,14 +101,14 @@ def test_the_longer_publishing_takes_the_longer_it_waits(publisher, took_ns, pau
     assert not publisher.is_due(False, first_ns + pause_ns + 1)
 
 
-def test_what_was_logged_at_once_no_longer_waits(publisher):
+def test_what_was_published_at_once_no_longer_waits(publisher):
     assert not publisher.is_due(False, 0)
     assert publisher.is_due(True, NS_PER_MS)
     assert not publisher.is_due(False, NS_PER_S)
 
 
 class Folder:
-    """Keeps what is published, or says why not."""
+    """Keeps what is published, or returns an error."""
 
     def __init__(self):
         self.files = []
@@ -122,7 +122,7 @@ class Folder:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time, which goes on by so much each time that it is asked for."""
+    """Replace the clock by one that advances by `step_ns` each time it is read."""
     now = {"ns": 1000 * NS_PER_S, "step_ns": 0}
 
     def monotonic_ns():
@@ -139,8 +139,8 @@ def folder():
 
 
 @pytest.fixture
-def scribe(folder, taker):
-    return Publisher(folder, taker.send, "/")
+def publisher_with_folder(folder, journal):
+    return Publisher(folder, journal.send, "/")
 
 
 def remembered(count, revision=1):
@@ -151,52 +151,60 @@ def remembered(count, revision=1):
     return Memory(namespaces={one.namespace.identity: one for one in namespaces}, revision=revision)
 
 
-def test_thousands_are_described_a_few_at_a_time_as_they_were_at_one_moment(clock, folder, scribe):
+def test_thousands_of_namespaces_are_described_in_parts_from_one_memory(
+    clock, folder, publisher_with_folder
+):
     memory, later = remembered(200), remembered(7, revision=2)
     for _ in range(3):
-        assert scribe.describe(memory) == []
+        assert publisher_with_folder.describe(memory) == []
         assert folder.files == []
-        assert scribe.describing_ns(memory) == 0  # at once, where there is nothing better to do
-    scribe.describe(later)
+        assert publisher_with_folder.describing_ns(memory) == 0  # at once, when nothing else is due
+    publisher_with_folder.describe(later)
     ((_, documents),) = folder.files
     assert [one["inode"] for one in documents] == list(range(200))
-    assert scribe.describing_ns(memory) is None
-    scribe.describe(later)
+    assert publisher_with_folder.describing_ns(memory) is None
+    publisher_with_folder.describe(later)
     assert len(folder.files[-1][1]) == 7
 
 
-def test_what_has_not_changed_is_not_described_again(clock, folder, scribe):
+def test_a_memory_that_has_not_changed_is_not_described_again(clock, folder, publisher_with_folder):
     memory = remembered(3)
-    scribe.describe(memory)
-    scribe.describe(memory._replace(loads=5))
+    publisher_with_folder.describe(memory)
+    publisher_with_folder.describe(memory._replace(loads=5))
     assert len(folder.files) == 1
 
 
-def test_what_changes_all_the_time_is_described_at_a_twentieth_of_a_cpu(clock, folder, scribe):
+def test_constant_changes_are_described_at_a_twentieth_of_a_cpu(
+    clock, folder, publisher_with_folder
+):
     clock["step_ns"] = 50 * NS_PER_MS
     began_ns = clock["ns"]
     for revision in range(10_000):
-        scribe.describe(remembered(1, revision))
-    took_ns = 50 * NS_PER_MS  # by this clock, each
+        publisher_with_folder.describe(remembered(1, revision))
+    took_ns = 50 * NS_PER_MS  # each, by this clock
     share = len(folder.files) * took_ns / (clock["ns"] - began_ns)
     assert 0.04 < share < 0.06
 
 
-def test_after_a_while_without_changes_they_are_described_at_once(clock, folder, scribe):
+def test_after_a_while_without_changes_they_are_described_at_once(
+    clock, folder, publisher_with_folder
+):
     clock["step_ns"] = NS_PER_MS
     for revision in range(100):
-        scribe.describe(remembered(1, revision))
+        publisher_with_folder.describe(remembered(1, revision))
     assert len(folder.files) == 100
 
 
-def test_a_file_that_cannot_be_written_is_logged_once_and_tried_again(clock, folder, scribe):
+def test_a_file_that_cannot_be_written_is_logged_once_and_tried_again(
+    clock, folder, publisher_with_folder
+):
     folder.error = "no space"
     memory = remembered(1)
-    (told,) = scribe.describe(memory)
-    assert told.kind is Kind.STATUS_FILE and "no space" in told.message
-    assert scribe.describe(memory) == []
-    assert scribe.describing_ns(memory) > clock["ns"]
-    clock["ns"] = scribe.describing_ns(memory)
+    (event,) = publisher_with_folder.describe(memory)
+    assert event.kind is Kind.STATUS_FILE and "no space" in event.message
+    assert publisher_with_folder.describe(memory) == []
+    assert publisher_with_folder.describing_ns(memory) > clock["ns"]
+    clock["ns"] = publisher_with_folder.describing_ns(memory)
     folder.error = None
-    assert scribe.describe(memory) == []
+    assert publisher_with_folder.describe(memory) == []
     assert len(folder.files) == 1

@@ -1,4 +1,4 @@
-"""When to look for namespaces: hints, retries, periods, and what looking may cost."""
+"""When to scan for namespaces: events, retries, periods, and what scans may cost."""
 
 import pytest
 from hypothesis import given
@@ -23,41 +23,41 @@ BEGIN_NS = 1000 * NS_PER_S
 
 
 class Clock:
-    """Looks when the agenda says so, at what each kind of look costs."""
+    """Scans when the schedule says so; each kind of scan takes its time from `costs_ns`."""
 
-    def __init__(self, told=True, costs_ns=(0, 0, 0)):
-        self.told = told
+    def __init__(self, reported=True, costs_ns=(0, 0, 0)):
+        self.reported = reported
         self.costs_ns = dict(zip((Scan.QUICK, Scan.DEEP, Scan.FULL), costs_ns))
         self.now_ns = BEGIN_NS
-        self.looks = []
+        self.scans = []
         self.schedule = ScanSchedule()
         self.record()
 
     def record(self):
-        """Everything was looked at; far from the next periodic look nothing is due."""
+        """Scan everything, so that nothing is due before the next periodic scan."""
         self.schedule = scan_schedule.rescan_all(self.schedule, self.now_ns)
         self.run(self.now_ns)
-        self.looks = []
+        self.scans = []
 
     def expect_births(self, births=1, born_ns=None):
         self.schedule = scan_schedule.birth_expected(self.schedule, self.now_ns, births, born_ns)
 
     def begin(self):
-        """Begin the look that is due; None if there is none."""
+        """Begin the scan that is due, and return it; None if none is due."""
         scan, _ = scan_schedule.next_scan(self.schedule, self.now_ns)
         if scan is not None:
-            self.looks.append((self.now_ns, scan))
+            self.scans.append((self.now_ns, scan))
             self.schedule = scan_schedule.scan_begun(self.schedule, scan, self.now_ns)
         return scan
 
     def end(self, scan, found=0):
         took_ns = self.costs_ns[scan]
         self.now_ns += took_ns
-        done = ScanReport(scan, found, took_ns, PERIOD_NS, self.told)
+        done = ScanReport(scan, found, took_ns, PERIOD_NS, self.reported)
         self.schedule = scan_schedule.scan_ended(self.schedule, done, self.now_ns)
 
     def run(self, until_ns, found=0):
-        """Make every look that is due until then."""
+        """Make every scan that is due until then."""
         while True:
             scan = self.begin()
             if scan is not None:
@@ -70,7 +70,7 @@ class Clock:
             self.now_ns = next_ns
 
     def kinds(self):
-        return [scan for _, scan in self.looks]
+        return [scan for _, scan in self.scans]
 
 
 def test_a_new_schedule_asks_for_nothing():
@@ -114,14 +114,14 @@ def test_a_birth_that_is_not_found_is_searched_for_again_and_at_last_deeply():
     begin_ns = clock.now_ns
     clock.expect_births()
     clock.run(begin_ns + NS_PER_S)
-    waits_ns = [moment_ns - begin_ns for moment_ns, _ in clock.looks]
+    waits_ns = [moment_ns - begin_ns for moment_ns, _ in clock.scans]
     assert clock.kinds() == [Scan.QUICK] * 5 + [Scan.DEEP]
     ms = [wait_ns // NS_PER_MS for wait_ns in waits_ns]
     assert ms == [0, 4, 20, 84, 340, 340]
     assert [wait_ns // NS_PER_MS for wait_ns in RETRIES_NS] == [4, 16, 64, 256]
 
 
-def test_what_a_deep_scan_does_not_find_is_not_searched_for_any_more():
+def test_a_birth_that_a_deep_scan_does_not_find_is_given_up():
     clock = Clock()
     clock.expect_births()
     clock.run(clock.now_ns + 20 * NS_PER_S)
@@ -161,7 +161,7 @@ def test_an_event_without_births_is_one_quick_scan():
 
 
 def test_where_births_are_not_reported_there_is_a_quick_scan_every_second():
-    clock = Clock(told=False)
+    clock = Clock(reported=False)
     clock.run(clock.now_ns + 10 * POLL_NS)
     assert clock.kinds() == [Scan.QUICK] * 10
 
@@ -184,31 +184,31 @@ def test_full_scans_cost_no_more_than_their_share(cpu_ns, after_ns):
     assert scan_schedule.full_scan_visited(ScanSchedule(), cpu_ns, clock.now_ns) == ScanSchedule()
 
 
-def test_where_births_are_reported_there_is_nothing_to_do_until_the_full_scan():
+def test_where_births_are_reported_no_scan_is_due_before_the_full_scan():
     clock = Clock()
     clock.run(clock.now_ns + PERIOD_NS - 1)
-    assert clock.looks == []
+    assert clock.scans == []
     clock.run(clock.now_ns + 1)
     assert clock.kinds() == [Scan.FULL]
 
 
 @pytest.mark.parametrize(
-    "why, told, period_ns",
+    "why, reported, period_ns",
     [
-        ("only what has changed hands", True, DEEP_PERIOD_NS),
-        ("as often as all is swept", False, PERIOD_NS),
+        ("births are reported", True, DEEP_PERIOD_NS),
+        ("births are not reported: with each full scan", False, PERIOD_NS),
     ],
 )
-def test_deep_scans_are_as_rare_as_they_may_be(why, told, period_ns):
-    clock = Clock(told)
+def test_deep_scans_are_as_rare_as_they_may_be(why, reported, period_ns):
+    clock = Clock(reported)
     begin_ns = clock.now_ns
     clock.run(begin_ns + 3 * period_ns + NS_PER_S)
-    deep = [moment_ns for moment_ns, scan in clock.looks if scan is Scan.DEEP]
+    deep = [moment_ns for moment_ns, scan in clock.scans if scan is Scan.DEEP]
     assert deep == [begin_ns + n * period_ns for n in (1, 2, 3)], why
 
 
 def storm(clock, seconds, every_ns=NS_PER_MS):
-    """Births all the time, none of which is ever found; return the time spent by kind of look."""
+    """Report births that are never found; return the time spent for each kind of scan."""
     spent_ns = dict.fromkeys(Scan, 0)
     end_ns = clock.now_ns + seconds * NS_PER_S
     while clock.now_ns < end_ns:
@@ -229,13 +229,13 @@ def test_a_storm_of_births_does_not_cost_more_than_its_share_in_deep_scans():
 
 
 def test_a_storm_of_births_does_not_prevent_deep_scans():
-    """What only a deep look finds is found while others come and go all the time."""
+    """A hidden holder is found while other namespaces are created and removed all the time."""
     clock = Clock(costs_ns=(5 * NS_PER_MS, 400 * NS_PER_MS, 0))
     storm(clock, 100)
     assert clock.kinds().count(Scan.DEEP) >= 5
 
 
-def test_a_storm_of_births_does_not_cost_more_than_its_share_in_glances():
+def test_a_storm_of_births_does_not_cost_more_than_its_share_in_quick_scans():
     """Retries, a handful in the time that all of them take, come on top of the share."""
     clock = Clock(costs_ns=(20 * NS_PER_MS, 400 * NS_PER_MS, 0))
     spent_ns = storm(clock, 100)
@@ -245,26 +245,26 @@ def test_a_storm_of_births_does_not_cost_more_than_its_share_in_glances():
 
 
 def test_a_new_birth_is_searched_for_again_even_while_an_old_one_waits_for_its_deep_scan():
-    """In a namespace that is visible a moment after its birth, run_estimation is set in time.
+    """The retries find a namespace that is visible a moment after its birth in time.
 
-    An old birth that nobody can find any more (its namespace has gone at once, or it was none:
-    copy_net_ns tells more than births) must not use up the retries of those that come later.
+    An old birth that no scan can find (its namespace was removed at once, or it was none:
+    copy_net_ns reports more than births) must not use up the retries of later births.
     """
     clock = Clock(costs_ns=(NS_PER_MS, NS_PER_S, 0))
     clock.expect_births()
-    clock.run(clock.now_ns + 2 * NS_PER_S)  # its deep look is over, the next one is 20 s away
+    clock.run(clock.now_ns + 2 * NS_PER_S)  # its deep scan is over, the next one is due in 20 s
     clock.expect_births()
-    clock.run(clock.now_ns + NS_PER_S)  # retried, and left over
-    clock.looks = []
+    clock.run(clock.now_ns + NS_PER_S)  # retried, and not found
+    clock.scans = []
     born_ns = clock.now_ns
     clock.expect_births()
     clock.run(born_ns + 400 * NS_PER_MS)
     visible_ns = born_ns + 3 * NS_PER_MS
-    assert [scan for moment_ns, scan in clock.looks if moment_ns >= visible_ns]
+    assert [scan for moment_ns, scan in clock.scans if moment_ns >= visible_ns]
 
 
-def test_a_deep_scan_does_not_end_the_search_for_what_was_born_just_before_it():
-    """It can find no more than a glance while the namespace has no holder yet."""
+def test_a_deep_scan_does_not_end_the_search_for_a_birth_just_before_it():
+    """A deep scan finds no more than a quick one while the namespace has no holder yet."""
     clock = Clock()
     clock.now_ns += DEEP_PERIOD_NS - NS_PER_MS
     clock.run(clock.now_ns)
@@ -272,19 +272,19 @@ def test_a_deep_scan_does_not_end_the_search_for_what_was_born_just_before_it():
     clock.run(clock.now_ns + 400 * NS_PER_MS)
     born_ns = BEGIN_NS + DEEP_PERIOD_NS - NS_PER_MS
     deep_ns = BEGIN_NS + DEEP_PERIOD_NS
-    assert (born_ns, Scan.QUICK) in clock.looks and (deep_ns, Scan.DEEP) in clock.looks
-    assert [scan for moment_ns, scan in clock.looks if moment_ns > deep_ns]
+    assert (born_ns, Scan.QUICK) in clock.scans and (deep_ns, Scan.DEEP) in clock.scans
+    assert [scan for moment_ns, scan in clock.scans if moment_ns > deep_ns]
 
 
 @pytest.mark.parametrize(
     "why, born_ns, scan, before_ns, expected",
     [
-        ("nothing was told", None, Scan.QUICK, 50, None),
-        ("the first birth that was told", 70, Scan.QUICK, None, 70),
-        ("told after the look before", 10**9 + 5, Scan.QUICK, 10**9, 10**9 + 5),
-        ("the look before would have found it", 1, Scan.QUICK, 10**9, 10**9 - VISIBLE_NS),
-        ("a glance before does not see all", 1, Scan.DEEP, 10**9, 1),
-        ("nor does a sweep's", 1, Scan.FULL, 10**9, 1),
+        ("no birth was reported", None, Scan.QUICK, 50, None),
+        ("the first birth that was reported", 70, Scan.QUICK, None, 70),
+        ("reported after the scan before", 10**9 + 5, Scan.QUICK, 10**9, 10**9 + 5),
+        ("the scan before would have found it", 1, Scan.QUICK, 10**9, 10**9 - VISIBLE_NS),
+        ("the scan before may have been no deep one", 1, Scan.DEEP, 10**9, 1),
+        ("the scan before may have been no full one", 1, Scan.FULL, 10**9, 1),
     ],
 )
 def test_earliest_birth(why, born_ns, scan, before_ns, expected):
@@ -309,20 +309,20 @@ _STEP = st.tuples(
 
 @given(st.lists(_STEP, min_size=1, max_size=15), st.integers(0, 30 * NS_PER_MS))
 def test_nothing_that_is_found_was_born_before_the_earliest_birth(steps, quick_ns):
-    """And all of it is found, in the time that the retries take and not later."""
+    """Every namespace is found in the time that the retries take, and not later."""
     clock = Clock(costs_ns=(quick_ns, 10 * quick_ns, quick_ns))
     moment_ns = clock.now_ns
-    untold, unfound, before_ns = [], set(), None
+    unreported, unfound, before_ns = [], set(), None
     for wait_ns, hidden_ns in steps:
         moment_ns += wait_ns
-        untold.append((moment_ns, moment_ns + hidden_ns))
+        unreported.append((moment_ns, moment_ns + hidden_ns))
     while clock.now_ns < moment_ns + NS_PER_S:
-        while untold and untold[0][0] <= clock.now_ns:
-            unfound.add(untold[0])
-            clock.expect_births(born_ns=untold.pop(0)[0])
+        while unreported and unreported[0][0] <= clock.now_ns:
+            unfound.add(unreported[0])
+            clock.expect_births(born_ns=unreported.pop(0)[0])
         scan, next_ns = scan_schedule.next_scan(clock.schedule, clock.now_ns)
         if scan is None:
-            next_birth_ns = untold[0][0] if untold else next_ns
+            next_birth_ns = unreported[0][0] if unreported else next_ns
             clock.now_ns = max(clock.now_ns + 1, min(next_ns, next_birth_ns))
             continue
         earliest_ns = scan_schedule.earliest_birth(clock.schedule, scan, before_ns)
@@ -337,7 +337,7 @@ def test_nothing_that_is_found_was_born_before_the_earliest_birth(steps, quick_n
 
 @pytest.mark.parametrize("unknown_first", [True, False])
 def test_a_birth_whose_time_is_unknown_leaves_all_unknown(unknown_first):
-    """It may have been earlier than those that are known: the look before is the bound then."""
+    """It may be earlier than those that are known, so the bound is the scan before."""
     clock = Clock()
     moments = [None, clock.now_ns] if unknown_first else [clock.now_ns, None]
     for moment_ns in moments:
@@ -349,13 +349,13 @@ def test_a_birth_whose_time_is_unknown_leaves_all_unknown(unknown_first):
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["hint", "look", "wait"]), st.integers(0, 5)), max_size=60),
+    st.lists(st.tuples(st.sampled_from(["event", "scan", "wait"]), st.integers(0, 5)), max_size=60),
     st.booleans(),
 )
-def test_whatever_happens_there_is_always_a_next_scan(steps, told):
-    clock = Clock(told, (NS_PER_MS, 20 * NS_PER_MS, NS_PER_MS))
+def test_whatever_happens_there_is_always_a_next_scan(steps, reported):
+    clock = Clock(reported, (NS_PER_MS, 20 * NS_PER_MS, NS_PER_MS))
     for what, number in steps:
-        if what == "hint":
+        if what == "event":
             clock.expect_births(number, clock.now_ns if number % 2 else None)
         elif what == "wait":
             clock.now_ns += number * 100 * NS_PER_MS

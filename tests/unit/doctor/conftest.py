@@ -1,4 +1,4 @@
-"""What the tests of the doctor share."""
+"""Fixtures of the tests of the doctor."""
 
 import os
 

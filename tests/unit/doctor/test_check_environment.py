@@ -1,4 +1,4 @@
-"""What is said of tracing, security modules, and the daemon's capabilities."""
+"""The doctor's findings about tracing, security modules and the daemon's capabilities."""
 
 import pytest
 
@@ -16,7 +16,7 @@ WELL = Environment(0, "", "[none] integrity confidentiality", "1\n", "Y\n", (), 
     [
         ("well", WELL, [OK, OK], "SELinux enforcing, AppArmor, lockdown none"),
         (
-            "nothing there",
+            "no security module",
             WELL._replace(lockdown="", selinux="", apparmor=""),
             [OK, OK],
             "no security",
@@ -52,7 +52,7 @@ WELL = Environment(0, "", "[none] integrity confidentiality", "1\n", "Y\n", (), 
             "1 action of the guard was denied",
         ),
         (
-            "AppArmor denies the daemon, told by its pid",
+            "AppArmor denies the daemon, recognised by its pid",
             WELL._replace(
                 messages=['apparmor="DENIED" pid=42 comm="python3"'],
                 process={"Pid": "42", "CapEff": "0000000000281000"},

@@ -1,4 +1,4 @@
-"""What is said of the use of IPVS, and of readers of its statistics."""
+"""The doctor's findings about the use of IPVS and about readers of its statistics."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_readers_by_name(name):
         ("* * * * * root ipvsadm -L --rate", [WARNING]),
         ("ExecStart=/sbin/ipvsadm --list --stats", [WARNING]),
         ("cat /proc/net/ip_vs_stats", [WARNING]),
-        ("cat /proc/net/ip_vs_stats_percpu", [OK]),  # its rows of CPUs still count
+        ("cat /proc/net/ip_vs_stats_percpu", [OK]),  # its rows of CPUs count without estimation
         ("# ipvsadm --stats", [OK]),
         ("ExecStart=/sbin/ipvsadm --restore", [OK]),
         ("    enable_snmp_checker", [WARNING]),

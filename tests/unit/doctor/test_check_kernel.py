@@ -1,4 +1,4 @@
-"""What is said of the kernel and of its module."""
+"""The doctor's findings about the kernel and its module."""
 
 import pytest
 
@@ -22,18 +22,30 @@ def seen(module=Module.ABSENT, reading=NO_TREE, file=None, kthreads=False, relea
     "why, kernel_seen, supported, expected, words",
     [
         ("loaded", seen(Module.LIVE, value("1")), True, [OK, OK], "in a timer"),
-        ("with kthreads", seen(Module.LIVE, value("1"), kthreads=True), True, [OK, OK], "threads"),
-        ("loaded without it", seen(Module.LIVE, NO_KEY), False, [PROBLEM], "newer kernel"),
+        (
+            "loaded, with kthreads",
+            seen(Module.LIVE, value("1"), kthreads=True),
+            True,
+            [OK, OK],
+            "threads",
+        ),
+        (
+            "loaded without run_estimation",
+            seen(Module.LIVE, NO_KEY),
+            False,
+            [PROBLEM],
+            "newer kernel",
+        ),
         ("built in", seen(Module.BUILT_IN, value("0")), True, [OK, OK], "has run_estimation"),
         (
-            "an older one is loaded than is on disk",
+            "the loaded module is older than its file",
             seen(Module.LIVE, NO_KEY, ModuleFile(KO, False, True, False)),
             False,
             [PROBLEM],
             "reboot",
         ),
         (
-            "a value that may not be read is there",
+            "the value exists but cannot be read",
             seen(Module.LIVE, Reading(Found.DENIED, error="x")),
             True,
             [OK, OK],
@@ -55,7 +67,7 @@ def seen(module=Module.ABSENT, reading=NO_TREE, file=None, kthreads=False, relea
             "in kernel threads",
         ),
         (
-            "not loaded yet, without it",
+            "not loaded yet, without run_estimation",
             seen(file=ModuleFile(KO, False, False, False)),
             False,
             [PROBLEM],
@@ -63,7 +75,7 @@ def seen(module=Module.ABSENT, reading=NO_TREE, file=None, kthreads=False, relea
         ),
         ("no such module", seen(), None, [HINT], "nothing to guard"),
         (
-            "is unknown",
+            "a module file that cannot be read",
             seen(file=ModuleFile(KO, error="zstd is needed"), release="4.19.91-21.al7.x86_64"),
             None,
             [HINT],
@@ -89,7 +101,7 @@ def test_kernel(why, kernel_seen, supported, expected, words):
         ("5.10.134-16.3.al8.aarch64", True),
         ("5.16.0", True),
         ("6.12.48+deb13-amd64", True),
-        ("5.15.0-91-generic", None),  # a distribution may have taken it over
+        ("5.15.0-91-generic", None),  # a distribution may have backported it
         ("4.18.0-553.el8.x86_64", None),
         ("nonsense", None),
     ],

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ipvsd.doctor import check_modprobe
 from ipvsd.doctor.file_syntax import File
-from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, told
+from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, bad_places
 
 HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -p"
 
@@ -17,13 +17,25 @@ HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -p"
         ("other modules", "install dummy sysctl -p\noptions ip_vs conn_tab_bits=20\n", []),
         ("the hook", f"# x\n{HOOK}\n", [(PROBLEM, "/m.conf:2")]),
         (
-            "in two lines",
+            "a hook in two lines",
             "install ip_vs modprobe -i ip_vs; \\\n sysctl -p\n",
             [(PROBLEM, "/m.conf:1")],
         ),
-        ("a hyphen", HOOK.replace("install ip_vs", "install ip-vs"), [(PROBLEM, "/m.conf:1")]),
-        ("a glob", HOOK.replace("install ip_vs", "install ip_v*"), [(PROBLEM, "/m.conf:1")]),
-        ("a part of it", HOOK.replace("ip_vs", "ip_vs_rr"), [(PROBLEM, "/m.conf:1")]),
+        (
+            "a hook with a hyphen",
+            HOOK.replace("install ip_vs", "install ip-vs"),
+            [(PROBLEM, "/m.conf:1")],
+        ),
+        (
+            "a hook with a glob",
+            HOOK.replace("install ip_vs", "install ip_v*"),
+            [(PROBLEM, "/m.conf:1")],
+        ),
+        (
+            "a hook of a module of ip_vs",
+            HOOK.replace("ip_vs", "ip_vs_rr"),
+            [(PROBLEM, "/m.conf:1")],
+        ),
         ("a comment", "#" + HOOK, []),
         ("the rest of a comment", "# x \\\n" + HOOK, []),
         ("switched off on purpose", "install ip_vs /bin/false", [(HINT, "/m.conf:1")]),
@@ -34,11 +46,11 @@ HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -p"
 )
 def test_modprobe_files(why, text, expected):
     file = File("/m.conf", text)
-    assert told(check_modprobe.check([file], [])) == expected, why
+    assert bad_places(check_modprobe.check([file], [])) == expected, why
 
 
 @pytest.mark.parametrize("fixable, advice", [(True, "--fix"), (False, "ln -s /dev/null")])
-def test_what_can_be_fixed_is_reported(fixable, advice):
+def test_the_advice_is_fix_only_where_fix_can_change_the_file(fixable, advice):
     file = File("/usr/lib/modprobe.d/m.conf", HOOK)
     (finding,) = check_modprobe.check([file], [file.path] if fixable else [])
     assert advice in finding.advice
@@ -50,13 +62,13 @@ def test_what_can_be_fixed_is_reported(fixable, advice):
         ("nothing to do", "options a b=1\r\n\n", "options a b=1\r\n\n"),
         ("one line", f"a b\n{HOOK}\nc d\n", f"a b\n{check_modprobe.NOTE}\n# {HOOK}\nc d\n"),
         (
-            "with the lines that continue it",
+            "a hook with the lines that continue it",
             "install ip_vs x; \\\n sysctl \\\n -p\nc d\n",
             f"{check_modprobe.NOTE}\n# install ip_vs x; \\\n#  sysctl \\\n#  -p\nc d\n",
         ),
-        ("deliberate ones stay", "install ip_vs /bin/false\n", "install ip_vs /bin/false\n"),
+        ("a deliberate line stays", "install ip_vs /bin/false\n", "install ip_vs /bin/false\n"),
         (
-            "two of them",
+            "two hooks",
             f"{HOOK}\n{HOOK}",
             f"{check_modprobe.NOTE}\n# {HOOK}\n{check_modprobe.NOTE}\n# {HOOK}",
         ),

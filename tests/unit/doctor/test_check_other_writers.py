@@ -1,11 +1,11 @@
-"""Files of udev, tuned, cron, kubelet and containers: which of them set what the guard guards."""
+"""Files of udev, tuned, cron, kubelet and containers that set a guarded key."""
 
 import pytest
 
 from ipvsd.doctor import check_other_writers
 from ipvsd.doctor.check_other_writers import Tuned
 from ipvsd.doctor.file_syntax import File
-from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, told
+from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, bad_places
 
 RUN = "net.ipv4.vs.run_estimation"
 SYNC = "net.ipv4.vs.sync_threshold"
@@ -27,7 +27,7 @@ WANTED = {RUN: "0"}
     ],
 )
 def test_udev(why, text, expected):
-    assert told(check_other_writers.check_udev([File("/u.rules", text)])) == expected, why
+    assert bad_places(check_other_writers.check_udev([File("/u.rules", text)])) == expected, why
 
 
 def profile(value, head=""):
@@ -42,24 +42,26 @@ def profile(value, head=""):
     [
         ("active", ("p",), {"p": profile("1")}, [(PROBLEM, "/p/tuned.conf:5")]),
         ("not active", ("q",), {"p": profile("1")}, [(HINT, "/p/tuned.conf:5")]),
-        ("as the guard", ("p",), {"p": profile("0")}, [(HINT, "/p/tuned.conf:5")]),
+        ("the same value as the guard", ("p",), {"p": profile("0")}, [(HINT, "/p/tuned.conf:5")]),
         (
             "included, and in a circle",
             ("q",),
             {"q": File("/q/tuned.conf", "[main]\ninclude = p, q\n"), "p": profile("1")},
             [(PROBLEM, "/p/tuned.conf:5")],
         ),
-        ("one that is not there", ("q",), {}, []),
+        ("a profile that does not exist", ("q",), {}, []),
     ],
 )
 def test_tuned(why, active, profiles, expected):
-    assert told(check_other_writers.check_tuned(Tuned(active, profiles), WANTED)) == expected, why
+    assert (
+        bad_places(check_other_writers.check_tuned(Tuned(active, profiles), WANTED)) == expected
+    ), why
 
 
 def test_tuned_and_a_key_that_is_not_guarded():
     file = File("/p/tuned.conf", f"[sysctl]\n{SYNC}=3 50\n")
     findings = check_other_writers.check_tuned(Tuned(("p",), {"p": file}), WANTED)
-    assert told(findings) == [(WARNING, "/p/tuned.conf:2")]
+    assert bad_places(findings) == [(WARNING, "/p/tuned.conf:2")]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_tuned_and_a_key_that_is_not_guarded():
     ],
 )
 def test_scripts(why, text, expected):
-    assert told(check_other_writers.check_scripts([File("/c", text)])) == expected, why
+    assert bad_places(check_other_writers.check_scripts([File("/c", text)])) == expected, why
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_scripts(why, text, expected):
     ],
 )
 def test_kubelet(why, text, expected):
-    assert told(check_other_writers.check_kubelet([File("/k", text)])) == expected, why
+    assert bad_places(check_other_writers.check_kubelet([File("/k", text)])) == expected, why
 
 
 def test_containers_that_ask_for_another_value():

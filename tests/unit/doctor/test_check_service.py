@@ -1,4 +1,4 @@
-"""What is said of the service, as systemd and the daemon show it."""
+"""The doctor's findings about the service, from systemd and from the daemon's status."""
 
 import pytest
 
@@ -62,7 +62,7 @@ def counting(name):
         ("cut off from events", shown(PrivateNetwork="yes"), [PROBLEM], "events"),
         ("cannot write", shown(ReadWritePaths="/srv"), [PROBLEM], "ReadWritePaths"),
         ("may write all", shown(ReadWritePaths="-/proc"), [OK], "running"),
-        ("need not be told to", shown(ProtectKernelTunables="no", ReadWritePaths=""), [OK], ""),
+        ("needs no ReadWritePaths", shown(ProtectKernelTunables="no", ReadWritePaths=""), [OK], ""),
         ("another version", running(guard="0.9"), [WARNING], "restart"),
         ("observing", running(mode="observe"), [HINT], "observe"),
         ("a source lost", running(sources={"births": "x: No such file"}), [HINT], "births"),
@@ -74,9 +74,9 @@ def counting(name):
         ),
         ("no canary", running(canary=None), [OK], ""),
         ("contested", running(states={"contested": 1, "off": 2}), [PROBLEM], "1 contested"),
-        ("passes", counting("passes_leaked"), [HINT], "since the daemon's start: 2"),
-        ("events", counting("events_lost"), [HINT], "lost, since the daemon's start: 2"),
-        ("failures", counting("failures"), [HINT], "failed, since the daemon's start: 2"),
+        ("runs leaked", counting("passes_leaked"), [HINT], "since the daemon's start: 2"),
+        ("events lost", counting("events_lost"), [HINT], "lost, since the daemon's start: 2"),
+        ("writes failed", counting("failures"), [HINT], "failed, since the daemon's start: 2"),
     ],
 )
 def test_service(why, service_seen, expected, words):

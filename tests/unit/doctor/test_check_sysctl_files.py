@@ -1,11 +1,11 @@
-"""Files of sysctl: who wins, and what is said of it."""
+"""Files of sysctl: which setting wins, and the doctor's findings about it."""
 
 import pytest
 
 from ipvsd.doctor import check_sysctl_files
 from ipvsd.doctor.check_sysctl_files import Sources
 from ipvsd.doctor.file_syntax import File
-from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, told
+from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, bad_places
 
 RUN = "net.ipv4.vs.run_estimation"
 SYNC = "net.ipv4.vs.sync_threshold"
@@ -32,7 +32,7 @@ def boot(*texts):
             [(PROBLEM, "/1.conf:1")],
         ),
         (
-            "one that loses says the wrong thing",
+            "a setting that loses has the wrong value",
             [f"{RUN} = 1", f"{RUN} = 0"],
             [(HINT, "/1.conf:1"), (HINT, "/0.conf:1")],
         ),
@@ -43,7 +43,7 @@ def boot(*texts):
         ),
         ("a key that is not guarded", [f"{SYNC} = 3 50"], [(WARNING, "/0.conf:1")]),
         ("a glob", ["net.ipv4.*.run_estimation = 1"], [(PROBLEM, "/0.conf:1")]),
-        ("a glob for what is above", ["net.ipv4.* = 1"], []),
+        ("a glob for the folder above", ["net.ipv4.* = 1"], []),
         ("a glob ends at a dot", ["net.*.run_estimation = 1"], []),
         (
             "a name beats a glob",
@@ -55,21 +55,21 @@ def boot(*texts):
     ],
 )
 def test_sysctl_files(why, texts, expected):
-    assert told(boot(*texts)) == expected, why
+    assert bad_places(boot(*texts)) == expected, why
 
 
-def test_what_sysctl_conf_says_counts_by_hand_only_where_no_link_leads_to_it():
+def test_sysctl_conf_without_a_link_counts_only_for_sysctl_system():
     low, last = File("/50.conf", f"{RUN} = 0"), File("/etc/sysctl.conf", f"{RUN} = 1")
     findings = check_sysctl_files.check(Sources([low], [low, last]), WANTED)
-    assert told(findings) == [(HINT, "/50.conf:1"), (PROBLEM, "/etc/sysctl.conf:1")]
+    assert bad_places(findings) == [(HINT, "/50.conf:1"), (PROBLEM, "/etc/sysctl.conf:1")]
     assert "by `sysctl --system`" in findings[1].summary
     findings = check_sysctl_files.check(Sources([low, last], [low, last, last]), WANTED)
-    assert told(findings) == [(PROBLEM, "/etc/sysctl.conf:1")]
+    assert bad_places(findings) == [(PROBLEM, "/etc/sysctl.conf:1")]
     assert "at boot" in findings[0].summary
 
 
 def test_a_value_of_1_is_no_conflict_where_1_is_wanted():
     files = [File("/a.conf", f"{RUN} = 1")]
-    assert told(check_sysctl_files.check(Sources(files, files), {RUN: "1"})) == [
+    assert bad_places(check_sysctl_files.check(Sources(files, files), {RUN: "1"})) == [
         (HINT, "/a.conf:1")
     ]

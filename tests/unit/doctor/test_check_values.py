@@ -1,4 +1,4 @@
-"""What is said of the values."""
+"""The doctor's findings about the values."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Findings together: the exit code, their order, and how they are printed."""
+"""All findings together: the exit code, their order, and how they are printed."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def finding(severity):
     "why, found, expected",
     [
         ("well", Diagnosis((finding(OK), finding(HINT)), True), Exit.AS_WANTED),
-        ("not to be told", Diagnosis((finding(HINT),), None), Exit.AS_WANTED),
+        ("support is unknown", Diagnosis((finding(HINT),), None), Exit.AS_WANTED),
         ("a warning", Diagnosis((finding(WARNING),), True), Exit.NOT_AS_WANTED),
         ("a problem", Diagnosis((finding(PROBLEM),), True), Exit.NOT_AS_WANTED),
         ("a broken check", Diagnosis((finding(PROBLEM),), True, ("x",)), Exit.CANNOT_TELL),

@@ -1,4 +1,4 @@
-"""`ipvsd doctor` on a fake root: what is planted is found with file and line."""
+"""`ipvsd doctor` on a fake root: each planted file is found, with its line."""
 
 import os
 import shutil
@@ -70,7 +70,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize("name, text, line, topic, severity", PLANTED)
-def test_what_is_planted_is_found_with_its_place(host, name, text, line, topic, severity):
+def test_each_planted_file_is_found_with_its_place(host, name, text, line, topic, severity):
     before = host.found(severity)[2]
     host.root.write(name, text)
     code, _, findings = host.found(severity)
@@ -134,7 +134,7 @@ def test_a_broken_check_hides_no_other(host, monkeypatch):
     assert "install hook" in out
 
 
-def test_without_root_it_says_what_is_missing(host, monkeypatch):
+def test_without_root_the_report_says_what_is_missing(host, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     code, out, _ = host.run()
     assert code == Exit.AS_WANTED and "not root" in out and "tracing" not in out

@@ -1,4 +1,4 @@
-"""Other programs' files are read only where they are files."""
+"""Files of other programs are read only if they are regular files."""
 
 import os
 

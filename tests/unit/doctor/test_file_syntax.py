@@ -1,4 +1,4 @@
-"""Other programs' files, as text: which files and which lines count."""
+"""The syntax of other programs' files: which files and which lines count."""
 
 import pytest
 from hypothesis import given
@@ -10,9 +10,9 @@ from ipvsd.doctor.file_syntax import File, continued_lines, in_effect
 @pytest.mark.parametrize(
     "why, listings, expected",
     [
-        ("by name", [("a", ["2", "1"])], ["a/1", "a/2"]),
+        ("in order of name", [("a", ["2", "1"])], ["a/1", "a/2"]),
         ("the first folder hides", [("a", ["1"]), ("b", ["1", "2"])], ["a/1", "b/2"]),
-        ("by name, not by folder", [("a", ["9"]), ("b", ["1"])], ["b/1", "a/9"]),
+        ("in order of name, not of folder", [("a", ["9"]), ("b", ["1"])], ["b/1", "a/9"]),
         ("nothing", [], []),
     ],
 )

@@ -1,4 +1,4 @@
-"""The module's file tells what the kernel will have, before any load."""
+"""The module file shows whether ip_vs will support run_estimation, before any load."""
 
 import gzip
 import lzma
@@ -54,7 +54,7 @@ BROKEN = [
 ]
 
 
-# With names of their own: gzip's data has the time in it, and differs from one process to another.
+# With explicit ids: gzip's data contains the time, and differs from one process to another.
 @pytest.mark.parametrize(
     "suffix, data", BROKEN, ids=[f"{suffix}, {at}" for at, (suffix, _) in enumerate(BROKEN)]
 )

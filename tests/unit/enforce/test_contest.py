@@ -1,4 +1,4 @@
-"""Somebody who keeps changing a value back: how many times is enough, and how long to wait."""
+"""Contests: how many changes of a value make one, and how long the guard waits to set it."""
 
 import pytest
 from hypothesis import given
@@ -36,9 +36,9 @@ def test_three_times_is_a_contest(times, contested):
         ("no contest", 2, 0),
         ("the first wait", 3, 1),
         ("doubled", 4, 2),
-        ("and again", 8, 32),
+        ("doubled each time", 8, 32),
         ("at most five minutes", 12, 300),
-        ("for ever", 1000, 300),
+        ("never longer", 1000, 300),
     ],
 )
 def test_the_back_off(why, times, seconds):
@@ -56,7 +56,7 @@ def test_a_contested_value_is_left_alone_until_the_back_off_is_over():
     assert not contest.waits(ContestPolicy.ENFORCE, now_ns + BACK_OFF_MIN_NS)
 
 
-def test_who_yields_leaves_it_alone_for_good():
+def test_with_yield_a_contested_value_is_left_alone_for_good():
     contest, now_ns = set_again(CONTESTED_AFTER)
     assert contest.waits(ContestPolicy.YIELD, now_ns + 10**6 * NS_PER_S)
 
@@ -86,7 +86,7 @@ def test_the_back_off_never_shrinks_and_has_an_end(times):
     assert Contest(times).back_off_ns <= Contest(times + 1).back_off_ns
 
 
-def test_an_enemy_who_answers_at_once_costs_few_writes_a_day():
+def test_a_value_that_is_changed_each_second_costs_few_writes_a_day():
     contest, now_ns = Contest(), 1000 * NS_PER_S
     writes, end_ns = 0, now_ns + 86400 * NS_PER_S
     while now_ns < end_ns:

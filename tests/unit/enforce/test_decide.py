@@ -1,4 +1,4 @@
-"""Decisions, as tables: what is written, what state that leaves, when to look again."""
+"""Decisions, as tables: what is written, which state follows, and when to check again."""
 
 import pytest
 from hypothesis import given
@@ -66,25 +66,37 @@ def known(state=State.AS_WANTED, reason=Reason.BIRTH, checked_ns=100):
 @pytest.mark.parametrize(
     "why, ns_state, trigger, reloaded, expected",
     [
-        ("at start all is found so", None, Reason.START, False, Reason.START),
-        ("whatever was known", known(), Reason.START, False, Reason.START),
-        ("by hand", known(State.HELD), Reason.APPLY, False, Reason.APPLY),
+        ("each difference at the start", None, Reason.START, False, Reason.START),
+        (
+            "known, at the start",
+            known(),
+            Reason.START,
+            False,
+            Reason.START,
+        ),
+        ("by `ipvsd apply`", known(State.HELD), Reason.APPLY, False, Reason.APPLY),
         ("a load resets all", known(), Reason.LOAD, False, Reason.LOAD),
-        ("also what was held", known(State.HELD), Reason.LOAD, False, Reason.LOAD),
-        ("new, and told so", None, Reason.BIRTH, False, Reason.BIRTH),
-        ("new, found by the periodic look", None, Reason.DRIFT, False, Reason.BIRTH),
+        ("a load resets a held value too", known(State.HELD), Reason.LOAD, False, Reason.LOAD),
+        ("new, and an event reported it", None, Reason.BIRTH, False, Reason.BIRTH),
+        ("new, found by the periodic scan", None, Reason.DRIFT, False, Reason.BIRTH),
         ("new, found after lost events", None, Reason.RESYNC, False, Reason.BIRTH),
         ("new to the policy", None, Reason.RELOAD, False, Reason.RELOAD),
         ("changed", known(), Reason.DRIFT, False, Reason.DRIFT),
         ("changed, and it has a new holder", known(), Reason.BIRTH, False, Reason.DRIFT),
         ("changed before events were lost", known(), Reason.RESYNC, False, Reason.RESYNC),
         ("the policy wants another value", known(), Reason.RELOAD, False, Reason.RELOAD),
-        ("the load came after the last look", known(), Reason.DRIFT, True, Reason.LOAD),
-        ("before it", known(), Reason.DRIFT, False, Reason.DRIFT),
-        ("a load that came too early", known(), Reason.BIRTH, True, Reason.LOAD),
-        ("ip_vs was away", known(State.ABSENT), Reason.DRIFT, True, Reason.LOAD),
+        ("loaded after the last check", known(), Reason.DRIFT, True, Reason.LOAD),
+        ("loaded before the last check", known(), Reason.DRIFT, False, Reason.DRIFT),
+        ("loaded after the last check, and a new holder", known(), Reason.BIRTH, True, Reason.LOAD),
+        ("ip_vs was not loaded before", known(State.ABSENT), Reason.DRIFT, True, Reason.LOAD),
         ("held since its birth", known(State.HELD), Reason.DRIFT, False, Reason.BIRTH),
-        ("and told again", known(State.HELD), Reason.BIRTH, False, Reason.BIRTH),
+        (
+            "held, and its birth is reported again",
+            known(State.HELD),
+            Reason.BIRTH,
+            False,
+            Reason.BIRTH,
+        ),
         (
             "different since a load",
             known(State.DIFFERS, Reason.LOAD),
@@ -109,12 +121,12 @@ def test_reason(why, ns_state, trigger, reloaded, expected):
     "why, ns_state, trigger, reloaded, expected",
     [
         ("the first check", None, Reason.START, False, Reason.START),
-        ("the first check by hand", None, Reason.APPLY, False, Reason.APPLY),
+        ("the first check by `ipvsd apply`", None, Reason.APPLY, False, Reason.APPLY),
         ("changed", known(), Reason.DRIFT, False, Reason.DRIFT),
         ("held since a load", known(State.HELD, Reason.LOAD), Reason.DRIFT, False, Reason.LOAD),
         ("held, loaded again", known(State.HELD, Reason.START), Reason.LOAD, True, Reason.LOAD),
         ("reloaded", known(State.DIFFERS, Reason.START), Reason.RELOAD, False, Reason.RELOAD),
-        ("ip_vs was away", known(State.ABSENT), Reason.LOAD, True, Reason.LOAD),
+        ("ip_vs was not loaded before", known(State.ABSENT), Reason.LOAD, True, Reason.LOAD),
         ("the event of a load was lost", known(), Reason.DRIFT, True, Reason.LOAD),
         ("after lost events", known(), Reason.RESYNC, True, Reason.LOAD),
         ("reloaded after a lost load", known(), Reason.RELOAD, True, Reason.LOAD),
@@ -165,8 +177,8 @@ EACCES = Reading(Found.DENIED, error="EACCES")
     [
         ("Linux up to 6.9 shows no sysctls", Module.LIVE, NO_TREE, None, None, State.HIDDEN),
         ("in an empty folder", Module.BUILT_IN, NO_KEY, None, None, State.HIDDEN),
-        ("ip_vs is not there at all", Module.ABSENT, NO_TREE, None, None, State.ABSENT),
-        ("nor yet", Module.COMING, NO_TREE, None, None, State.LOADING),
+        ("ip_vs is not loaded", Module.ABSENT, NO_TREE, None, None, State.ABSENT),
+        ("ip_vs is being loaded", Module.COMING, NO_TREE, None, None, State.LOADING),
         (
             "Linux from 6.10 on takes no write",
             Module.LIVE,
@@ -175,9 +187,9 @@ EACCES = Reading(Found.DENIED, error="EACCES")
             None,
             State.READ_ONLY,
         ),
-        ("nor is it tried", Module.LIVE, value("1"), None, State.READ_ONLY, State.READ_ONLY),
-        ("it may be right all the same", Module.LIVE, value("0"), None, None, State.AS_WANTED),
-        ("not even read", Module.LIVE, EACCES, None, None, State.READ_ONLY),
+        ("no write is tried", Module.LIVE, value("1"), None, State.READ_ONLY, State.READ_ONLY),
+        ("its value is as wanted", Module.LIVE, value("0"), None, None, State.AS_WANTED),
+        ("it cannot be read", Module.LIVE, EACCES, None, None, State.READ_ONLY),
         (
             "an error of another kind",
             Module.LIVE,
@@ -188,7 +200,9 @@ EACCES = Reading(Found.DENIED, error="EACCES")
         ),
     ],
 )
-def test_what_another_user_namespace_owns(why, module, reading, done, restrained_state, expected):
+def test_state_of_a_key_that_another_user_namespace_owns(
+    why, module, reading, done, restrained_state, expected
+):
     assert (
         decide.classify(RUN, module, reading, done, restrained_state, foreign=True).state
         is expected
@@ -196,7 +210,7 @@ def test_what_another_user_namespace_owns(why, module, reading, done, restrained
 
 
 @pytest.mark.parametrize("restrained_state", [State.HELD, State.CONTESTED, State.READ_ONLY])
-def test_what_is_left_as_it_is_has_its_own_state_until_it_is_right(restrained_state):
+def test_a_restrained_key_has_its_own_state_until_its_value_is_right(restrained_state):
     left = decide.classify(RUN, Module.LIVE, value("1"), None, restrained_state)
     assert (left.state, left.value) == (restrained_state, "1")
     right = decide.classify(RUN, Module.LIVE, value("0"), None, restrained_state)
@@ -211,19 +225,25 @@ def ns_state(**changes):
     return NamespaceState(WEB, 1, 1, 1)._replace(**changes)
 
 
-def fought(times, last_ns=NOW_NS):
+def changed_back(times, last_ns=NOW_NS):
     return ns_state(contests={RUN.key: Contest(times, last_ns)})
 
 
-LEFT = [
+RESTRAINED = [
     ("unknown", None, ContestPolicy.ENFORCE, None, None),
-    ("known, and nothing the matter", ns_state(), ContestPolicy.ENFORCE, None, None),
-    ("changed back twice", fought(2), ContestPolicy.ENFORCE, None, None),
-    ("contested", fought(3), ContestPolicy.ENFORCE, None, (State.CONTESTED, NOW_NS + NS_PER_S)),
-    ("its back-off is over", fought(3, NOW_NS - NS_PER_S), ContestPolicy.ENFORCE, None, None),
+    ("known and never changed", ns_state(), ContestPolicy.ENFORCE, None, None),
+    ("changed back twice", changed_back(2), ContestPolicy.ENFORCE, None, None),
     (
-        "who yields does not look again",
-        fought(3, 0),
+        "contested",
+        changed_back(3),
+        ContestPolicy.ENFORCE,
+        None,
+        (State.CONTESTED, NOW_NS + NS_PER_S),
+    ),
+    ("its back-off is over", changed_back(3, NOW_NS - NS_PER_S), ContestPolicy.ENFORCE, None, None),
+    (
+        "with yield no retry is scheduled",
+        changed_back(3, 0),
         ContestPolicy.YIELD,
         None,
         (State.CONTESTED, None),
@@ -231,14 +251,14 @@ LEFT = [
     ("held", None, ContestPolicy.ENFORCE, NOW_NS + 9, (State.HELD, NOW_NS + 9)),
     (
         "contested comes before held",
-        fought(3),
+        changed_back(3),
         ContestPolicy.ENFORCE,
         NOW_NS + 9,
         (State.CONTESTED, NOW_NS + NS_PER_S),
     ),
     (
         "held when the back-off is over",
-        fought(3, 0),
+        changed_back(3, 0),
         ContestPolicy.ENFORCE,
         NOW_NS + 9,
         (State.HELD, NOW_NS + 9),
@@ -247,8 +267,8 @@ LEFT = [
 
 
 @pytest.mark.parametrize("reason", [Reason.DRIFT, Reason.RESYNC])
-@pytest.mark.parametrize("why, known, contest_policy, held_ns, expected", LEFT)
-def test_what_is_better_not_written_now(why, known, contest_policy, held_ns, expected, reason):
+@pytest.mark.parametrize("why, known, contest_policy, held_ns, expected", RESTRAINED)
+def test_writes_that_wait_on_purpose(why, known, contest_policy, held_ns, expected, reason):
     decision = decide.restrain((write(reason),), known, contest_policy, held_ns, NOW_NS)
     if expected is None:
         assert (decision.due, decision.retry_at_ns) == ((write(reason),), None), why
@@ -261,13 +281,13 @@ def test_what_is_better_not_written_now(why, known, contest_policy, held_ns, exp
 @pytest.mark.parametrize(
     "reason", [Reason.LOAD, Reason.BIRTH, Reason.START, Reason.RELOAD, Reason.APPLY]
 )
-def test_what_the_kernel_or_the_user_did_is_no_contest(reason, contest_policy):
-    decision = decide.restrain((write(reason),), fought(9), contest_policy, None, NOW_NS)
+def test_changes_by_the_kernel_or_the_user_are_no_contest(reason, contest_policy):
+    decision = decide.restrain((write(reason),), changed_back(9), contest_policy, None, NOW_NS)
     assert decision.due == (write(reason),)
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_what_is_read_only_is_never_tried_again(reason):
+def test_a_read_only_value_is_never_tried_again(reason):
     known = ns_state(keys=(KeyStatus(RUN, State.READ_ONLY),))
     decision = decide.restrain((write(reason),), known, ContestPolicy.ENFORCE, None, NOW_NS)
     assert decision.due == () and decision.restrained == {RUN.key: State.READ_ONLY}
@@ -277,10 +297,12 @@ def test_what_is_read_only_is_never_tried_again(reason):
 def test_only_run_estimation_is_held_and_only_its_own_contest_counts():
     both = (write(), write(setting=SYNC))
     assert decide.restrain(both, None, ContestPolicy.ENFORCE, NOW_NS + 9, NOW_NS).due == both[1:]
-    assert decide.restrain(both, fought(3), ContestPolicy.ENFORCE, None, NOW_NS).due == both[1:]
+    assert (
+        decide.restrain(both, changed_back(3), ContestPolicy.ENFORCE, None, NOW_NS).due == both[1:]
+    )
 
 
-def test_the_earliest_of_several_moments_is_when_to_decide_anew():
+def test_the_retry_comes_at_the_earliest_of_several_times():
     known = ns_state(contests={SYNC.key: Contest(5, NOW_NS)})
     both = (write(), write(setting=SYNC))
     decision = decide.restrain(both, known, ContestPolicy.ENFORCE, NOW_NS + NS_PER_S, NOW_NS)
@@ -294,25 +316,40 @@ SINCE_NS = NOW_NS - NS_PER_S
     "why, known, services, expected",
     [
         ("without services there is no kthread to stop", None, 0, None),
-        ("nor with the last one gone", ns_state(estimators=5, estimators_since_ns=NOW_NS), 0, None),
-        ("unknown: they may have come just now", None, 5, NOW_NS + HOLD_NS),
         (
-            "they stand still since a second",
+            "the last service was removed",
+            ns_state(estimators=5, estimators_since_ns=NOW_NS),
+            0,
+            None,
+        ),
+        ("unknown: the services may be new", None, 5, NOW_NS + HOLD_NS),
+        (
+            "unchanged for a second",
             ns_state(estimators=5, estimators_since_ns=SINCE_NS),
             5,
             SINCE_NS + HOLD_NS,
         ),
-        ("long enough", ns_state(estimators=5, estimators_since_ns=NOW_NS - HOLD_NS), 5, None),
-        ("one more", ns_state(estimators=5, estimators_since_ns=0), 6, NOW_NS + HOLD_NS),
-        ("one less", ns_state(estimators=5, estimators_since_ns=0), 4, NOW_NS + HOLD_NS),
         (
-            "they keep coming, and have for long",
+            "unchanged for long enough",
+            ns_state(estimators=5, estimators_since_ns=NOW_NS - HOLD_NS),
+            5,
+            None,
+        ),
+        ("one service more", ns_state(estimators=5, estimators_since_ns=0), 6, NOW_NS + HOLD_NS),
+        ("one service less", ns_state(estimators=5, estimators_since_ns=0), 4, NOW_NS + HOLD_NS),
+        (
+            "services keep coming, held almost for the maximum",
             ns_state(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS + 7),
             6,
             NOW_NS + 7,
         ),
-        ("for too long", ns_state(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS), 6, None),
-        ("a kernel that does not tell: first look", None, None, NOW_NS + HOLD_NS),
+        (
+            "held for the maximum",
+            ns_state(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS),
+            6,
+            None,
+        ),
+        ("the kernel does not count services: the first check", None, None, NOW_NS + HOLD_NS),
     ],
 )
 def test_on_kernels_with_kthreads_young_services_are_left_alone(why, known, services, expected):
@@ -320,10 +357,10 @@ def test_on_kernels_with_kthreads_young_services_are_left_alone(why, known, serv
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 10**10)), max_size=60))
-def test_nothing_is_held_without_end(looks):
-    """Looking again when told to, whatever the services do meanwhile."""
+def test_nothing_is_held_without_end(checks):
+    """Check again at each time that is asked for, whatever the services do meanwhile."""
     known, now_ns = ns_state(), NOW_NS
-    for services, late_ns in looks:
+    for services, late_ns in checks:
         until_ns = decide.hold_until(known, services, now_ns)
         if known.estimators != services:
             known = known._replace(estimators=services, estimators_since_ns=now_ns)
@@ -340,7 +377,7 @@ def test_nothing_is_held_without_end(looks):
     "why, waited_ns, expected_ns",
     [
         ("not waiting", None, POLICY.resync_ns),
-        ("just begun", 0, NS_PER_MS),
+        ("begun at this moment", 0, NS_PER_MS),
         ("an eighth of the time so far", 80 * NS_PER_MS, 10 * NS_PER_MS),
         ("never rarer than this", 5 * NS_PER_S, 50 * NS_PER_MS),
         ("waited long enough", 10 * NS_PER_S, POLICY.resync_ns),
@@ -353,11 +390,11 @@ def test_next_check(why, waited_ns, expected_ns):
 
 
 def test_waiting_for_a_load_costs_a_bounded_number_of_checks():
-    now_ns, looks = 0, 0
+    now_ns, checks = 0, 0
     while now_ns < decide.LOAD_WAIT_NS:
         now_ns = decide.next_check(POLICY, 0, now_ns)
-        looks += 1
-    assert looks < 260
+        checks += 1
+    assert checks < 260
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Time at the wrong value: summed up, never counted twice."""
+"""Exposure: its sum, in which no moment counts twice, and the runs that fit into it."""
 
 import pytest
 from hypothesis import given
@@ -15,11 +15,11 @@ from ipvsd.model import NS_PER_S
         ("set at once", 0, 0),
         ("set before the first tick", 2 * NS_PER_S - 1, 0),
         ("the first tick", 2 * NS_PER_S, 1),
-        ("one tick still", 4 * NS_PER_S - 1, 1),
+        ("still one tick", 4 * NS_PER_S - 1, 1),
         ("half a minute", 30 * NS_PER_S, 15),
     ],
 )
-def test_what_is_set_within_two_seconds_costs_no_run(why, wrong_ns, runs):
+def test_the_runs_that_fit_into_an_exposure(why, wrong_ns, runs):
     after = exposure.right(exposure.wrong(Exposure(), 100), 100 + wrong_ns)
     assert after == Exposure(None, wrong_ns, runs), why
     assert PERIOD_NS == 2 * NS_PER_S
@@ -57,9 +57,9 @@ def test_the_sum_of_all_stretches_and_of_their_runs(stretches):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 10**10)), max_size=40))
-def test_whatever_happens_no_moment_counts_twice(looks):
+def test_whatever_happens_no_moment_counts_twice(checks):
     now_ns, after = 0, Exposure()
-    for is_right, wait_ns in looks:
+    for is_right, wait_ns in checks:
         now_ns += wait_ns
         before = after
         after = exposure.right(after, now_ns) if is_right else exposure.wrong(after, now_ns)

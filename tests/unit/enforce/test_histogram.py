@@ -13,7 +13,7 @@ from ipvsd.model import (
     "why, durations_ns, cumulative",
     [
         ("none", [], [0] * 13),
-        ("at a bound it belongs below", [BOUNDS_NS[0]], [1] * 13),
+        ("at a bound: in the bucket below", [BOUNDS_NS[0]], [1] * 13),
         ("just above", [BOUNDS_NS[0] + 1], [0] + [1] * 12),
         ("longer than all", [11 * NS_PER_S], [0] * 12 + [1]),
         ("several", [NS_PER_MS, 3 * NS_PER_MS, 60 * NS_PER_S], [1, 1] + [2] * 10 + [3]),

@@ -1,4 +1,4 @@
-"""The state of one namespace: whether a known identity was used again."""
+"""The state of one namespace: how a reused identity is recognised."""
 
 import pytest
 
@@ -18,9 +18,9 @@ def known(state=State.AS_WANTED, reason=Reason.BIRTH, checked_ns=100):
     [
         ("the same", 5, 5, False),
         ("another", 5, 6, True),
-        ("a kernel that does not tell", None, None, False),
-        ("not told now", 5, None, False),
-        ("not told before", None, 5, False),
+        ("the kernel has no cookies", None, None, False),
+        ("unknown now", 5, None, False),
+        ("unknown before", None, 5, False),
     ],
 )
 def test_another_cookie_is_another_namespace(why, before, now, expected):

@@ -1,4 +1,4 @@
-"""What is told and remembered: stories of several passes, and the events each one brings."""
+"""Several checks of the host: which events each one logs, and what is remembered."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_a_repeated_event_logs_nothing():
 
 
 def test_a_load_without_any_event_is_recognised_by_its_instance():
-    """However often: it is nobody's doing, and no contest."""
+    """Recognise it each time: nobody changed the value, so there is no contest."""
     story = HostStory()
     story.check(Module.LIVE, State.AS_WANTED, Reason.START, instance=1)
     for number in range(2, 7):
@@ -79,7 +79,7 @@ def test_a_load_whose_event_was_lost_is_logged_as_a_load():
     assert story.memory.tally.writes == {"load": 1} and story.memory.loads == 1
 
 
-def test_remove_and_add_in_one_batch_are_two_things():
+def test_remove_and_add_in_one_batch_are_two_events():
     story = HostStory()
     story.check(Module.LIVE, State.AS_WANTED, Reason.START)
     story.memory, new_events = record_module(story.memory, Module.ABSENT, 1, 1)
@@ -187,7 +187,7 @@ def test_observing_logs_each_load_once():
     assert story.check(Module.LIVE, State.DIFFERS, Reason.LOAD) == [Kind.WOULD_CHANGE]
 
 
-def test_what_is_no_longer_guarded_is_forgotten():
+def test_conditions_of_a_key_that_is_no_longer_guarded_are_forgotten():
     story = HostStory()
     story.check(Module.LIVE, State.UNSUPPORTED, Reason.START)
     done = CheckResults(Module.LIVE, (NamespaceResult(HOST, Reason.RELOAD),), None, 1, 0)

@@ -1,4 +1,4 @@
-"""Stories of several looks into several namespaces: what is told, remembered and counted."""
+"""Several visits to several namespaces: what is logged, remembered and counted."""
 
 import pytest
 from hypothesis import given
@@ -104,7 +104,7 @@ def test_drift_is_logged_and_its_exposure_counts_from_the_last_right_check():
 
 
 def contest(story, kernel, times, every_ns=30 * NS_PER_S):
-    """Somebody sets the value back again and again; return the kinds of news of each look."""
+    """Change the value before each visit; return the kinds of events of each visit."""
     kinds = []
     for _ in range(times):
         kernel.set("1")
@@ -120,11 +120,11 @@ def test_a_contest_is_logged_once_and_so_is_its_end():
     assert kinds == [[Kind.CHANGED], [Kind.CHANGED], [Kind.CONTESTED]] + [[]] * 17
     assert story.memory.tally.writes["drift"] >= 3
     kernel.set("0")
-    told = []
+    logged = []
     for _ in range(60):
         story.now_ns += 30 * NS_PER_S
-        told += story.visit((WEB, kernel))
-    assert told == [Kind.CONTEST_OVER]
+        logged += story.visit((WEB, kernel))
+    assert logged == [Kind.CONTEST_OVER]
     assert story.ns_state(WEB).contests == {}
     assert contest(story, kernel, 1) == [[Kind.CHANGED]]
 
@@ -137,11 +137,11 @@ def test_a_contested_value_is_set_after_longer_and_longer_waits():
     assert story.memory.tally.writes["drift"] < 15
     assert story.state(WEB) is State.CONTESTED
     assert story.ns_state(WEB).keys[0].value == "1"
-    # The exposure is open until the value is right: all of the time but the moments of being set.
+    # The exposure is open until the value is right, so only the moments after a write are missing.
     assert story.memory.tally.exposed_ns <= story.now_ns - begin_ns
 
 
-def test_who_yields_leaves_a_contested_value_alone_and_says_so():
+def test_with_yield_a_contested_value_is_left_alone_and_the_event_says_so():
     story, kernel = Story(YIELD), FakeSysctls("0")
     story.visit((WEB, kernel))
     assert contest(story, kernel, 3)[-1] == [Kind.CONTESTED]
@@ -177,7 +177,7 @@ def test_a_reload_resets_contests():
     assert kernel.reading.value == "0"
 
 
-def test_one_contest_is_not_anothers():
+def test_a_contest_in_one_namespace_is_none_in_another():
     story, web, pod = Story(), FakeSysctls("0"), FakeSysctls("0")
     story.visit((WEB, web), (POD, pod))
     contest(story, web, 5)
@@ -205,7 +205,7 @@ def test_a_foreign_namespace_is_logged_once_through_all_loads(state, error, read
         assert story.results[0].outcomes == ()
     assert story.state(POD) is state
     assert story.memory.tally.exposed_ns == 0 and story.memory.tally.failures == 0
-    assert story.ns_state(POD).exposure.since_ns is None, "nobody could have done better"
+    assert story.ns_state(POD).exposure.since_ns is None, "the guard cannot change this value"
 
 
 def test_a_namespace_that_is_removed_while_it_is_wrong_closes_its_exposure():
@@ -222,7 +222,7 @@ def test_a_namespace_that_is_removed_while_it_is_wrong_closes_its_exposure():
     assert story.memory.tally.runs_leaked == 3
 
 
-def test_what_is_alive_is_not_forgotten():
+def test_living_namespaces_are_not_forgotten():
     story = Story()
     story.visit((WEB, FakeSysctls()), (POD, FakeSysctls()))
     assert record.forget(story.memory, {WEB.identity, POD.identity}, 1) is story.memory
@@ -281,7 +281,7 @@ def test_observing_logs_once_and_counts_no_exposure():
         ("excluded", POLICY._replace(exclusions=(Selector("name", "web", "x:1"),))),
     ],
 )
-def test_an_exposure_ends_when_the_policy_does_not_mind_any_more(why, policy):
+def test_an_exposure_ends_when_the_policy_asks_for_no_change_any_more(why, policy):
     story, kernel = Story(), FakeSysctls()
     kernel.error = "EROFS"
     story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
@@ -315,12 +315,12 @@ def test_services_that_keep_coming_hold_the_write_half_a_minute_and_no_longer():
     story, kernel = Story(), FakeSysctls()
     kernel.kthreads = True
     begin_ns = story.now_ns
-    told = []
+    logged = []
     while kernel.reading.value == "1":
         kernel.estimators += 1
-        told += story.visit((WEB, kernel), trigger=Reason.BIRTH)
+        logged += story.visit((WEB, kernel), trigger=Reason.BIRTH)
         story.now_ns += 2 * NS_PER_S
-    assert told == [Kind.HELD, Kind.CHANGED]
+    assert logged == [Kind.HELD, Kind.CHANGED]
     assert story.now_ns - begin_ns <= HOLD_MAX_NS + 2 * 2 * NS_PER_S
 
 
@@ -362,12 +362,12 @@ _STEPS = st.lists(
 
 
 @given(_STEPS, st.booleans(), st.sampled_from([POLICY, YIELD]))
-def test_whatever_happens_the_books_balance(steps, kthreads, policy):
+def test_whatever_happens_times_and_writes_are_counted_once(steps, kthreads, policy):
     """No time is counted twice, every write is counted, and no value is written when right."""
     story = Story(policy)
     begin_ns = story.now_ns
     kernels = {WEB: FakeSysctls(), POD: FakeSysctls()}
-    absent_ns = {WEB: begin_ns, POD: begin_ns}  # when each was last known not to be there
+    absent_ns = {WEB: begin_ns, POD: begin_ns}  # when each was last known to be absent
     writes = 0
     for what, wait_ns, namespace in steps:
         story.now_ns += wait_ns
@@ -413,10 +413,10 @@ def test_logged_conditions_outlive_the_module_and_values_do_not():
     story, kernel = Story(), FakeSysctls()
     kernel.error = "EROFS"
     story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=story.now_ns)
-    told = story.ns_state(WEB).conditions
+    logged = story.ns_state(WEB).conditions
     story.now_ns += 5 * NS_PER_S
     story.memory = without_module(story.memory, (0, 0), story.now_ns)
-    assert story.ns_state(WEB).keys == () and story.ns_state(WEB).conditions == told
+    assert story.ns_state(WEB).keys == () and story.ns_state(WEB).conditions == logged
     assert story.ns_state(WEB).exposure.since_ns is None
     assert story.memory.tally.runs_leaked == 2
     again = without_module(story.memory, (0, 0), story.now_ns + 9 * NS_PER_S)
@@ -439,7 +439,7 @@ def test_a_revision_changes_with_what_is_published_and_not_with_each_check():
     kernel.set("1")
     kernel.error = "EACCES"
     assert revised((WEB, kernel))
-    assert revised((WEB, kernel))  # for longer at 1
+    assert revised((WEB, kernel))  # at 1 for longer
     foreign = FakeSysctls()
     foreign.foreign, foreign.error = True, "EROFS"
     assert revised((POD, foreign))

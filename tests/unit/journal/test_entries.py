@@ -1,4 +1,4 @@
-"""The guard's entries of the journal, read and counted."""
+"""Reading and counting the guard's journal entries."""
 
 import json
 
@@ -12,7 +12,7 @@ from tests.builders import HOST, POD, RUN, WEB, value
 
 
 def line(event, **more):
-    """A line as journalctl writes it for an event."""
+    """Return the line that journalctl prints for an event."""
     fields = {"__REALTIME_TIMESTAMP": "1700000000000000", "MESSAGE": event.message}
     fields.update(event.fields, IPVSD_EVENT=event.kind.word, **more)
     return json.dumps(fields)
@@ -48,13 +48,13 @@ def test_an_entry_is_read_as_it_was_sent():
         ("no number", {"MESSAGE": "x", "IPVSD_REACTION_USEC": "x"}, "x"),
     ],
 )
-def test_whatever_journalctl_makes_of_a_field_is_taken(why, text, message):
+def test_each_form_of_a_field_that_journalctl_prints_is_accepted(why, text, message):
     entry = entries.parse(json.dumps(dict(text, __REALTIME_TIMESTAMP="1")))
     assert (entry.wall_ns, entry.message, entry.reaction_ns) == (1000, message, None), why
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"__REALTIME_TIMESTAMP": "x"}', "1"])
-def test_what_is_no_entry_is_passed_over(text):
+def test_a_line_without_an_entry_is_skipped(text):
     assert entries.parse(text) is None
 
 
@@ -94,12 +94,12 @@ def test_a_load_that_has_reset_two_values_is_one_load():
     assert totals.load_count == 1 and totals.changes == 2
 
 
-def test_a_single_one_is_singular():
+def test_one_of_each_is_singular():
     totals = Totals(entries=1, loads_as_wanted=1, changes=1, drifts=1, runs_leaked=1)
     assert str(totals) == "1 entry: 1 load, 1 value set, 1 drift, 1 estimation run leaked"
 
 
-def test_nothing_is_nothing():
+def test_empty_totals_are_noughts():
     assert str(Totals()) == "0 entries: 0 loads, 0 values set, 0 drifts, 0 estimation runs leaked"
 
 
@@ -112,5 +112,5 @@ def test_a_row_separates_namespace_and_owner_from_what_happened():
         "was 1, now 0 (the namespace is new, 3.0 ms from event to write)",
         "3.0 ms",
     ]
-    told = events.plain(Kind.LOADED, "ip_vs: loaded")
-    assert entries.row(entries.parse(line(told)))[1:] == ["loaded", "-", "ip_vs: loaded", "-"]
+    loaded = events.plain(Kind.LOADED, "ip_vs: loaded")
+    assert entries.row(entries.parse(line(loaded)))[1:] == ["loaded", "-", "ip_vs: loaded", "-"]

@@ -1,4 +1,4 @@
-"""Entries of the journal: whatever others choose, each is text that the journal takes."""
+"""Journal entries with hostile text: each is text that the journal accepts."""
 
 import inspect
 
@@ -20,11 +20,11 @@ from ipvsd.model import (
 from ipvsd.text import MAX_LINE, MAX_PRINTED
 from tests import hostile
 from tests.builders import HOST, POLICY, RUN
-from tests.unit.output_checks import MORE, check, hostile_text, looks
+from tests.unit.output_checks import MORE, check, hostile_text, namespace_results
 
 
 def all_events(seen, odd):
-    """One event of each function that makes them."""
+    """Yield one event of each function that makes events."""
     (write,), (outcome,), (key,) = seen.writes, seen.outcomes, seen.keys
     yield events.changed(outcome, 1500, 2)
     yield events.held(write)
@@ -39,7 +39,7 @@ def all_events(seen, odd):
     yield events.plain(Kind.SOURCE_LOST, odd)
 
 
-@given(looks(), hostile_text)
+@given(namespace_results(), hostile_text)
 def test_the_journal(seen, odd):
     lines = hostile.journal_lines(list(all_events(seen, odd)))
     check(lines, MAX_LINE + len("IPVSD_NETNS_INODE="))
@@ -60,9 +60,9 @@ def _seen():
     )
 
 
-@given(looks(), hostile_text)
+@given(namespace_results(), hostile_text)
 def test_the_journals_own_library_takes_every_field(seen, odd):
-    """It encodes strictly, and raises what nobody expects."""
+    """The library encodes strictly, and its exceptions are not handled."""
     for event in all_events(seen, odd):
         for field in hostile.sender.fields(event):
             name, _, value = field.partition("=")

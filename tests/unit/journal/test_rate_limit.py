@@ -1,4 +1,4 @@
-"""The journal stays readable, and nothing is lost."""
+"""The limit of journal entries: suppressed events are counted, and none is lost."""
 
 import pytest
 from hypothesis import given
@@ -27,19 +27,19 @@ def test_a_few_events_are_logged_as_they_are():
     assert limit_rate(RateLimiter(), new_events, NOW_NS)[1] == new_events
 
 
-def test_what_is_more_than_a_hundred_is_counted():
-    after, told = limit_rate(RateLimiter(), [change()] * 250, NOW_NS)
-    assert len(told) == LINES_MAX == 100
+def test_more_than_a_hundred_events_are_counted():
+    after, logged = limit_rate(RateLimiter(), [change()] * 250, NOW_NS)
+    assert len(logged) == LINES_MAX == 100
     assert after.suppressed == {"changed": 150}
 
 
-def test_all_about_the_host_is_logged():
-    after, told = limit_rate(RateLimiter(), [change()] * 200 + [change(HOST)] * 200, NOW_NS)
-    assert told.count(change(HOST)) == 200
+def test_each_event_of_the_host_is_logged():
+    after, logged = limit_rate(RateLimiter(), [change()] * 200 + [change(HOST)] * 200, NOW_NS)
+    assert logged.count(change(HOST)) == 200
     assert counted(after) == 100
 
 
-def test_what_concerns_no_namespace_is_logged():
+def test_an_event_without_a_namespace_is_logged():
     removed = events.plain(Kind.REMOVED, "ip_vs: removed")
     full = RateLimiter(NOW_NS, LINES_MAX)
     assert limit_rate(full, [removed], NOW_NS + 1)[1] == [removed]
@@ -49,8 +49,8 @@ def test_suppressed_events_are_one_line_when_the_window_is_over():
     full, _ = limit_rate(RateLimiter(), [change()] * LINES_MAX, NOW_NS)
     more = [change(reaction_ns=5_000_000, leaked=2), change(POD, 7_000_000, leaked=1)]
     more.append(events.held(_held()))
-    full, told = limit_rate(full, more, NOW_NS + 1)
-    assert told == []
+    full, logged = limit_rate(full, more, NOW_NS + 1)
+    assert logged == []
     assert limit_rate(full, [], NOW_NS + WINDOW_NS - 1) == (full, [])
     after, (line,) = limit_rate(full, [], NOW_NS + WINDOW_NS)
     assert line.kind is Kind.MANY
@@ -70,8 +70,8 @@ def _held():
 
 def test_a_new_window_logs_again():
     full, _ = limit_rate(RateLimiter(), [change()] * 150, NOW_NS)
-    _, told = limit_rate(full, [change()], NOW_NS + WINDOW_NS)
-    assert [event.kind for event in told] == [Kind.MANY, Kind.CHANGED]
+    _, logged = limit_rate(full, [change()], NOW_NS + WINDOW_NS)
+    assert [event.kind for event in logged] == [Kind.MANY, Kind.CHANGED]
 
 
 def test_a_window_in_which_nothing_was_suppressed_ends_silently():
@@ -90,20 +90,20 @@ def test_the_words_of_the_summary_are_those_of_the_kinds(word):
         max_size=20,
     )
 )
-def test_nothing_is_lost(runs):
-    """What was told and what was counted is all there was, in whatever passes it came."""
+def test_no_event_is_lost(steps):
+    """Logged and counted events add up to all events, in whatever order they come."""
     state, now_ns = RateLimiter(), NOW_NS
     lines, summed, came = 0, 0, 0
-    for others, hosts, wait_ns, rest in runs:
+    for others, hosts, wait_ns, rest in steps:
         now_ns += wait_ns
-        state, told = limit_rate(state, [change()] * others + [change(HOST)] * hosts, now_ns)
-        many = [event for event in told if event.kind is Kind.MANY]
-        lines += len(told) - len(many)
+        state, logged = limit_rate(state, [change()] * others + [change(HOST)] * hosts, now_ns)
+        many = [event for event in logged if event.kind is Kind.MANY]
+        lines += len(logged) - len(many)
         summed += sum(int(event.fields["IPVSD_COUNT"]) for event in many)
         came += others + hosts
-        assert told.count(change(HOST)) == hosts
-        assert len(told) - len(many) - hosts <= LINES_MAX
+        assert logged.count(change(HOST)) == hosts
+        assert len(logged) - len(many) - hosts <= LINES_MAX
         assert lines + summed + counted(state) == came
         now_ns += WINDOW_NS if rest else 0
-    _, told = limit_rate(state, [], now_ns + WINDOW_NS)
-    assert lines + summed + sum(int(e.fields["IPVSD_COUNT"]) for e in told) == came
+    _, logged = limit_rate(state, [], now_ns + WINDOW_NS)
+    assert lines + summed + sum(int(e.fields["IPVSD_COUNT"]) for e in logged) == came

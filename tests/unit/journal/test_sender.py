@@ -1,4 +1,4 @@
-"""Journal entries: their fields, and what happens where there is no journal."""
+"""Sending journal entries: their fields, and lines on stderr where no journal is."""
 
 import functools
 import io
@@ -23,7 +23,7 @@ def test_lines_on_stderr_have_a_priority_unless_a_person_reads(stream, expected)
     assert stderr.getvalue() == expected
 
 
-def test_a_foreign_journal_stream_is_not_ours():
+def test_the_journal_stream_of_another_process_is_not_used():
     stderr = io.StringIO()
     sender.connect({"JOURNAL_STREAM": "1:2"}, stderr)(events.plain(Kind.STOPPED, "text"))
     assert stderr.getvalue() == "<6>text\n"
@@ -31,7 +31,7 @@ def test_a_foreign_journal_stream_is_not_ours():
 
 @pytest.fixture
 def journald(tmp_path):
-    """What stands for journald: a socket that its messages can be read from, and the way to it."""
+    """Make a stand-in for journald; yield its socket, a stderr, and connect()."""
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver, open(os.devnull) as stream:
         receiver.bind(path)
@@ -43,7 +43,7 @@ def journald(tmp_path):
 
 
 class Stream(io.StringIO):
-    """Text that claims to go where a descriptor leads."""
+    """A text stream that claims the descriptor of another file."""
 
     def __init__(self, descriptor):
         super().__init__()

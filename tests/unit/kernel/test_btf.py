@@ -1,4 +1,4 @@
-"""Where the kernel's structures keep their members, as BTF tells."""
+"""Offsets of members in the kernel's structures, read from BTF."""
 
 import os
 import struct
@@ -41,6 +41,6 @@ def test_members_are_found_in_the_modules_and_the_kernels_types(root):
     assert btf.members(root.path, "built_in", ["net"]) == {"net": {"ns": 128}}
 
 
-def test_a_bit_fields_size_is_no_part_of_its_place():
+def test_the_size_of_a_bit_field_is_no_part_of_its_offset():
     data = made_btf(("s", {"field": (3 << 24) // 8 + 5}))
     assert btf.parse(data, b"", ["s"]) == {"s": {"field": 5}}

@@ -1,4 +1,4 @@
-"""The kernel's threads that estimate, and how long they have run."""
+"""Run times of the kernel's estimation threads."""
 
 import os
 
@@ -11,7 +11,7 @@ def test_run_times_of_threads(root):
         (7, "ipvs-e:0:0", "1500 20 3", of_the_kernel),
         (8, "bash", "9 9 9", 0),
         (9, "ipvs-e:1:0", "", of_the_kernel),
-        (11, "ipvs-e:2:0", "7 7 7", 0),  # anybody may call a process so
+        (11, "ipvs-e:2:0", "7 7 7", 0),  # a process may have this name too
     ):
         root.write(f"proc/{pid}/stat", f"{pid} ({comm}) S 2 0 0 0 -1 {flags} 0 0\n")
         root.write(f"proc/{pid}/comm", comm + "\n")

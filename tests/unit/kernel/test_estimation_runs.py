@@ -1,4 +1,4 @@
-"""Passes as the kernel's trace tells them."""
+"""Estimation runs, read from the kernel's trace."""
 
 import os
 
@@ -50,14 +50,14 @@ def test_no_comm_can_fake_a_run(comm):
 
 
 class Piped(RunProbes):
-    """A pipe in the place of the trace."""
+    """Probes that read a pipe instead of the trace."""
 
     def __init__(self):
         self._pipe, self._end_of_pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._open = {}
         self._unread = 0
 
-    def log(self, *lines):
+    def feed(self, *lines):
         os.write(self._end_of_pipe, b"\n".join(lines) + b"\n")
         return self.take()
 
@@ -74,12 +74,12 @@ def piped():
 
 
 def test_a_run_is_from_its_begin_to_its_end(piped):
-    assert piped.log(line(micros=10, rest=PLACE + b" run=1 inode=7")) == []
-    assert piped.log(ended(micros=35)) == [EstimationRun(10_000, 25_000, 0, True, 7, 0)]
+    assert piped.feed(line(micros=10, rest=PLACE + b" run=1 inode=7")) == []
+    assert piped.feed(ended(micros=35)) == [EstimationRun(10_000, 25_000, 0, True, 7, 0)]
 
 
 def test_cpus_whose_idle_tasks_are_interrupted_are_distinguished(piped):
-    found = piped.log(
+    found = piped.feed(
         line(micros=1, cpu=0), line(micros=2, cpu=1), ended(micros=9, cpu=0), ended(micros=5, cpu=1)
     )
     assert [(one.cpu, one.start_ns, one.duration_ns) for one in found] == [
@@ -89,18 +89,18 @@ def test_cpus_whose_idle_tasks_are_interrupted_are_distinguished(piped):
 
 
 def test_a_thread_that_moves_is_followed(piped):
-    """It is the CPU on which it ends that counts: nothing tells when it moved."""
-    (found,) = piped.log(line(micros=1, cpu=0, pid=99), ended(micros=4, cpu=1, pid=99))
+    """The CPU on which the run ends counts, since no event reports the move."""
+    (found,) = piped.feed(line(micros=1, cpu=0, pid=99), ended(micros=4, cpu=1, pid=99))
     assert (found.cpu, found.duration_ns, found.thread) == (1, 3000, 99)
 
 
 def test_a_run_under_way_at_the_beginning_does_not_count(piped):
-    assert piped.log(ended(micros=5)) == []
-    assert len(piped.log(line(micros=6), ended(micros=7))) == 1
+    assert piped.feed(ended(micros=5)) == []
+    assert len(piped.feed(line(micros=6), ended(micros=7))) == 1
 
 
-def test_what_cannot_be_read_counts_as_lost_and_lost_lines_do_not(piped):
-    piped.log(b"CPU:1 [LOST 12 EVENTS]", b"garbage")
+def test_unreadable_lines_count_as_lost_and_lost_lines_do_not(piped):
+    piped.feed(b"CPU:1 [LOST 12 EVENTS]", b"garbage")
     assert piped._unread == 1
 
 
@@ -120,7 +120,7 @@ def test_hits_that_the_kernel_missed(text, expected):
     )
 
 
-def test_without_tracefs_there_are_none_and_removing_does_nothing(root):
+def test_without_tracefs_probes_are_unavailable_and_removing_does_nothing(root):
     with pytest.raises(OSError):
         RunProbes(root.path, kthreads=False)
     assert estimation_runs.remove(root.path, 1)
@@ -129,7 +129,7 @@ def test_without_tracefs_there_are_none_and_removing_does_nothing(root):
 TRACING = "sys/kernel/tracing"
 
 
-def test_what_is_in_use_is_left_and_reported(root):
+def test_an_instance_in_use_is_left_and_reported(root):
     root.write(TRACING + "/kprobe_events", "")
     busy = root.join(f"{TRACING}/instances/ipvsd-measure-7/in-use")
     os.makedirs(busy)
@@ -138,7 +138,7 @@ def test_what_is_in_use_is_left_and_reported(root):
     assert estimation_runs.remove(root.path, 7)
 
 
-def test_leftovers_are_removed_of_the_dead_only(root):
+def test_leftovers_of_dead_processes_only_are_removed(root):
     root.write(TRACING + "/kprobe_events", "")
     dead, alive = "ipvsd-measure-999999999", f"ipvsd-measure-{os.getpid()}"
     for name in (dead, alive, "ipvs-estoff-guard"):
@@ -150,11 +150,11 @@ def test_leftovers_are_removed_of_the_dead_only(root):
     assert written == ["-:ipvsd_measure/begin_999999999", "-:ipvsd_measure/end_999999999"]
 
 
-def test_without_types_a_probe_reads_nothing(root):
+def test_without_btf_a_probe_reads_no_arguments(root):
     assert estimation_runs._arguments(root.path) is None
 
 
-def test_what_a_probe_reads_is_reached_from_the_timer(root, monkeypatch):
+def test_the_arguments_of_a_probe_are_read_from_the_timer(root, monkeypatch):
     members = {
         "netns_ipvs": {"sysctl_run_estimation": 1880, "est_timer": 1952, "net": 2160},
         "net": {"ns": 128},

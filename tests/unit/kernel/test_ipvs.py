@@ -1,4 +1,4 @@
-"""Possible CPUs, services and real servers, as the kernel shows them."""
+"""Possible CPUs, services and real servers, read from the kernel's files."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""IPVS's counters of single CPUs, and the command that shows them."""
+"""IPVS's counters of each CPU, and the command that shows them."""
 
 import json
 
@@ -10,7 +10,7 @@ from ipvsd.kernel.ipvs_counters import Counters, Rates, Readout
 from ipvsd.model import NS_PER_S, Exit
 from ipvsd.text import format_count
 
-# As the kernel writes it, for two CPUs, of which the second was busy after the last estimation.
+# The kernel's file for two CPUs; the second had traffic after the last estimation run.
 TEXT = """\
        Total Incoming Outgoing         Incoming         Outgoing
 CPU    Conns  Packets  Packets            Bytes            Bytes
@@ -24,7 +24,7 @@ CPU    Conns  Packets  Packets            Bytes            Bytes
 LIVE = Counters(3, 13, 8, 2020, 500)
 
 
-def test_the_sum_over_the_cpus_is_what_has_been_counted():
+def test_the_sum_over_the_cpus_is_the_live_count():
     assert ipvs_counters.parse(TEXT) == Readout(LIVE, Counters(2, 10, 8, 1764, 500))
 
 
@@ -34,7 +34,7 @@ def test_cpu_twelve_is_no_heading():
 
 
 @pytest.mark.parametrize("text", ["", "x", TEXT[:130], "a b c d e f\n", "~ x x x x x\n", "~ 1 2\n"])
-def test_what_is_no_such_table_is_nothing(text):
+def test_text_without_such_a_table_has_no_counters(text):
     assert ipvs_counters.parse(text) is None
 
 
@@ -43,7 +43,7 @@ def test_rates():
     assert ipvs_counters.rates(LIVE, later, 2 * NS_PER_S) == Rates(1.0, 0.0, 1.0, 500.0, 0.0)
 
 
-def test_counters_that_began_anew_have_no_rate():
+def test_counters_that_were_reset_have_no_rate():
     assert ipvs_counters.rates(LIVE, Counters(1, 99, 99, 9999, 9999), NS_PER_S) == Rates()
 
 

@@ -17,7 +17,7 @@ from ipvsd.model import Module
         ("exit runs", lambda root: root.load_ip_vs("going"), Module.GOING),
         ("built in", lambda root: root.load_ip_vs(None), Module.BUILT_IN),
         (
-            "its folder is just being made or taken away",
+            "its folder is just being created or removed",
             lambda root: os.makedirs(root.join("sys/module/ip_vs")),
             Module.ABSENT,
         ),

@@ -1,4 +1,4 @@
-"""The mount table: what a line says, and what hostile lines cannot do."""
+"""Parsing the mount table: namespaces that are mounted, and hostile lines."""
 
 import os
 import time
@@ -21,7 +21,7 @@ WEB = b"42 27 0:4 net:[4026532246] /run/netns/web rw shared:5 - nsfs nsfs rw"
 @pytest.mark.parametrize(
     "why, line, path",
     [
-        ("as ip netns add makes it", WEB, "/run/netns/web"),
+        ("of `ip netns add`", WEB, "/run/netns/web"),
         ("without optional fields", WEB.replace(b" shared:5", b""), "/run/netns/web"),
         ("with several", WEB.replace(b"shared:5", b"shared:5 master:2"), "/run/netns/web"),
         ("a blank", WEB.replace(b"netns/web", rb"a\040b"), "/run/a b"),
@@ -32,7 +32,7 @@ WEB = b"42 27 0:4 net:[4026532246] /run/netns/web rw shared:5 - nsfs nsfs rw"
         ("another octal", WEB.replace(b"netns/web", rb"a\043b"), "/run/a#b"),
         ("no text in any encoding", WEB.replace(b"netns/web", b"\xff"), "/run/\udcff"),
         ("other white space is not escaped", WEB.replace(b"netns/web", b"a\x0bb"), "/run/a\x0bb"),
-        ("nor is a carriage return", WEB.replace(b"netns/web", b"a\rb"), "/run/a\rb"),
+        ("a carriage return is not escaped", WEB.replace(b"netns/web", b"a\rb"), "/run/a\rb"),
         ("a path that looks like the rest", WEB.replace(b"web", b"-"), "/run/netns/-"),
     ],
 )
@@ -47,19 +47,19 @@ def test_a_namespace_that_is_mounted(why, line, path):
     [
         ("a disk", b"1 0 8:1 / / rw - ext4 /dev/sda1 rw"),
         ("another kind of namespace", WEB.replace(b"net:", b"mnt:")),
-        ("a folder called like a namespace", WEB.replace(b"net:[", b"/net:[")),
+        ("a folder named like a namespace", WEB.replace(b"net:[", b"/net:[")),
         ("another file system in a folder of that name", WEB.replace(b"- nsfs", b"- tmpfs")),
-        ("a source that says so", WEB.replace(b"- nsfs nsfs", b"- tmpfs nsfs ")),
+        ("a source with that name", WEB.replace(b"- nsfs nsfs", b"- tmpfs nsfs ")),
         ("without an inode", WEB.replace(b"4026532246", b"")),
         ("a negative inode", WEB.replace(b"4026532246", b"-1")),
         ("no path", WEB.replace(b"/run/netns/web", b"")),
         ("cut off", WEB[:40]),
         ("nothing", b""),
-        ("numbers as large as no device", WEB.replace(b"0:4", b"99999999999:4")),
+        ("numbers too large for a device", WEB.replace(b"0:4", b"99999999999:4")),
         ("digits without end", WEB.replace(b"0:4", b"0:" + b"9" * 10**5)),
     ],
 )
-def test_what_is_no_mounted_network_namespace(why, line):
+def test_lines_without_a_mounted_network_namespace(why, line):
     assert parsed(line + b"\n") == [], why
 
 
@@ -80,7 +80,7 @@ _PIECES = [
 
 
 @given(st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(_PIECES)).map(b"".join)))
-def test_no_text_whatever_raises(table):
+def test_no_text_raises(table):
     for mount in parsed(table):
         assert mount.path.startswith("/") and " nsfs " in os.fsdecode(table)
 
@@ -105,7 +105,7 @@ def test_any_path_that_the_kernel_escapes_comes_back(name):
     ],
     ids=["path", "escapes", "dashes", "words", "digits", "lines"],
 )
-def test_megabytes_take_no_time(table):
+def test_megabytes_take_less_than_two_seconds(table):
     started = time.perf_counter()
     parsed(table)
     assert time.perf_counter() - started < 2

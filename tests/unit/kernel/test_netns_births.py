@@ -1,4 +1,4 @@
-"""Births as the kernel's trace tells them; anybody may choose the comm in front of each line."""
+"""Births, read from the kernel's trace, where any process chooses the comm of its lines."""
 
 import os
 
@@ -26,7 +26,7 @@ def line(comm=b"ip", seconds=12, micros=345678):
             1_500_000_000,
         ),
         (
-            "whose thread group is not known",
+            "with an unknown thread group",
             b"%16s-77      (-------) [000] d..2.     1.500000: birth: (x)" % b"a",
             1_500_000_000,
         ),
@@ -49,9 +49,9 @@ _PIECES = [b" ", b"-", b"1", b"[0]", b".....", b"1.000000:", b" birth:", b" writ
 
 
 @given(st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(_PIECES)).map(b"".join)))
-def test_no_text_whatever_raises(text):
-    told = parse(text.splitlines())
-    assert told.births <= len(text.splitlines())
+def test_no_text_raises(text):
+    events = parse(text.splitlines())
+    assert events.births <= len(text.splitlines())
 
 
 def write_line(comm, pid):
@@ -61,10 +61,10 @@ def write_line(comm, pid):
 @pytest.mark.parametrize(
     "why, lines, births, writer",
     [
-        ("who writes is no birth", [write_line(b"tuned", 999999999)], 0, "tuned (pid 999999999)"),
-        ("the guard itself is nobody", [write_line(b"ipvsd", os.getpid())], 0, ""),
+        ("a write is no birth", [write_line(b"tuned", 999999999)], 0, "tuned (pid 999999999)"),
+        ("a write of the guard itself", [write_line(b"ipvsd", os.getpid())], 0, ""),
         (
-            "the last one",
+            "the last of two writers",
             [write_line(b"a", 999999998), write_line(b"b", 999999999)],
             0,
             "b (pid 999999999)",
@@ -74,18 +74,18 @@ def write_line(comm, pid):
         ("a comm that is no text", [write_line(b"\xff\x1b", 999999999)], 0, None),
     ],
 )
-def test_who_writes(why, lines, births, writer):
-    told = parse(lines)
-    assert told.births == births, why
-    assert writer is None or told.writer == writer, why
-    assert len(told.writer) < 40
+def test_the_last_writer_is_reported(why, lines, births, writer):
+    events = parse(lines)
+    assert events.births == births, why
+    assert writer is None or events.writer == writer, why
+    assert len(events.writer) < 40
 
 
 @given(st.binary(max_size=16), st.integers(0, 10**6), st.integers(0, 999_999))
 def test_no_comm_changes_the_time_or_makes_one_up(comm, seconds, micros):
-    """A comm with a line end hides the time, no more: nobody can claim to have been born earlier.
+    """A comm with a line end can hide the time, but no comm can claim an earlier birth.
 
-    The kernel's comm has 15 bytes; 16 are what the columns would hold.
+    The kernel's comm has 15 bytes; the columns have room for 16.
     """
     parts = line(comm, seconds, micros).splitlines()
     times = [parse([part]).first_ns for part in parts]
@@ -96,12 +96,12 @@ def test_no_comm_changes_the_time_or_makes_one_up(comm, seconds, micros):
 
 
 class Piped(BirthProbe):
-    """A pipe in the place of the trace."""
+    """A probe that reads a pipe instead of the trace."""
 
     def __init__(self):
         self._pipe, self._end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def log(self, data):
+    def feed(self, data):
         os.write(self._end, data)
 
     def end(self):
@@ -124,25 +124,25 @@ def test_no_line_is_no_birth(births):
 
 
 def test_births_are_counted_and_the_first_is_kept(births):
-    births.log(line(seconds=30) + line(seconds=20) + line(seconds=40))
+    births.feed(line(seconds=30) + line(seconds=20) + line(seconds=40))
     assert births.drain() == BirthEvents(3, 20_345_678_000)
     assert births.drain() == BirthEvents(0, None)
 
 
 def test_a_comm_with_line_ends_is_never_less_than_one_birth(births):
-    births.log(line(b"\n\nbirth:\n"))
-    told = births.drain()
-    assert told.births >= 1 and told.first_ns is None
+    births.feed(line(b"\n\nbirth:\n"))
+    events = births.drain()
+    assert events.births >= 1 and events.first_ns is None
 
 
-def test_one_birth_without_a_time_leaves_none_for_all(births):
-    """It may have been the first one: a later moment would be no bound for it."""
-    births.log(line(seconds=30) + line(b"a\nb", seconds=20))
+def test_one_birth_without_a_time_leaves_the_first_time_unknown(births):
+    """That birth may be the first one, so the time of another is no bound for it."""
+    births.feed(line(seconds=30) + line(b"a\nb", seconds=20))
     assert births.drain().first_ns is None
 
 
-def test_a_flood_is_drained_in_turns(births):
-    births.log(line() * 500)
+def test_a_flood_of_births_is_drained_completely(births):
+    births.feed(line() * 500)
     assert births.drain().births == 500
 
 
@@ -153,7 +153,7 @@ def test_a_pipe_that_has_ended_does_not_hang():
     made.close()
 
 
-def test_a_broken_pipe_is_raised():
+def test_a_read_error_is_raised():
     made = Piped()
     made.end()
     keep = os.dup(made.fileno())
@@ -169,14 +169,14 @@ def test_a_broken_pipe_is_raised():
 TRACING = "sys/kernel/tracing"
 
 
-def test_without_tracefs_there_are_none_and_nothing_is_left(root):
+def test_without_tracefs_the_probe_is_unavailable_and_nothing_is_left(root):
     with pytest.raises(OSError) as refused:
         BirthProbe(root.path)
     assert refused.value.filename == root.join(TRACING + "/kprobe_events")
 
 
 def test_a_tracefs_that_takes_no_instance_is_left_as_it_was(root):
-    """A plain folder: the kernel would fill the instance with files."""
+    """The instance stays a plain folder here; the kernel would fill it with files."""
     root.write(TRACING + "/kprobe_events", "p:somebody/elses do_exit\n")
     os.makedirs(root.join(TRACING + "/instances"))
     with pytest.raises(OSError):

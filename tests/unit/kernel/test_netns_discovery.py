@@ -1,4 +1,4 @@
-"""This process's own network namespace, with nsfs and without."""
+"""The network namespace of this process, with nsfs and without."""
 
 import os
 
@@ -6,7 +6,7 @@ from ipvsd.kernel import netns_discovery
 from ipvsd.model import Namespace
 
 
-def test_own_namespace_is_the_nsfs_file():
+def test_the_own_namespace_is_the_nsfs_file():
     status = os.stat("/proc/self/ns/net")
     assert netns_discovery.own() == Namespace(status.st_dev, status.st_ino, "host")
 

@@ -1,4 +1,4 @@
-"""Hints from cgroups, names for people: right for what engines write, harmless for all else."""
+"""Owners from cgroups, and names of namespaces: right for engines, harmless for other text."""
 
 import pytest
 from hypothesis import given
@@ -23,18 +23,18 @@ V1 = "12:pids:{0}\n11:cpu,cpuacct:{0}\n1:name=systemd:{1}\n0::{2}\n"
             ("/system.slice/a.service", "", "a.service"),
         ),
         (
-            "hybrid: where that says nothing, the first that does, not the shim's 0::",
+            "hybrid: the first hierarchy with a path, when systemd's has none; not the shim's 0::",
             V1.format("/docker/" + ID, "/", "/system.slice/containerd.service"),
             ("/docker/" + ID, ID, ""),
         ),
-        ("the root says nothing", V1.format("/", "/", "/a"), ("/a", "", "")),
-        ("version 1 without any", V1.format("/", "/", "/"), ("/", "", "")),
+        ("the root in systemd's hierarchy", V1.format("/", "/", "/a"), ("/a", "", "")),
+        ("version 1 without any path", V1.format("/", "/", "/"), ("/", "", "")),
         ("a colon in the path", "0::/a:b/c.service\n", ("/a:b/c.service", "", "")),
-        ("a cgroup that is gone", "0::/a.scope (deleted)\n", ("/a.scope", "", "a.scope")),
+        ("a cgroup that was removed", "0::/a.scope (deleted)\n", ("/a.scope", "", "a.scope")),
         ("seen from within a cgroup namespace", "0::/../a\n", ("/../a", "", "")),
     ],
 )
-def test_the_line_that_counts(why, text, expected):
+def test_the_line_of_the_cgroup_that_is_used(why, text, expected):
     assert owner_from_cgroup(text) == expected, why
 
 
@@ -74,14 +74,14 @@ def test_the_container_is_the_innermost(path, container):
         ("a service's own groups", "/system.slice/a.service/worker/1", "a.service"),
         ("a login", "/user.slice/user-0.slice/session-3.scope", "session-3.scope"),
         (
-            "a user's manager stands for what runs below it",
+            "a user's manager, also for its services",
             "/user.slice/user-1.slice/user@1.service/app.slice/b.service",
             "user@1.service",
         ),
-        ("a container's scope is its engine's", "/system.slice/docker-" + ID + ".scope", ""),
-        ("nor do units in it count", "/docker/" + ID + "/system.slice/b.service", ""),
+        ("a container's scope is no unit", "/system.slice/docker-" + ID + ".scope", ""),
+        ("a unit inside a container", "/docker/" + ID + "/system.slice/b.service", ""),
         (
-            "and not below a scope either",
+            "a unit inside a container's scope",
             "/system.slice/docker-" + ID + ".scope/init.scope/b.service",
             "",
         ),
@@ -103,7 +103,7 @@ _ANY = st.one_of(
 
 
 @given(_ANY)
-def test_any_text_gives_hints_that_hang_together(text):
+def test_any_text_gives_a_consistent_owner(text):
     cgroup, container, unit = owner_from_cgroup(text)
     assert cgroup == "" or cgroup.startswith("/") and cgroup in text
     assert container in cgroup and unit in cgroup.split("/")
@@ -129,18 +129,22 @@ def test_megabytes_are_cut(text):
 @pytest.mark.parametrize(
     "why, owner, name",
     [
-        ("given with ip netns", Owner(mounts=("/run/netns/web",)), "web"),
-        ("its older place", Owner(mounts=("/var/run/netns/cni-1",)), "cni-1"),
-        ("before other mounts", Owner(mounts=("/mnt/x", "/run/netns/web")), "web"),
-        ("other mounts whole", Owner(mounts=("/run/docker/netns/x",)), "/run/docker/netns/x"),
+        ("named by ip netns", Owner(mounts=("/run/netns/web",)), "web"),
+        ("in the older folder of ip netns", Owner(mounts=("/var/run/netns/cni-1",)), "cni-1"),
+        ("a name before other mounts", Owner(mounts=("/mnt/x", "/run/netns/web")), "web"),
+        ("another mount: its path", Owner(mounts=("/run/docker/netns/x",)), "/run/docker/netns/x"),
         ("not directly below", Owner(mounts=("/run/netns/a/b",)), "/run/netns/a/b"),
-        ("not as the host is", Owner(mounts=("/run/netns/host",)), "/run/netns/host"),
+        (
+            "the name of the host is not taken",
+            Owner(mounts=("/run/netns/host",)),
+            "/run/netns/host",
+        ),
         ("a mount before a container", Owner(("/run/netns/cni-1",), "", ID), "cni-1"),
         ("a container as in docker ps", Owner((), "", ID, "a.service"), "container 3f2a01234567"),
         ("a unit", Owner((), "", "", "a.service", 7, "x"), "a.service"),
         ("a process", Owner((), "", "", "", 7, "sleep"), "pid 7 (sleep)"),
         ("nothing known", Owner(), "net:[42]"),
-        ("cut", Owner(mounts=("/" + "x" * 5000,)), "/" + "x" * 254),
+        ("a long path is cut", Owner(mounts=("/" + "x" * 5000,)), "/" + "x" * 254),
     ],
 )
 def test_names(why, owner, name):
@@ -155,7 +159,7 @@ _MOUNTS = st.one_of(
 
 
 @given(st.lists(_MOUNTS, max_size=3), _ANY, st.integers(min_value=0), _ANY)
-def test_any_owner_has_a_short_name_and_is_never_taken_for_the_host(mounts, cgroup, pid, command):
+def test_any_owner_has_a_short_name_that_is_never_the_hosts(mounts, cgroup, pid, command):
     owner = Owner(tuple(mounts), *owner_from_cgroup(cgroup), pid, command)
     name = namespace_name(owner, 42)
     assert name not in ("", HOST_NAME) and len(name) <= 255

@@ -45,7 +45,7 @@ def test_a_value_is_read_without_its_line_end(root):
         ),
     ],
 )
-def test_what_is_not_there_is_distinguished(root, why, make, expected):
+def test_reasons_for_a_missing_value_are_distinguished(root, why, make, expected):
     make(root)
     with Sysctls(root.path) as sysctls:
         assert sysctls.read(RUN).found is expected, why

@@ -1,4 +1,4 @@
-"""The socket filter, run by the kernel before a socket of this process."""
+"""The socket filter, attached to a socket of this process and run by the kernel."""
 
 import socket
 
@@ -12,8 +12,8 @@ PATH = "/module/ip_vs"
 
 
 @pytest.fixture(scope="module")
-def passed():
-    """Send messages; return those that the filter has let through."""
+def accepted():
+    """Return a function that sends messages and returns those that the filter accepts."""
     sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     receiver.setblocking(False)
     uevent_filter.attach(receiver, uevent_filter.only_about(PATH))
@@ -36,9 +36,9 @@ def passed():
 @pytest.mark.parametrize(
     "action", ["add", "remove", "change", "move", "online", "offline", "bind", "unbind"]
 )
-def test_every_action_on_the_device_is_let_through(passed, action):
+def test_every_action_on_the_device_is_accepted(accepted, action):
     message = f"{action}@{PATH}\0ACTION={action}\0DEVPATH={PATH}\0".encode()
-    assert passed(message) == [message]
+    assert accepted(message) == [message]
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_every_action_on_the_device_is_let_through(passed, action):
         b"libudev\0\xfe\xed\xca\xfe",
     ],
 )
-def test_nothing_else_is(passed, message):
-    assert passed(message) == []
+def test_no_other_message_is_accepted(accepted, message):
+    assert accepted(message) == []
 
 
 @given(st.binary(max_size=64), st.binary(max_size=64))
-def test_only_what_has_the_path_after_an_action_is(passed, before, after):
+def test_only_messages_with_the_path_after_an_action_are_accepted(accepted, before, after):
     message = before + b"@/module/ip_vs\0" + after
     is_first = len(before) in (3, 4, 6, 7)
-    assert passed(message) == ([message] if is_first else [])
+    assert accepted(message) == ([message] if is_first else [])

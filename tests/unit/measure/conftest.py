@@ -1,11 +1,11 @@
-"""What the tests of a measurement share."""
+"""Fixtures of the tests of a measurement."""
 
 import pytest
 
 from ipvsd.measure import measurement
-from tests.unit.measure.samples import HOST, PHASE, SPACES
+from tests.unit.measure.samples import COUNTS, HOST, PHASE
 
 
 @pytest.fixture
 def document():
-    return measurement.document(HOST, SPACES, [PHASE])
+    return measurement.document(HOST, COUNTS, [PHASE])

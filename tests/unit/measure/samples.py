@@ -1,4 +1,4 @@
-"""A measurement with one phase, and how one is made up."""
+"""The parts of a measurement with one phase."""
 
 from ipvsd.measure.measurement import Host
 from ipvsd.measure.statistics import (
@@ -11,7 +11,7 @@ from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun, Namespace
 
 MS = NS_PER_MS
 HOST = Host("node", "6.1.0", "2026-11-24T00:00:00.000Z", "live", "timer", 8, "10.0.0.1", ())
-SPACES = (
+COUNTS = (
     ServiceCount(Namespace(4, 100, "host"), "1", 3, 6),
     ServiceCount(Namespace(4, 200, "lb_\x1b[2J"), None, None, None),
 )

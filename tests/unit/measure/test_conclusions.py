@@ -12,7 +12,7 @@ from tests.unit.measure.samples import MS, probe
 
 
 def phase(name, rtts_ms, working_runs=(), runs=True, every_ms=10):
-    """A phase with a probe each 10 ms and estimation runs at some of these moments."""
+    """Make a phase with a probe each 10 ms and estimation runs at some of these moments."""
     probes = tuple(probe(i * every_ms * MS, int(rtt * MS)) for i, rtt in enumerate(rtts_ms))
     took = tuple(EstimationRun(int(at * MS), int(ms * MS), 3, True) for at, ms in working_runs)
     return Phase(
@@ -32,25 +32,25 @@ FAST = [0.1] * 200
     [
         ("no work at all", [phase("as found", [])], ["no estimation run did any work"], ["likely"]),
         (
-            "where it stalls, and for how long",
+            "the CPU that runs hold, and for how long",
             [phase("as found", [], [(0, 2), (2000, 4)])],
             ["held a CPU 2 times, for 2.0 ms in the median and 4.0 ms at most (CPU 3)"],
             [],
         ),
         (
-            "one run is a single one",
+            "one run is singular",
             [phase("as found", [], [(0, 2)])],
             ["held a CPU 1 time, for 2.0 ms"],
             ["times"],
         ),
         (
-            "slow ones overlap runs",
+            "slow round trips overlap runs",
             [phase("as found", [0.1, 30, *FAST, 0.1], [(5, 30)])],
             ["1 of 1 round trip that took longer than 1.0 ms overlaps an", "likely cause"],
             ["Look next at"],
         ),
         (
-            "slow ones do not overlap runs",
+            "slow round trips do not overlap runs",
             [phase("as found", [*FAST, 30, 30, 0.1], [(0, 2)])],
             ["0 of 2 round trips", "not the cause of most", "Look next at"],
             ["likely"],
@@ -61,7 +61,12 @@ FAST = [0.1] * 200
             ["1 round trip took longer", "estimation is not the cause", "Look next at"],
             ["likely"],
         ),
-        ("all well", [phase("as found", FAST)], ["no round trip took longer"], ["Look next at"]),
+        (
+            "no slow round trip",
+            [phase("as found", FAST)],
+            ["no round trip took longer"],
+            ["Look next at"],
+        ),
         (
             "runs unknown: no guess",
             [phase("as found", [*FAST, 30], runs=False)],
@@ -69,7 +74,7 @@ FAST = [0.1] * 200
             ["Look next at", "likely", "not the cause"],
         ),
         (
-            "nobody answers",
+            "no probe is answered",
             [Phase("as found", 0, 1, (), pings=Pings((), 9))],
             ["none of 9 probes was answered"],
             ["Look next at"],
@@ -139,6 +144,6 @@ def test_verdict(why, phases, wanted, unwanted):
         assert words not in said, why
 
 
-def test_what_to_examine_next_is_said_once_and_in_full():
+def test_the_advice_what_to_examine_next_is_given_once():
     said = conclusions.conclude([phase(name, [*FAST, 30]) for name in ("on", "off", "off again")])
     assert said.count(conclusions.NEXT) == 1 and len(conclusions.NEXT) < 400

@@ -1,4 +1,4 @@
-"""The document of a measurement."""
+"""The document of a measurement: plain data, and a damaged one is refused."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from ipvsd.measure import measurement, text_report
 from ipvsd.measure.statistics import Phase
 from ipvsd.model import NS_PER_S
-from tests.unit.measure.samples import HOST, PHASE, SPACES
+from tests.unit.measure.samples import COUNTS, HOST, PHASE
 
 
 def test_the_document_is_plain_data_and_has_a_version(document):
@@ -16,7 +16,7 @@ def test_the_document_is_plain_data_and_has_a_version(document):
     assert measurement.parse(json.dumps(document)) == document
 
 
-def test_what_is_counted(document):
+def test_the_figures_of_a_document(document):
     host, other = document["namespaces"]
     assert (host["estimators"], host["predicted_usec"]) == (10, [2, 4])
     assert other["estimators"] is other["predicted_usec"] is None
@@ -41,8 +41,8 @@ def test_what_is_counted(document):
     assert phase["timeline_usec"]["passes"] == [[1000000, 4000], [3000000, 6000]]
 
 
-def test_what_was_not_measured_is_null():
-    document = measurement.document(HOST, SPACES, [Phase("as found", 0, NS_PER_S)])
+def test_a_figure_that_was_not_measured_is_null():
+    document = measurement.document(HOST, COUNTS, [Phase("as found", 0, NS_PER_S)])
     (phase,) = document["phases"]
     assert phase["passes"] is phase["pings"] is phase["threads"] is None
     assert phase["timeline_usec"] == {"passes": None, "pings": None}
@@ -59,11 +59,11 @@ def test_what_was_not_measured_is_null():
         ("broken inside", '{"kind": "ipvsd measure", "version": 1}', "is damaged"),
         (
             "broken deep inside",
-            json.dumps(dict(measurement.document(HOST, SPACES, [PHASE]), phases=[{"name": 1}])),
+            json.dumps(dict(measurement.document(HOST, COUNTS, [PHASE]), phases=[{"name": 1}])),
             "is damaged",
         ),
     ],
 )
-def test_what_is_no_measurement_is_refused(why, text, words):
+def test_a_text_that_is_no_measurement_is_refused(why, text, words):
     with pytest.raises(ValueError, match=words):
         text_report.lines(measurement.parse(text), True)

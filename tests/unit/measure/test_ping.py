@@ -1,4 +1,4 @@
-"""What ping(8) prints, and how a run of it ends."""
+"""Parsing the output of ping(8), and ending it."""
 
 import os
 import stat
@@ -65,14 +65,14 @@ def fake(tmp_path, monkeypatch):
 
 
 def wait_for(path):
-    """Wait until something is in a file."""
+    """Wait until a file has content."""
     deadline = time.monotonic() + 20
     while not (path.exists() and path.read_text()):
         assert time.monotonic() < deadline, path
         time.sleep(0.01)
 
 
-# Not for a shell: it cannot catch what it was started with as ignored, as in the background.
+# In Python: a shell cannot catch a signal that was ignored at its start, as in the background.
 SUMS_UP = """
 import os, signal, sys
 
@@ -99,7 +99,7 @@ def test_a_run_ends_with_the_signal_that_makes_ping_sum_up(fake, tmp_path):
     assert words.read_text() == "-n -D -i 0.010000 -w 8 -- -host C"
 
 
-def test_one_that_does_not_end_is_killed(fake, tmp_path):
+def test_a_ping_that_does_not_end_is_killed(fake, tmp_path):
     fake(f"trap '' INT\necho >{tmp_path}/ready; while :; do sleep 0.01; done\n")
     run = Ping("host", 10 * NS_PER_MS, NS_PER_S)
     wait_for(tmp_path / "ready")
@@ -107,7 +107,7 @@ def test_one_that_does_not_end_is_killed(fake, tmp_path):
         run.stop()
 
 
-def test_what_ping_complains_about_is_reported(fake):
+def test_an_error_of_ping_is_reported(fake):
     fake("echo 'ping: nowhere: Name or service not known' >&2; exit 2\n")
     run = Ping("nowhere", 10 * NS_PER_MS, NS_PER_S)
     run._process.wait()
@@ -121,7 +121,7 @@ def test_without_ping(monkeypatch, tmp_path):
         Ping("host", 10 * NS_PER_MS, NS_PER_S)
 
 
-def test_an_abandoned_one_is_gone(fake):
+def test_an_abandoned_ping_is_killed(fake):
     fake("while :; do sleep 0.01; done\n")
     run = Ping("host", 10 * NS_PER_MS, NS_PER_S)
     run.abandon()

@@ -1,4 +1,4 @@
-"""Statistics of passes and round trips."""
+"""Statistics of estimation runs and round trips."""
 
 import pytest
 from hypothesis import given
@@ -23,7 +23,7 @@ from tests.unit.measure.samples import MS, probe
     "why, durations, expected",
     [
         ("nothing has no spread", [], None),
-        ("one is all of them", [7], Spread(1, 7, 7, 7, 7, 7)),
+        ("a single value", [7], Spread(1, 7, 7, 7, 7, 7)),
         ("of two, the median is the lower", [2, 1], Spread(2, 1, 2, 2, 2, 2)),
         ("ranks of a hundred", range(1, 101), Spread(100, 50, 90, 99, 100, 100)),
         ("ranks of a thousand", range(1, 1001), Spread(1000, 500, 900, 990, 999, 1000)),
@@ -51,7 +51,7 @@ def test_estimators_are_those_of_services_servers_and_the_namespace(
     assert counts.estimators == estimators
 
 
-def test_fifty_thousand_services_on_104_cpus_take_what_was_seen():
+def test_the_prediction_for_fifty_thousand_services_fits_what_was_measured():
     low, high = predicted_ns(1 + 50_000, 104)
     assert low < 200 * MS < 268 * MS < high < 275 * MS
 
@@ -59,16 +59,21 @@ def test_fifty_thousand_services_on_104_cpus_take_what_was_seen():
 @pytest.mark.parametrize(
     "why, working_runs, probes, during",
     [
-        ("no passes", [], [(0, 1)], []),
-        ("before", [(10, 5)], [(0, 9)], []),
-        ("it begins under way", [(10, 5)], [(0, 10)], [(0, 10)]),
-        ("sent in the middle", [(10, 5)], [(12, 1)], [(12, 1)]),
-        ("sent at its end", [(10, 5)], [(15, 1)], [(15, 1)]),
-        ("sent after it", [(10, 5)], [(16, 1)], []),
-        ("around it", [(10, 5)], [(5, 50)], [(5, 50)]),
-        ("a long pass of another CPU", [(0, 100), (10, 5)], [(50, 1)], [(50, 1)]),
-        ("a long one behind short ones", [(0, 1), (2, 100), (3, 1)], [(60, 1)], [(60, 1)]),
-        ("only some", [(10, 5), (30, 5)], [(0, 1), (12, 1), (20, 1), (31, 1)], [(12, 1), (31, 1)]),
+        ("no runs", [], [(0, 1)], []),
+        ("ends before the run", [(10, 5)], [(0, 9)], []),
+        ("the run begins under way", [(10, 5)], [(0, 10)], [(0, 10)]),
+        ("sent in the middle of the run", [(10, 5)], [(12, 1)], [(12, 1)]),
+        ("sent at the end of the run", [(10, 5)], [(15, 1)], [(15, 1)]),
+        ("sent after the run", [(10, 5)], [(16, 1)], []),
+        ("around the run", [(10, 5)], [(5, 50)], [(5, 50)]),
+        ("a long run on another CPU", [(0, 100), (10, 5)], [(50, 1)], [(50, 1)]),
+        ("a long run among short ones", [(0, 1), (2, 100), (3, 1)], [(60, 1)], [(60, 1)]),
+        (
+            "some of several probes",
+            [(10, 5), (30, 5)],
+            [(0, 1), (12, 1), (20, 1), (31, 1)],
+            [(12, 1), (31, 1)],
+        ),
     ],
 )
 def test_probes_that_overlap_a_run(why, working_runs, probes, during):
@@ -98,7 +103,7 @@ def test_overlaps_are_those_that_comparing_all_pairs_finds(working_runs, probes)
     [([], 1), ([0.05, 0.05, 0.05], 1), ([1, 1, 30], 5)],
     ids=["none", "below a millisecond", "five times the median"],
 )
-def test_from_when_on_a_round_trip_is_slow(rtts_ms, limit_ms):
+def test_the_limit_above_which_a_round_trip_is_slow(rtts_ms, limit_ms):
     pings = Pings(tuple(probe(0, int(rtt * MS)) for rtt in rtts_ms), len(rtts_ms))
     assert slow_ns(pings) == limit_ms * MS
 

@@ -1,4 +1,4 @@
-"""Charts made of characters."""
+"""Charts that are drawn with characters."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from ipvsd.measure.text_chart import Size, can_blocks, chart
         ("nothing", [], ["|", "|"]),
         ("full height", [(0, 8)], ["||", "||"]),
         ("half", [(0, 4)], ["|", "||"]),
-        ("what is there is seen", [(99, 1)], ["|", "|   ."]),
+        ("the smallest value is visible", [(99, 1)], ["|", "|   ."]),
         ("above the top, and late", [(500, 99)], ["|   |", "|   |"]),
         ("zero is nothing", [(0, 0)], ["|", "|"]),
     ],

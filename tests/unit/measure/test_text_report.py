@@ -1,4 +1,4 @@
-"""A measurement as text."""
+"""The text report of a measurement."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Memory and looks as data and sentences."""
+"""Memory and check results as plain data and as sentences."""
 
 import json
 
@@ -54,18 +54,18 @@ def memory(*namespaces, module=Module.LIVE, **changes):
             "refused",
         ),
         (
-            "what can be acted on comes first",
+            "a state that can be repaired comes first",
             [KeyStatus(RUN, State.UNSUPPORTED), KeyStatus(SYNC, State.DENIED)],
             "not permitted",
         ),
         (
-            "something else than 0 and 1",
+            "a wanted value other than 0 and 1",
             [KeyStatus(Setting(RUN.key, "2", ""), State.AS_WANTED)],
             "as wanted",
         ),
     ],
 )
-def test_the_state_of_a_namespace_in_a_word(why, statuses, word):
+def test_the_state_of_a_namespace_in_one_word(why, statuses, word):
     assert documents.state_word(statuses) == word, why
     assert documents.state_word(iter(statuses)) == word, "any iterable"
 
@@ -91,7 +91,7 @@ def test_the_status_sentence(module, state, sentence):
     )
 
 
-def test_the_status_sentence_says_when_nothing_is_written_or_guarded():
+def test_the_status_sentence_when_nothing_is_written_or_guarded():
     differs = memory(ns_state(HOST, State.DIFFERS))
     assert "observing only" in documents.summary(differs, OBSERVE)
     nothing = POLICY._replace(settings=())
@@ -114,23 +114,23 @@ def test_the_status_sentence_counts_the_other_namespaces():
     assert sentence.startswith(expected)
 
 
-def test_the_others_are_not_counted_while_ip_vs_is_away():
-    away = memory(
+def test_other_namespaces_are_not_counted_while_ip_vs_is_absent():
+    absent = memory(
         ns_state(HOST, State.ABSENT), ns_state(WEB, State.AS_WANTED), module=Module.ABSENT
     )
-    assert "namespace" not in documents.summary(away, POLICY)
+    assert "namespace" not in documents.summary(absent, POLICY)
 
 
 def test_the_status_sentence_has_the_last_reaction():
     write = Write(WEB, RUN.key, "1", "0", Reason.LOAD)
     last = LastWrite(Outcome(write, value("0"), 5), 3 * NS_PER_MS, WALL_NS)
     tally = Tally(writes={"load": 2, "birth": 1})
-    told = memory(ns_state(HOST, State.AS_WANTED), loads=1, tally=tally, last_write=last)
-    assert documents.summary(told, POLICY).endswith(
+    with_reaction = memory(ns_state(HOST, State.AS_WANTED), loads=1, tally=tally, last_write=last)
+    assert documents.summary(with_reaction, POLICY).endswith(
         "; 1 load seen, 3 writes (last 3.0 ms after its event)"
     )
-    untold = told._replace(last_write=last._replace(reaction_ns=None))
-    assert documents.summary(untold, POLICY).endswith("; 1 load seen, 3 writes")
+    without_reaction = with_reaction._replace(last_write=last._replace(reaction_ns=None))
+    assert documents.summary(without_reaction, POLICY).endswith("; 1 load seen, 3 writes")
 
 
 def test_states_are_counted_the_worst_first():
@@ -140,7 +140,7 @@ def test_states_are_counted_the_worst_first():
     assert list(counts.items()) == [("not permitted", 1), ("held", 2), ("excluded", 1), ("off", 1)]
 
 
-def test_open_exposures_count_in_the_counters_as_they_stand():
+def test_open_exposures_count_in_the_counters():
     tally = Tally(exposed_ns=NS_PER_S, runs_leaked=1)
     open_one = Exposure(100 * NS_PER_S, 7 * NS_PER_S, 3)
     kept = memory(
@@ -158,13 +158,13 @@ def test_the_counters_are_plain_data():
     write = Write(WEB, RUN.key, "1", "0", Reason.BIRTH)
     last = LastWrite(Outcome(write, value("0"), 5), 1500, WALL_NS)
     tally = Tally({"load": 1, "birth": 2}, failures=3)
-    told = memory(tally=tally, last_write=last, events_lost=4, loads=5)
-    counters = documents.counters(told, 0)
+    written = memory(tally=tally, last_write=last, events_lost=4, loads=5)
+    counters = documents.counters(written, 0)
     assert json.loads(json.dumps(counters)) == counters
     assert list(counters["writes"]) == ["birth", "load"]
     assert (counters["loads"], counters["events_lost"], counters["failures"]) == (5, 4, 3)
     assert documents.last_write(memory()) is None
-    assert documents.last_write(told) == {
+    assert documents.last_write(written) == {
         "namespace": "web",
         "key": RUN.key,
         "old": "1",
@@ -216,7 +216,7 @@ def test_a_namespace_is_plain_data():
     }
 
 
-def test_what_is_not_known_is_null_and_not_empty():
+def test_an_unknown_owner_is_null_and_not_empty():
     document = documents.namespace_document(
         NamespaceResult(Namespace(4, 9, "net:[9]"), Reason.START)
     )
@@ -234,7 +234,7 @@ def test_what_is_not_known_is_null_and_not_empty():
     assert document["rule"] is None and document["estimators"] is None
 
 
-def test_what_the_daemon_alone_knows_is_plain_data_too():
+def test_the_exposure_of_a_namespace_is_plain_data():
     exposed = Exposure(10 * NS_PER_S, 0, 0)
     one = ns_state(WEB, State.AS_WANTED, set_after_ns=8 * NS_PER_MS, exposure=exposed)
     document = documents.ns_state_document(one, 15 * NS_PER_S)

@@ -1,4 +1,4 @@
-"""Metrics, as Prometheus reads them."""
+"""Metrics in the text format of Prometheus."""
 
 import re
 
@@ -30,7 +30,7 @@ def rendered(**changes):
     return samples
 
 
-def test_what_the_daemon_knows_is_there():
+def test_the_status_of_the_daemon_becomes_samples():
     counters = dict(STATUS["counters"], exposed_usec=1500000, passes_leaked=2, loads=7)
     counters["writes"] = {"load": 5, "birth": 9}
     samples = rendered(counters=counters)
@@ -47,19 +47,19 @@ def test_what_the_daemon_knows_is_there():
     assert samples['kernel_info{release="6.1.0",estimator="timer",ip_vs="live"}'] == 1
 
 
-def test_each_state_is_there_while_it_is_nought():
+def test_each_state_has_a_sample_even_at_nought():
     samples = rendered(states={})
     shown = {re.sub('.*"(.*)".*', r"\1", name) for name in samples if name.startswith("namesp")}
     assert shown == {"off", "on", *(one.value for one in State if one is not State.GONE)}
 
 
-def test_without_canary_there_is_no_sample_of_one():
+def test_without_canary_there_is_no_canary_sample():
     assert not [name for name in rendered(canary=None) if name.startswith("canary")]
     failed = rendered(canary={"fixed_usec": None, "error": "not set in time", "time": "x"})
     assert failed["canary_success"] == 0 and "canary_seconds" not in failed
 
 
-def test_the_cost_of_the_daemon_is_there_as_far_as_it_is_known():
+def test_the_cost_of_the_daemon_has_samples_as_far_as_it_is_known():
     cost = {
         "resident_bytes": 12582912,
         "cpu_share": 0.0004,

@@ -1,4 +1,4 @@
-"""The files in the runtime directory: whole, with the right modes, and of a living daemon."""
+"""Files in the runtime directory: written whole, with the right modes, by a living daemon."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("name, mode", [(STATUS, 0o644), (EVENTS, 0o600), (NAMESPACES, 0o600)])
-def test_a_file_is_complete_and_only_one_without_namespaces_is_for_everybody(root, name, mode):
+def test_a_file_is_complete_and_only_the_status_is_readable_for_everybody(root, name, mode):
     runtime = RuntimeFolder(root.path)
     runtime.lock()
     document = dict(DOCUMENTS[name], version=1)
@@ -106,8 +106,8 @@ def test_a_status_file_that_cannot_be_written_is_reported_not_raised(root):
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/null", path)])
-def test_what_somebody_has_put_beside_a_file_is_neither_waited_for_nor_followed(tmp_path, make):
-    """Metrics go to a folder in which others may write: a FIFO there would stop the daemon."""
+def test_a_hostile_file_beside_a_file_is_neither_waited_for_nor_followed(tmp_path, make):
+    """Others may write in the folder of the metrics, where a FIFO would stop the daemon."""
     path = str(tmp_path / "guard.prom")
     make(str(tmp_path / ".guard.prom.new"))
     with in_alarm():
@@ -130,14 +130,14 @@ def test_a_folder_beside_a_file_is_reported(tmp_path):
         ("huge", lambda path: subprocess.check_call(["truncate", "-s", "1T", path])),
     ],
 )
-def test_a_status_file_that_is_none_is_neither_waited_for_nor_read(root, why, make):
+def test_a_status_file_of_another_kind_is_neither_waited_for_nor_read(root, why, make):
     os.makedirs(root.join("run/ipvs-estoff-guard"))
     make(root.join("run/ipvs-estoff-guard/status.json"))
     with in_alarm():
         assert RuntimeFolder(root.path).daemon() is None, why
 
 
-def test_nor_what_is_put_there_at_the_last_moment(tmp_path, monkeypatch):
+def test_a_fifo_that_appears_at_the_last_moment_is_not_waited_for(tmp_path, monkeypatch):
     real = os.unlink
 
     def unlink(path):

@@ -1,4 +1,4 @@
-"""Waiting."""
+"""The event loop: deadlines, signals and readable descriptors end its wait."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole."""
+"""Replacing files atomically."""
 
 from ipvsd.system import files
 

@@ -1,4 +1,4 @@
-"""What psutil tells of processes, and what is unknown without it."""
+"""Facts about processes, read with psutil, and unknown without it."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def test_the_own_cost_is_read():
     assert usage.descriptors >= 3 and usage.threads >= 1
 
 
-def test_a_member_is_known_by_user_and_start():
+def test_a_member_has_its_user_and_start_time():
     pytest.importorskip("psutil")
     before_s = time.time()
     with subprocess.Popen(["sleep", "60"]) as child:
@@ -32,12 +32,12 @@ def test_a_member_is_known_by_user_and_start():
         finally:
             child.kill()
     assert member.user == ("root" if os.geteuid() == 0 else member.user)
-    # The kernel tells the start in hundredths of a second since boot.
+    # The kernel reports the start in hundredths of a second since boot.
     assert before_s - 1 < member.started_s < time.time() + 1
-    assert processes.member(child.pid) is None, "it has ended"
+    assert processes.member(child.pid) is None, "the process has ended"
 
 
-def test_without_psutil_it_is_unknown(without_psutil):
+def test_without_psutil_nothing_is_known(without_psutil):
     assert not processes.available()
     assert processes.own_usage() is None
     assert processes.member(os.getpid()) is None

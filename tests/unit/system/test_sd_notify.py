@@ -1,4 +1,4 @@
-"""Messages to the service manager: what is sent, in which order, and never waited for."""
+"""Messages to the service manager: sent in order, and never waited for."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from tests.unit.output_checks import (
 
 @pytest.fixture
 def manager(tmp_path):
-    """A service manager's end of the notification socket."""
+    """Make a service manager's end of the notification socket."""
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(path)
@@ -63,7 +63,7 @@ def test_a_manager_that_does_not_read_never_blocks(notifier):
         made.watchdog()
 
 
-def test_what_a_manager_did_not_read_is_sent_again_in_its_order(notifier):
+def test_messages_that_a_manager_did_not_read_are_sent_again_in_order(notifier):
     made, server = notifier
     server.setblocking(False)
     for _ in range(1000):
@@ -87,7 +87,7 @@ def all_messages(server):
 
 
 def test_without_a_manager_nothing_is_sent():
-    sd_notify.Notifier({}).ready("nobody listens")
+    sd_notify.Notifier({}).ready("no manager")
 
 
 def test_a_socket_that_cannot_be_used_is_an_error_at_start(monkeypatch, tmp_path):
@@ -107,7 +107,7 @@ def test_a_socket_that_cannot_be_used_is_an_error_at_start(monkeypatch, tmp_path
         ({"WATCHDOG_USEC": "x"}, None),
     ],
 )
-def test_watchdog_is_fed_only_when_it_watches_us(environ, expected):
+def test_the_watchdog_is_fed_only_when_it_watches_this_process(environ, expected):
     assert sd_notify.watchdog_ns(environ) == expected
 
 

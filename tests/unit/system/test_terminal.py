@@ -1,4 +1,4 @@
-"""Pages and progress on a terminal and elsewhere."""
+"""Pages and progress, on a terminal and on other outputs."""
 
 import io
 
@@ -12,12 +12,12 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_page_is_cut_to_the_terminal_and_clears_what_was_there():
+def test_a_page_is_cut_to_the_terminal_and_clears_the_page_before():
     drawn = page(["abcdef", "x", "y"], columns=4, rows=3)
     assert drawn == "\x1b[Habcd\x1b[K\nx\x1b[K\n\x1b[J"
 
 
-def test_on_a_terminal_pages_lie_over_each_other():
+def test_on_a_terminal_a_page_replaces_the_page_before():
     stdout = Terminal()
     screen = Screen(stdout, {"TERM": "xterm"})
     screen.show(["one"])
@@ -25,7 +25,7 @@ def test_on_a_terminal_pages_lie_over_each_other():
     assert stdout.getvalue().count("\x1b[H") == 2
 
 
-def test_elsewhere_they_follow_each_other():
+def test_on_other_outputs_pages_follow_each_other():
     for stdout, environ in ((io.StringIO(), {"TERM": "xterm"}), (Terminal(), {"TERM": "dumb"})):
         screen = Screen(stdout, environ)
         screen.show(["one", "more"])
@@ -52,8 +52,8 @@ class ProgressTerminal:
     [
         ("a terminal", True, True, {"TERM": "xterm"}, True),
         ("a pipe", False, True, {"TERM": "xterm"}, False),
-        ("a dumb one", True, True, {"TERM": "dumb"}, False),
-        ("none named", True, True, {}, False),
+        ("a dumb terminal", True, True, {"TERM": "dumb"}, False),
+        ("no TERM", True, True, {}, False),
         ("--quiet", True, False, {"TERM": "xterm"}, False),
     ],
 )

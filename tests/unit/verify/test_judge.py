@@ -1,4 +1,4 @@
-"""Whether estimation is off, judged by values and effects."""
+"""The verdict whether estimation is off, from values and from their effects."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_totals(before, after, what):
             [],
         ),
         (
-            "it says 0 and its totals change",
+            "the value is 0 and the totals change",
             [ns_state(HOST, after=ESTIMATED)],
             WATCH._replace(runs=None),
             Exit.NOT_AS_WANTED,
@@ -64,7 +64,7 @@ def test_totals(before, after, what):
             [],
         ),
         (
-            "nothing leads to what estimates",
+            "the namespace that estimates is not found",
             [ns_state(HOST)],
             WATCH._replace(runs={99: 3}),
             Exit.NOT_AS_WANTED,
@@ -72,7 +72,7 @@ def test_totals(before, after, what):
             [],
         ),
         (
-            "nobody can change it",
+            "the value cannot be changed",
             [ns_state(HOST), ns_state(POD, State.HIDDEN, "", after=ESTIMATED)],
             WATCH._replace(runs={12: 2}),
             Exit.AS_WANTED,
@@ -99,7 +99,7 @@ def test_totals(before, after, what):
             ["/run/docker/netns/lb_x (net:[13]): excluded by name:lb_* (x:1) (/run"],
         ),
         (
-            "threads are left",
+            "kernel threads are left",
             [ns_state(HOST), ns_state(WEB)],
             WATCH._replace(kthreads=2),
             Exit.NOT_AS_WANTED,
@@ -107,7 +107,7 @@ def test_totals(before, after, what):
             [],
         ),
         (
-            "threads work, of which namespace is not known",
+            "kernel threads run for an unknown namespace",
             [ns_state(HOST)],
             WATCH._replace(runs={None: 5}, kthreads=1),
             Exit.NOT_AS_WANTED,
@@ -115,7 +115,7 @@ def test_totals(before, after, what):
             [],
         ),
         (
-            "threads of one that the configuration wants on",
+            "kernel threads run for a namespace that is wanted on",
             [ns_state(HOST), ns_state(WEB, setting=ON, found="1", after=ESTIMATED)],
             WATCH._replace(runs={None: 5}, kthreads=1),
             Exit.AS_WANTED,
@@ -123,7 +123,7 @@ def test_totals(before, after, what):
             ["web (net:[11]): run_estimation is 1, on; its totals change"],
         ),
         (
-            "no such setting",
+            "the kernel has no such setting",
             [ns_state(HOST, State.UNSUPPORTED, "", after=ESTIMATED)],
             WATCH,
             Exit.UNSUPPORTED,
@@ -161,7 +161,7 @@ def test_the_summary_names_both_methods_and_what_is_unknown():
     assert blind.summary[-1] == "method 2, the estimation runs: not counted (no tracefs)"
 
 
-def test_the_document_has_it_all():
+def test_the_document_has_runs_and_totals():
     watch = WATCH._replace(runs={11: 1, None: 2})
     namespaces = [ns_state(WEB, after=ESTIMATED)]
     document = judge.document(namespaces, watch, judge.judge(namespaces, watch))

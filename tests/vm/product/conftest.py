@@ -8,19 +8,19 @@ import pytest
 from tests.vm import repository
 from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
-from tests.vm.product.words import WITHOUT_TRACEFS
+from tests.vm.product.setups import WITHOUT_TRACEFS
 from tests.vm.spaces import Spaces
 
 
 @pytest.fixture(scope="session")
 def repo() -> Path:
-    """The repository with the package of the working tree."""
+    """Build the repository with the package of the working tree."""
     return repository.build()
 
 
 @pytest.fixture(scope="session")
 def installed() -> dict[Machine, Guarded]:
-    """The machines of this session that have the RPM already."""
+    """Keep the machines of this session on which the RPM is installed."""
     return {}
 
 
@@ -31,7 +31,7 @@ def host(
     repo: Path,
     installed: dict[Machine, Guarded],
 ) -> Guarded:
-    """The machine of the suite that the test's parameter names, as after installing the RPM."""
+    """Return the machine of the test's suite, in the state after installing the RPM."""
     machine = machine_for(request.param)
     if machine not in installed:
         guarded = Guarded(machine)
@@ -43,7 +43,7 @@ def host(
 
 @pytest.fixture
 def spaces(host: Guarded) -> Iterator[Spaces]:
-    """A maker of namespaces in the host's machine; what it makes is gone after the test."""
+    """Make Spaces in the host's machine; its namespaces are removed after the test."""
     made = Spaces(host.machine)
     made.clear()
     yield made
@@ -52,7 +52,7 @@ def spaces(host: Guarded) -> Iterator[Spaces]:
 
 @pytest.fixture(params=["tracefs", "no tracefs"])
 def tracefs(host: Guarded, request: pytest.FixtureRequest) -> bool:
-    """Whether the guard has tracefs; a test that takes this runs with and without."""
+    """Run the test with tracefs and without; return which of the two it is."""
     if request.param == "no tracefs":
         host.override_unit(WITHOUT_TRACEFS)
     return bool(request.param == "tracefs")

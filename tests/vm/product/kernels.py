@@ -1,7 +1,7 @@
-"""On which kernels a test runs: in `make test`, and in `make test-all`, which is thorough.
+"""The kernels on which a test runs: in `make test`, and in `make test-all`, which is thorough.
 
-The kernels differ in what estimates: nothing can be switched in bullseye, a timer estimates in
-bookworm, threads do in trixie and sid. sid has the newest kernel.
+The kernels differ: in bullseye estimation cannot be switched off, in bookworm a timer estimates,
+in trixie and sid kernel threads do. sid has the newest kernel.
 """
 
 import pytest
@@ -44,5 +44,5 @@ ANY_KERNEL = on("bookworm", also=("trixie", "sid"))
 BOOKWORM = on("bookworm")
 TRIXIE = on("trixie")
 
-# Of these suites estimation is done by threads, which begin with the first service.
+# In these suites kernel threads estimate. They begin with the first service.
 THREADED = ("trixie", "sid")

@@ -1,4 +1,4 @@
-"""What the commands say and do on a real machine."""
+"""The commands on a real machine: estimation, stats, history, status and metrics."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ TEXTFILES = "/var/lib/prometheus/node-exporter"
 
 
 def document(host: Guarded, command: str) -> Any:
-    """What a command prints as JSON."""
+    """Return the document that a command prints as JSON."""
     return json.loads(host.succeed(f"ipvsd {command} --json"))
 
 
@@ -33,7 +33,7 @@ def test_estimation_is_switched_on_and_off_everywhere_at_once(host: Guarded, spa
     assert CHOSEN in shown and "7 on" in shown and "a spike" in shown
     host.unload()
     host.load()
-    assert "7 on" in host.succeed("ipvsd estimation on")  # it lasts, and says so again
+    assert "7 on" in host.succeed("ipvsd estimation on")  # the choice lasts, and is reported again
     shown = host.succeed("ipvsd estimation off")
     assert set(spaces.values().values()) == {"0"} and host.value() == "0"
     assert "7 off" in shown and "stand still" in shown
@@ -81,7 +81,7 @@ def test_an_ordinary_user_changes_nothing_and_gets_a_message(host: Guarded):
 
 
 @BOTH_KINDS
-def test_what_stands_still_in_the_totals_is_counted_live(host: Guarded):
+def test_traffic_is_counted_live_while_the_totals_stand_still(host: Guarded):
     host.load()
     host.wait_for_value("0")
     host.serve()
@@ -89,7 +89,7 @@ def test_what_stands_still_in_the_totals_is_counted_live(host: Guarded):
     (row,) = document(host, "stats --interval 100ms")["namespaces"]
     assert (row["name"], row["live"]["connections"]) == ("host", 20)
     assert row["live"]["packets_in"] >= 3 * 20 and row["live"]["bytes_out"] >= 20_000
-    assert row["estimated"]["connections"] == 0  # no pass has ever run
+    assert row["estimated"]["connections"] == 0  # there was no estimation run
     shown = host.succeed("ipvsd stats --interval 100ms")
     assert "behind in 1 of them" in shown
     host.stop_serving()
@@ -119,7 +119,7 @@ def test_each_namespace_has_its_counters_and_rates_while_there_is_traffic(
 
 
 @ANY_KERNEL
-def test_history_shows_what_has_happened_and_sums_it_up(host: Guarded, spaces: Spaces):
+def test_history_shows_events_and_their_totals(host: Guarded, spaces: Spaces):
     host.configure("[guard]\nresync = 1s\ncanary = off\n")
     since = host.succeed("date '+%Y-%m-%d %H:%M:%S'; sleep 1").strip()
     inode = spaces.named("web")
@@ -134,13 +134,13 @@ def test_history_shows_what_has_happened_and_sums_it_up(host: Guarded, spaces: S
     cursor = host.cursor()
     spaces.set(inode, "1")
     host.wait_for_events(cursor, "changed")
-    told = document(host, f"history --since '{since}'")
-    totals = told["totals"]
+    history = document(host, f"history --since '{since}'")
+    totals = history["totals"]
     assert (totals["loads"], totals["values_set"], totals["drifts"]) == (4, 9, 1)
     assert totals["passes_leaked"] == 0 and totals["slowest_reaction_usec"] > 0
-    last = told["entries"][-1]
+    last = history["entries"][-1]
     assert last["namespace"] == "web"
-    # Whoever has changed it is in there too.
+    # The owner of the namespace is in the entry too.
     assert last["owner"].startswith("/run/netns/web")
     assert (last["event"], last["reason"]) == ("changed", "drift")
     only = document(host, f"history --since '{since}' --kind removed")
@@ -184,12 +184,12 @@ def test_a_watch_shows_the_last_events(host: Guarded, spaces: Spaces):
 
 
 @BOTH_KINDS
-def test_metrics_are_where_the_collector_reads_and_go_with_the_service(
+def test_metrics_are_where_the_collector_reads_and_are_removed_with_the_service(
     host: Guarded, spaces: Spaces
 ):
     host.succeed(f"mkdir -p {TEXTFILES}")
     file = f"{TEXTFILES}/ipvs-estoff-guard.prom"
-    # A folder that was not there when the service started is in no namespace of its own.
+    # A folder that did not exist when the service started is not in its mount namespace.
     host.succeed(f"systemctl restart {SERVICE}")
     host.configure(f"[metrics]\ntextfile = {file}\n")
     host.load()

@@ -1,4 +1,4 @@
-"""`ipvsd doctor` on real hosts: clean ones, with each conflict planted, and before any load."""
+"""`ipvsd doctor` on real hosts: clean, with each planted conflict, and before any load."""
 
 import json
 import shlex
@@ -8,13 +8,13 @@ import pytest
 
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.product.kernels import BOOKWORM, on
-from tests.vm.product.words import ADD_SERVICE
+from tests.vm.product.setups import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
 
-# Where the estimator's kind matters, and where one kernel stands for all.
+# KINDS where the kind of estimator matters, SUPPORTED where one kernel stands for all.
 KINDS = on("bookworm", "trixie")
 SUPPORTED = on("bookworm", also=("trixie",))
 HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -q -p"
@@ -22,7 +22,7 @@ MODPROBE_FILE = "/etc/modprobe.d/ip_vs.conf"
 
 
 class Doctor:
-    """Asks the doctor, and cleans up after what was planted."""
+    """Runs the doctor, and plants files for it to find."""
 
     def __init__(self, host: Guarded) -> None:
         self.host = host
@@ -67,7 +67,7 @@ def test_the_estimator_is_the_same_before_and_after_loading(host: Guarded, docto
 
 
 def python(library: str, function: str) -> str:
-    """A filter: not every image has the commands."""
+    """Return a filter in Python, since not every image has the commands."""
     script = f"import {library}, sys; data = {library}.{function}(sys.stdin.buffer.read()); "
     return f"python3 -ISBc {shlex.quote(script + 'sys.stdout.buffer.write(data)')}"
 
@@ -84,7 +84,7 @@ UNPACK = {"": "cat", ".xz": python("lzma", "decompress")}
 @SUPPORTED
 @pytest.mark.parametrize("suffix", PACK)
 def test_the_real_module_in_each_compression(host: Guarded, suffix: str):
-    """On a root of its own, which has nothing but the module file of this kernel."""
+    """Examine a root that has only the module file of this kernel."""
     path = host.succeed("modinfo -n ip_vs").strip()
     unpack = UNPACK[path.partition(".ko")[2]]
     host.succeed(
@@ -116,7 +116,7 @@ PLANTED = [
 
 @BOOKWORM
 @pytest.mark.parametrize("path, text, topic, severity", PLANTED)
-def test_what_is_planted_is_found(
+def test_each_planted_file_is_found(
     host: Guarded, doctor: Doctor, path: str, text: str, topic: str, severity: str
 ):
     doctor.plant(path, text)
@@ -143,7 +143,7 @@ def test_a_masked_file_is_no_conflict(host: Guarded, doctor: Doctor):
 
 
 @SUPPORTED
-def test_fix_gives_back_a_module_that_the_hook_kept_from_loading(host: Guarded, doctor: Doctor):
+def test_fix_removes_a_hook_that_prevents_the_load(host: Guarded, doctor: Doctor):
     doctor.plant(MODPROBE_FILE, f"# of last year\n{HOOK}\n")
     # Not every release has the file.
     host.succeed("touch /etc/sysctl.conf; cp -p /etc/sysctl.conf /tmp/")
@@ -174,7 +174,7 @@ def test_a_running_exporter_is_reported(host: Guarded, doctor: Doctor, spaces: S
 
 
 @KINDS
-def test_where_ipvs_is_used(host: Guarded, doctor: Doctor, spaces: Spaces):
+def test_the_use_of_ipvs_is_reported(host: Guarded, doctor: Doctor, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
     spaces.named("idle")
@@ -219,7 +219,7 @@ def test_a_service_that_is_stopped_or_disabled(host: Guarded, doctor: Doctor):
 
 
 @BOOKWORM
-def test_a_drop_in_that_takes_what_the_guard_needs(host: Guarded, doctor: Doctor):
+def test_a_drop_in_that_removes_what_the_guard_needs(host: Guarded, doctor: Doctor):
     host.override_unit("[Service]\nPrivateNetwork=yes\nCapabilityBoundingSet=\n")
     found = doctor.findings("problem", "warning", code=1)
     said = " ".join(one["summary"] for one in found)
@@ -228,16 +228,16 @@ def test_a_drop_in_that_takes_what_the_guard_needs(host: Guarded, doctor: Doctor
 
 
 @SUPPORTED
-def test_without_tracefs_it_says_what_follows(host: Guarded):
+def test_without_tracefs_the_report_says_what_follows(host: Guarded):
     hide = "mount -t tmpfs x /sys/kernel/tracing; mount -t tmpfs x /sys/kernel/debug"
     result = host.execute(f"unshare --mount bash -c '{hide}; ipvsd doctor'")
-    told = " ".join(result.stdout.split())
-    assert result.status == 0 and "mount -t tracefs" in told
-    assert "kprobe: /sys/kernel/tracing/kprobe_events: No such file or directory" in told
+    report = " ".join(result.stdout.split())
+    assert result.status == 0 and "mount -t tracefs" in report
+    assert "kprobe: /sys/kernel/tracing/kprobe_events: No such file or directory" in report
 
 
 @SUPPORTED
-def test_without_root_it_reports_what_it_can(host: Guarded):
+def test_without_root_the_doctor_reports_what_it_can(host: Guarded):
     result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor")
     assert result.status == 0 and "not root" in result.stdout and result.stderr == ""
     result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor --fix")
@@ -245,7 +245,7 @@ def test_without_root_it_reports_what_it_can(host: Guarded):
 
 
 @on("bullseye")
-def test_an_old_kernel_is_logged_before_ip_vs_is_loaded(host: Guarded, doctor: Doctor):
+def test_an_old_kernel_is_reported_before_ip_vs_is_loaded(host: Guarded, doctor: Doctor):
     (finding,) = doctor.findings("problem", code=3)
     assert "not loaded yet, has no run_estimation" in finding["summary"]
     assert finding["evidence"][0]["path"].endswith("ip_vs.ko")

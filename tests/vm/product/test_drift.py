@@ -1,4 +1,4 @@
-"""What others change on a real machine, and what the guard leaves alone for a while on purpose."""
+"""Changes by others on a real machine: drifts, contests, and values that are held."""
 
 import re
 
@@ -6,17 +6,17 @@ import pytest
 
 from tests.vm.guarded import FILE, SERVICE, Guarded
 from tests.vm.product.kernels import BOOKWORM, EACH_KERNEL, KTHREADS, births_on
-from tests.vm.product.words import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.product.setups import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-# No periodic look may help, neither resync's nor the watchdog's.
+# Without the periodic checks, resync's and the watchdog's, only events can help.
 WITHOUT_WATCHDOG = "[Service]\nWatchdogSec=0\n"
 RESYNC_1H = "[guard]\nresync = 1h\n"
 
-# So many rounds of a fight that a guard without restraint would fill the journal.
-FIGHT = f"for i in {{1..200}}; do echo 1 >{FILE}; sleep 0.05; done"
+# So many changes that a guard without limits would fill the journal.
+CONTEST = f"for i in {{1..200}}; do echo 1 >{FILE}; sleep 0.05; done"
 
 
 @births_on("bookworm")
@@ -62,15 +62,15 @@ def test_a_contest_is_logged_once_and_set_after_longer_and_longer_waits(
     host.load()
     host.wait_for_value("0")
     cursor = host.cursor()
-    fight = spaces.background(FIGHT)
+    contest = spaces.background(CONTEST)
     (entry,) = host.wait_for_events(cursor, "contested")
     likely = r"something, likely bash \(pid \d+\), keeps" if tracefs else "something keeps"
     assert re.search(likely, entry["MESSAGE"])
     assert host.status()["namespaces"][0]["state"] == "contested"
     assert host.execute("ipvsd status").status == 1
-    host.machine.wait_until_succeeds(f"! systemctl is-active {fight}")  # 10 s and more
+    host.machine.wait_until_succeeds(f"! systemctl is-active {contest}")  # 10 s and more
     assert len(host.events(cursor, "contested")) == 1
-    # Three at once, then after 1, 2, 4, 8, ... seconds; those are not told one by one.
+    # Three writes at once, then one after 1, 2, 4, 8, ... seconds; only the first two are logged.
     assert len(host.events(cursor, "changed")) == 2
     assert host.status()["daemon"]["counters"]["writes"]["drift"] < 12
     host.succeed(f"systemctl reload {SERVICE}")
@@ -78,18 +78,18 @@ def test_a_contest_is_logged_once_and_set_after_longer_and_longer_waits(
 
 
 @BOOKWORM
-def test_a_contest_in_another_namespace_is_one_too(host: Guarded, spaces: Spaces):
+def test_a_contest_in_another_namespace_is_logged_too(host: Guarded, spaces: Spaces):
     host.configure(RESYNC_1S)
     host.load()
     inode = spaces.process()
     spaces.wait_for("0", inode)
     cursor = host.cursor()
-    inside = f"nsenter --net={spaces.paths[inode]} bash -c '{FIGHT}'"
-    fight = spaces.background(f"while :; do {inside}; done")
+    inside = f"nsenter --net={spaces.paths[inode]} bash -c '{CONTEST}'"
+    contest = spaces.background(f"while :; do {inside}; done")
     (entry,) = host.wait_for_events(cursor, "contested")
     assert entry["IPVSD_NETNS_INODE"] == str(inode)
     host.wait_for_state(inode, "contested")
-    host.succeed(f"systemctl stop {fight}; systemctl reload {SERVICE}")
+    host.succeed(f"systemctl stop {contest}; systemctl reload {SERVICE}")
     spaces.wait_for("0", inode)
 
 
@@ -99,12 +99,12 @@ def test_a_contested_value_is_left_alone_where_configured(host: Guarded, spaces:
     host.load()
     host.wait_for_value("0")
     cursor = host.cursor()
-    fight = spaces.background(FIGHT)
+    contest = spaces.background(CONTEST)
     host.wait_for_events(cursor, "contested")
     host.wait_for_value("1")
     yielded = host.cursor()
-    host.machine.wait_until_succeeds(f"! systemctl is-active {fight}")
-    spaces.wait_for("0", spaces.process())  # the guard goes on elsewhere
+    host.machine.wait_until_succeeds(f"! systemctl is-active {contest}")
+    spaces.wait_for("0", spaces.process())  # the guard continues in other namespaces
     assert host.value() == "1"
     assert host.events(yielded, "contested") == []
     assert host.status()["daemon"]["counters"]["writes"]["drift"] == 3

@@ -1,7 +1,7 @@
-"""Whatever fails, the values are right soon after, the journal tells it, and nothing is left over.
+"""Faults: the values are right soon after each, the journal has its event, and nothing leaks.
 
-`make soak` does all of it more often, and writes what it saw to docs/reliability.md. None of it
-depends on the kernel.
+`make soak` injects each fault more often, and writes the results to docs/reliability.md. The
+faults do not depend on the kernel.
 """
 
 import json
@@ -16,14 +16,14 @@ import pytest
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.product.kernels import TRIXIE
-from tests.vm.product.words import FLOOD, RESYNC_1S, TRACING, traces, without
+from tests.vm.product.setups import FLOOD, RESYNC_1S, TRACING, traces, without
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-# How many times as often as in an everyday run.
+# How many times as many faults as in an everyday run.
 SCALE = int(os.environ.get("IPVSD_SOAK_SCALE", "1"))
-# Where a run's rows are collected, if anybody wants them.
+# The file to which each test adds its row, if any.
 REPORT = os.environ.get("IPVSD_SOAK_REPORT")
 
 INSTANCE = f"{TRACING}/instances/ipvs-estoff-guard"
@@ -32,7 +32,7 @@ METRICS = "/var/lib/prometheus/node-exporter"
 DAEMON = "pgrep -f '/usr/share/ipvs-estoff-guard run'"
 JOURNALD = "systemd-journald.socket systemd-journald-dev-log.socket systemd-journald.service"
 
-# Until a new socket cannot send at all: before that each is kept only by the limit of its own.
+# Until a new socket cannot send at all: before that, only the limit of each socket stops it.
 FILL_JOURNAL = """
 import socket
 full = False
@@ -49,14 +49,14 @@ while not full:
 
 
 class Faults:
-    """Sees to it, after each fault, that all is as before."""
+    """Checks after each fault that the state is as before."""
 
     def __init__(self, host: Guarded, spaces: Spaces) -> None:
         self._host, self._spaces = host, spaces
 
     @contextmanager
     def injected(self, what: str, times: int = 1, patience_s: float = PATIENCE_S) -> Iterator[None]:
-        """Inject in its context; at the end of it estimation may be on everywhere."""
+        """Check the recovery after its context, in which a test injects the fault."""
         self._spaces.named("bystander")
         before = self._state()
         yield
@@ -74,15 +74,15 @@ class Faults:
                 report.write(json.dumps(row) + "\n")
 
     def _state(self) -> tuple[int, int, int]:
-        """Namespaces of the kernel, the guard's trace instances, and its processes."""
-        # There may be a second probe, for as long as the guard wants to know who else writes.
+        """Count the kernel's namespaces, the guard's trace instances and its processes."""
+        # There may be a second probe, as long as the guard watches who else writes.
         instances, _ = traces(self._host)
         return self._spaces.kernel_count(), instances, len(self._host.succeed(DAEMON).split())
 
 
 @pytest.fixture
 def faults(host: Guarded, spaces: Spaces) -> Faults:
-    """The host with ip_vs loaded and the guard looking each second."""
+    """Load ip_vs on the host, with a check each second."""
     host.configure(RESYNC_1S)
     host.load()
     host.wait_for_value("0")
@@ -185,7 +185,7 @@ def test_the_manager_starts_itself_anew(host: Guarded, faults: Faults):
     host.succeed(f"systemctl reload {SERVICE}")
 
 
-# What is around it
+# The system around the daemon
 
 
 @TRIXIE
@@ -209,8 +209,8 @@ def test_run_is_full(host: Guarded, faults: Faults):
             host.unload()
             host.load()
             host.wait_for_value("0")
-            told, *_ = host.wait_for_events(cursor, "status-file")
-            assert "No space left" in told["MESSAGE"]
+            logged, *_ = host.wait_for_events(cursor, "status-file")
+            assert "No space left" in logged["MESSAGE"]
         finally:
             host.succeed("rm /run/fill")
         host.succeed(SWITCH_ON)
@@ -225,8 +225,8 @@ def test_run_is_read_only(host: Guarded, faults: Faults):
         try:
             host.succeed(SWITCH_ON)
             host.wait_for_value("0")
-            told, *_ = host.wait_for_events(cursor, "status-file")
-            assert "Read-only" in told["MESSAGE"]
+            logged, *_ = host.wait_for_events(cursor, "status-file")
+            assert "Read-only" in logged["MESSAGE"]
         finally:
             host.succeed(f"umount {RUN_FOLDER}")
         host.succeed(SWITCH_ON)
@@ -245,7 +245,7 @@ def test_journald_stopped_and_started(host: Guarded, faults: Faults):
 
 @TRIXIE
 def test_journald_does_not_read(host: Guarded, faults: Faults):
-    """Its socket's queue is full then, and whoever writes to it in the usual way waits."""
+    """The queue of its socket is full then, and an ordinary writer would wait."""
     cursor = host.cursor()
     pid = host.show("MainPID")
     with faults.injected("journald stuck, its socket full"):
@@ -259,7 +259,7 @@ def test_journald_does_not_read(host: Guarded, faults: Faults):
             host.succeed("systemctl kill --signal=CONT systemd-journald")
         host.succeed(SWITCH_ON)
     assert host.show("MainPID") == pid
-    # Those of the time when it did not read are told too.
+    # The events of the time when it did not read are logged too.
     assert len(host.wait_for_events(cursor, "changed", 4)) >= 4
 
 
@@ -269,8 +269,8 @@ def test_sysctls_are_read_only(host: Guarded, faults: Faults):
     with faults.injected("/proc/sys read-only"):
         enter = f"nsenter --mount --target {host.show('MainPID')} mount -o remount,bind"
         host.succeed(f"{enter},ro /proc/sys/net; {SWITCH_ON}")
-        told = host.wait_for_events(cursor, "not-changed", 2)  # the host's and the bystander's
-        assert ["Read-only file system" in entry["MESSAGE"] for entry in told] == [True, True]
+        logged = host.wait_for_events(cursor, "not-changed", 2)  # the host's and the bystander's
+        assert ["Read-only file system" in entry["MESSAGE"] for entry in logged] == [True, True]
         assert host.value() == "1"
         host.succeed(f"{enter},rw /proc/sys/net")
 
@@ -285,20 +285,20 @@ def test_the_folder_of_the_metrics(host: Guarded, faults: Faults, how: str, opti
         host.succeed(f"mkdir -p {METRICS}; mount -t tmpfs -o {options} none {METRICS}")
         try:
             host.execute(f"dd if=/dev/zero of={METRICS}/fill bs=4k")
-            # The unit's view of it is made at its start.
+            # The unit's mount namespace is made at its start.
             host.succeed(f"systemctl restart {SERVICE}")
             host.configure(f"{RESYNC_1S}[metrics]\ntextfile = {METRICS}/ipvsd.prom\n")
             host.succeed(SWITCH_ON)
             host.wait_for_value("0")
-            told, *_ = host.wait_for_events(cursor, "status-file")
-            assert "continues without metrics" in told["MESSAGE"]
+            logged, *_ = host.wait_for_events(cursor, "status-file")
+            assert "continues without metrics" in logged["MESSAGE"]
         finally:
             host.configure(RESYNC_1S)
             host.succeed(f"systemctl stop {SERVICE}; umount {METRICS}; systemctl start {SERVICE}")
         host.succeed(SWITCH_ON)
 
 
-# Its sources
+# The daemon's event sources
 
 
 @TRIXIE
@@ -321,7 +321,7 @@ def test_uevents_overflow(host: Guarded, faults: Faults):
     with faults.injected("uevents overflow", SCALE):
         without(host, "CAP_NET_ADMIN")
         for number in range(SCALE):
-            # Another overflow is one of its own only when the one before has been heard of.
+            # A further overflow counts only after the one before was reported.
             host.wait_for_events(cursor, "events-lost", number)
             host.wait_for_value("0")
             host.succeed(
@@ -362,7 +362,7 @@ def test_the_probe_is_silenced(
 
 @TRIXIE
 def test_the_trace_instance_is_removed(host: Guarded, faults: Faults, spaces: Spaces):
-    """The kernel lets nobody do it while the guard reads from it."""
+    """The kernel refuses the removal while the guard reads from the instance."""
     with faults.injected("trace instance removed (refused: it is in use)"):
         host.fail(f"rmdir {INSTANCE}")
         host.succeed(SWITCH_ON)
@@ -373,7 +373,7 @@ def test_the_trace_instance_is_removed(host: Guarded, faults: Faults, spaces: Sp
 
 @TRIXIE
 def test_tracefs_is_unmounted(host: Guarded, faults: Faults, spaces: Spaces):
-    """Births are not told any more, and found all the same; the next start finds its way."""
+    """Births are not reported any more, but found; after a restart they are reported again."""
     cursor = host.cursor()
     umount = f"nsenter --mount --target {host.show('MainPID')} umount --lazy"
     with faults.injected("tracefs unmounted"):

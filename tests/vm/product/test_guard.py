@@ -8,7 +8,7 @@ from ipvsd.config.sysctl_values import KNOWN_KEYS, TREE
 from ipvsd.journal.events import Kind
 from tests.vm.guarded import FILE, KEY, SERVICE, Guarded
 from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, EACH_KERNEL
-from tests.vm.product.words import FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.product.setups import FIRST_ESTIMATION_USEC, RESYNC_1S
 
 pytestmark = pytest.mark.vm
 
@@ -43,9 +43,9 @@ def test_twenty_loads_are_twenty_writes_and_nothing_else(host: Guarded):
         host.wait_for_value("0")
         host.unload()
     assert len(host.wait_for_events(cursor, "removed", 20)) == 20
-    told = [entry["IPVSD_EVENT"] for entry in host.events(cursor)]
-    told = [kind for kind in told if kind != "canary-set"]  # which is no matter of loads
-    assert sorted(told) == ["changed"] * 20 + ["removed"] * 20
+    logged = [entry["IPVSD_EVENT"] for entry in host.events(cursor)]
+    logged = [kind for kind in logged if kind != "canary-set"]  # the canary is independent of loads
+    assert sorted(logged) == ["changed"] * 20 + ["removed"] * 20
     counters = host.status()["daemon"]["counters"]
     assert counters["loads"] == 20 and counters["writes"] == {"load": 20}
 
@@ -99,7 +99,7 @@ def test_every_key_of_this_kernel_is_known(host: Guarded):
 def test_the_sandbox_is_tight_and_the_unit_has_no_mistake(host: Guarded):
     unit = f"{SERVICE}.service"
     host.succeed(f"systemd-analyze security --no-pager --threshold=23 {unit}")  # 2.3
-    # The man pages are left out of the images; everything else verify has to say counts.
+    # The images have no man pages; every other message of verify counts.
     said = host.execute(f"systemd-analyze verify --man=no {unit} 2>&1")
     assert SERVICE not in said.stdout, said.stdout
 
@@ -126,17 +126,17 @@ def test_synthetic_events_are_harmless(host: Guarded):
     host.set("1")
     host.succeed("echo add >/sys/module/ip_vs/uevent")
     host.wait_for_value("0")
-    # All of them lie before this one in the socket: they have been heard and told of, if at all.
+    # All of them came before this event, so by now they have been handled and logged, if at all.
     assert len(host.wait_for_events(cursor, "changed")) == 1
     assert host.execute("ipvsd status").status == 0
 
 
 @ANY_KERNEL
-def test_events_of_others_do_not_even_wake_it(host: Guarded):
+def test_unrelated_events_do_not_wake_the_guard(host: Guarded):
     waits = f"grep -Po '^voluntary_ctxt_switches:\\s*\\K.*' /proc/{host.show('MainPID')}/status"
     others = "for i in {1..100}; do echo change >/sys/class/net/lo/uevent; sleep 0.02; done"
     before, after = map(int, host.succeed(f"{waits}; {others}; {waits}").split())
-    assert after - before < 20  # a look or two
+    assert after - before < 20  # a check or two
 
 
 @BOOKWORM
@@ -158,7 +158,7 @@ def test_a_change_that_no_event_reports_is_found_by_the_periodic_check(host: Gua
     host.configure(RESYNC_1S)
     host.wait_for_value("0")
     cursor = host.cursor()
-    # Through a procfs of its own, as containers have one: no inotify tells of that.
+    # Through another procfs, as containers have one: inotify does not report that.
     host.succeed(f"unshare --mount sh -c 'mount -t proc proc /mnt && echo 1 >/mnt/{FILE[6:]}'")
     host.wait_for_value("0")
     (entry,) = host.wait_for_events(cursor, "changed")
@@ -174,7 +174,7 @@ def test_all_configured_keys_are_guarded_through_a_load(host: Guarded):
         host.wait_for_value("5\\t80", "sync_threshold")
         host.wait_for_value("20", "am_droprate")
         entries = host.wait_for_events(cursor, "changed", 3)
-        assert entries[0]["IPVSD_KEY"] == KEY  # what stalls CPUs comes first
+        assert entries[0]["IPVSD_KEY"] == KEY  # run_estimation comes first
         host.unload()
 
 
@@ -202,7 +202,7 @@ def test_a_bad_configuration_is_refused_by_reload_and_by_the_daemon(host: Guarde
     host.load()
     host.wait_for_value("0")  # the running configuration enforces
     host.set("1")
-    host.wait_for_value("0")  # and still looks every second
+    host.wait_for_value("0")  # and the guard still checks every second
 
 
 @BOOKWORM
@@ -217,7 +217,7 @@ def test_an_unknown_name_is_a_warning_and_the_host_stays_guarded(host: Guarded):
 
 
 @BOOKWORM
-def test_a_killed_guard_comes_back_and_sets_what_it_missed(host: Guarded):
+def test_a_killed_guard_is_restarted_and_sets_what_it_missed(host: Guarded):
     host.load()
     host.wait_for_value("0")
     host.succeed(f"systemctl kill --signal=KILL {SERVICE}; sysctl -q -w {KEY}=1")
@@ -227,13 +227,13 @@ def test_a_killed_guard_comes_back_and_sets_what_it_missed(host: Guarded):
 
 @BOOKWORM
 def test_an_add_before_the_modules_init_is_waited_for(host: Guarded):
-    """The order of kernels before 5.11, played by a module of our own."""
+    """A module of our own sends events in the order of kernels before 5.11."""
     cursor = host.cursor()
     host.succeed("insmod /opt/test-modules/ip_vs.ko delay_ms=700")
     host.wait_for_value("0")
     (entry,) = host.wait_for_events(cursor, "changed")
     assert entry["IPVSD_REASON"] == "load"
-    # From the early event, over the whole init, and no periodic look has helped.
+    # The time counts from the early event, over the whole init; no periodic check has helped.
     assert 700_000 <= int(entry["IPVSD_REACTION_USEC"]) < 700_000 + FIRST_ESTIMATION_USEC
     counters = host.status()["daemon"]["counters"]
     assert counters["loads"] == 1 and counters["writes"] == {"load": 1}
@@ -243,7 +243,7 @@ def test_an_add_before_the_modules_init_is_waited_for(host: Guarded):
 
 @BOOKWORM
 def test_a_load_that_fails_is_given_up(host: Guarded):
-    # No periodic look may help, neither resync's nor the watchdog's.
+    # Without the periodic checks, resync's and the watchdog's, only events can help.
     host.override_unit("[Service]\nWatchdogSec=0\n")
     host.configure("[guard]\nresync = 1h\n")
     cursor = host.cursor()
@@ -256,7 +256,7 @@ def test_a_load_that_fails_is_given_up(host: Guarded):
 
 
 @BOOKWORM
-def test_the_journal_explains(host: Guarded):
+def test_the_catalog_explains_the_entries(host: Guarded):
     host.load()
     host.wait_for_value("0")
     explained = host.succeed(f"journalctl --catalog --no-pager --unit={SERVICE}")
@@ -265,7 +265,7 @@ def test_the_journal_explains(host: Guarded):
 
 
 @BOOKWORM
-def test_an_ordinary_user_sees_the_host_and_what_needs_root(host: Guarded):
+def test_an_ordinary_user_sees_the_host_and_is_referred_to_root(host: Guarded):
     host.load()
     host.wait_for_value("0")
     as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"

@@ -1,4 +1,4 @@
-"""`ipvsd measure` on real services and traffic, against counts of the harness's own."""
+"""`ipvsd measure` with real services and traffic, compared with counts of the harness."""
 
 import json
 import re
@@ -10,13 +10,13 @@ import pytest
 
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import FILE, SERVICE, Guarded
-from tests.vm.probe import Calls, Passes
+from tests.vm.probe import Calls, EstimationRuns
 from tests.vm.product.kernels import on
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-# One service with a real server that are used, many that are only there, and the namespace itself.
+# One service with a real server that is used, many unused ones, and the namespace itself.
 SERVICES, REAL_SERVERS = 1000, 2
 ESTIMATORS = 1 + 2 + SERVICES * (1 + REAL_SERVERS)
 ADDRESS = "192.0.2.1"
@@ -25,7 +25,7 @@ TRACING = "/sys/kernel/tracing"
 HARNESS = f"{TRACING}/instances/harness"
 DROP_IN = "/run/ipvs-estoff-guard.conf.d/95-measure.conf"
 LONG_S = 10 * PATIENCE_S
-# What anything of a measurement that is still there looks like.
+# Prints everything that a measurement has left.
 LEFT = (
     f"ls -d {TRACING}/instances/ipvsd-measure-* {DROP_IN} 2>/dev/null; "
     f"grep ipvsd_measure {TRACING}/kprobe_events; pgrep -a 'ipvsd|ping'| grep measure"
@@ -34,7 +34,7 @@ LEFT = (
 
 @pytest.fixture
 def loaded(host: Guarded, spaces: Spaces) -> Iterator[Guarded]:
-    """The host with services and traffic, and the guard at work: the value is 0."""
+    """Prepare the host with services, traffic and a running guard: the value is 0."""
     host.load()
     host.wait_for_value("0")
     host.serve()
@@ -56,7 +56,7 @@ def assert_nothing_is_left(host: Guarded) -> None:
 
 
 def counted(host: Guarded, phase: Any) -> int:
-    """Return how many passes the harness has seen to begin in a phase."""
+    """Return how many runs began in a phase, by the harness's own probe."""
     began = phase["monotonic_usec"]
     times = re.findall(r"(\d+)\.(\d{6}): call:", host.succeed(f"cat {HARNESS}/trace"))
     usecs = [int(seconds) * 10**6 + int(micros) for seconds, micros in times]
@@ -74,7 +74,7 @@ def test_estimators_and_runs_are_those_that_the_kernel_has(loaded: Guarded):
         loaded.serve_many(SERVICES, REAL_SERVERS)
         assert calls.count() == ESTIMATORS
     loaded.succeed("ipvsd estimation on --runtime --quiet", timeout=LONG_S)
-    with Passes(loaded.machine):
+    with EstimationRuns(loaded.machine):
         document = measure(loaded, "--ping", ADDRESS)
         (phase,) = document["phases"]
         independent = counted(loaded, phase)
@@ -82,18 +82,18 @@ def test_estimators_and_runs_are_those_that_the_kernel_has(loaded: Guarded):
     low, high = document["namespaces"][0]["predicted_usec"]
     cpus = document["possible_cpus"]
     assert (low, high) == (ESTIMATORS * cpus * 35 // 1000, ESTIMATORS * cpus * 52 // 1000)
-    passes = phase["passes"]
-    assert independent >= 9, "ten timer passes or chains in 20 s"
-    assert abs(passes["count"] - independent) <= max(1, independent // 10)
-    assert passes["lost"] == 0
-    assert sum(cpu["count"] for cpu in passes["cpus"]) == passes["count"]
-    assert 0 < passes["median_usec"] <= passes["max_usec"]
+    runs = phase["passes"]
+    assert independent >= 9, "ten runs of the timer, or of chains, in 20 s"
+    assert abs(runs["count"] - independent) <= max(1, independent // 10)
+    assert runs["lost"] == 0
+    assert sum(cpu["count"] for cpu in runs["cpus"]) == runs["count"]
+    assert 0 < runs["median_usec"] <= runs["max_usec"]
     kind = "kthread" if phase["threads"] else "timer"
     assert document["estimator"] == kind == {"bookworm": "timer"}.get(suite(loaded), "kthread")
     if kind == "timer":
-        assert [one["name"] for one in passes["namespaces"]] == ["host"]
+        assert [one["name"] for one in runs["namespaces"]] == ["host"]
     else:
-        assert sum(thread["run_usec"] for thread in phase["threads"]) >= passes["sum_usec"] * 0.9
+        assert sum(thread["run_usec"] for thread in phase["threads"]) >= runs["sum_usec"] * 0.9
     pings = phase["pings"]
     assert pings["count"] > 100 and pings["lost"] == 0
     both = pings["during_passes"]["count"] + pings["apart_from_passes"]["count"]
@@ -107,11 +107,11 @@ def suite(host: Guarded) -> str:
 
 @on("bookworm", "trixie")
 def test_at_0_no_run_does_any_work(loaded: Guarded):
-    with Passes(loaded.machine) as harness:
+    with EstimationRuns(loaded.machine) as harness:
         (phase,) = measure(loaded, "--duration 10s")["phases"]
         assert harness.count() == phase["passes"]["count"] == 0
     ticks = phase["passes"]["without_work"]
-    assert (ticks >= 4) is (suite(loaded) == "bookworm"), "a timer ticks all the same"
+    assert (ticks >= 4) is (suite(loaded) == "bookworm"), "a timer ticks at 0 too"
 
 
 @on("bookworm")
@@ -124,9 +124,9 @@ def test_two_at_once_and_the_guard_do_not_disturb_each_other(loaded: Guarded, sp
     one, two = (json.loads(loaded.succeed(f"cat /run/{name}")) for name in ("one", "two"))
     assert [space["name"] for space in two["namespaces"]] == ["other"]
     for document in (one, two):
-        passes = document["phases"][0]["passes"]
-        assert 4 <= passes["count"] <= 7, "one each 2 s"
-        assert {space["inode"] for space in passes["namespaces"]} == {inode}
+        runs = document["phases"][0]["passes"]
+        assert 4 <= runs["count"] <= 7, "one each 2 s"
+        assert {space["inode"] for space in runs["namespaces"]} == {inode}
     assert loaded.status()["daemon"]["sources"]["births"] == "on"
     assert_nothing_is_left(loaded)
 
@@ -154,7 +154,7 @@ def test_comparison_and_its_file(loaded: Guarded):
     assert refused.stderr.count("\n") == 1 and "/run/other.json: was not written" in refused.stderr
 
 
-# When to end a comparison: before it has switched, while it is on, and in the phases that are off.
+# When a comparison is ended: before it has switched, while estimation is on, and while it is off.
 MOMENTS = {
     "begins": f"[ -e {DROP_IN} ]",
     "on": f"grep -qx 1 {FILE}",
@@ -180,7 +180,9 @@ NUMBERS = {"INT": 2, "TERM": 15, "HUP": 1, "KILL": 9}
 
 @on("bookworm", also=("trixie",))
 @pytest.mark.parametrize("guard", ["guard", "no guard"])
-def test_ended_at_any_moment_the_value_is_the_policys(loaded: Guarded, guard: str):
+def test_a_comparison_ended_at_any_moment_leaves_the_value_of_the_policy(
+    loaded: Guarded, guard: str
+):
     if guard == "no guard":
         loaded.succeed(f"systemctl stop {SERVICE}")
     for moment in MOMENTS:
@@ -189,7 +191,7 @@ def test_ended_at_any_moment_the_value_is_the_policys(loaded: Guarded, guard: st
             assert status == 128 + NUMBERS[signal], (moment, signal)
             assert_nothing_is_left(loaded)
             loaded.wait_for_value("0")
-    # A shell without job control starts what it puts behind deaf to SIGINT.
+    # A shell without job control has its background jobs ignore SIGINT.
     status = loaded.execute(
         "timeout --foreground --signal=INT 25 ipvsd measure --compare --yes --quiet", timeout=LONG_S
     ).status
@@ -199,7 +201,7 @@ def test_ended_at_any_moment_the_value_is_the_policys(loaded: Guarded, guard: st
 
 
 @on("bookworm")
-def test_ended_later_in_each_phase(loaded: Guarded):
+def test_a_comparison_ended_later_in_a_phase_leaves_the_value_of_the_policy(loaded: Guarded):
     for moment, after_s in (("on", 3), ("off", 3), ("off", 7)):
         assert end_at(loaded, moment, "KILL", after_s) == 128 + 9, (moment, after_s)
         assert_nothing_is_left(loaded)
@@ -216,8 +218,8 @@ def test_a_killed_measurement_leaves_no_probes(loaded: Guarded):
 
 
 @on("bookworm")
-def test_both_killed_the_next_comparison_puts_it_right(loaded: Guarded):
-    """With its caretaker, as systemd kills a whole control group."""
+def test_the_next_comparison_restores_the_value_after_both_were_killed(loaded: Guarded):
+    """systemd kills the comparison and its cleanup process, as one control group."""
     script = "exec ipvsd measure --compare --yes --duration 60s --quiet"
     loaded.succeed(
         "systemd-run --quiet --collect --unit=comparing --property=KillSignal=SIGKILL "
@@ -234,7 +236,7 @@ def test_both_killed_the_next_comparison_puts_it_right(loaded: Guarded):
 
 
 @on("bookworm", also=("trixie",))
-def test_what_the_configuration_wants_on_is_not_switched(loaded: Guarded):
+def test_a_value_that_is_wanted_on_is_not_switched(loaded: Guarded):
     loaded.succeed("ipvsd estimation on --quiet", timeout=LONG_S)
     refused = loaded.execute("ipvsd measure --compare --yes")
     assert refused.status == 1 and "does not want estimation off" in refused.stderr
@@ -256,7 +258,7 @@ def test_nothing_is_switched_while_services_are_being_added(loaded: Guarded):
 
 
 @on("bookworm")
-def test_what_is_left_to_measure_without_tracefs_root_or_ip_vs(host: Guarded):
+def test_measurements_without_tracefs_root_or_ip_vs(host: Guarded):
     host.succeed(f"ip link set lo up; ip address replace {ADDRESS}/32 dev lo")
     host.load()
     host.wait_for_value("0")

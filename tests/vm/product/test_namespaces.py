@@ -1,22 +1,22 @@
-"""Every network namespace of a real machine is guarded, however it exists, from its birth."""
+"""Every network namespace of a real machine is guarded from its birth, whatever its holder."""
 
 import json
 
 import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
-from tests.vm.probe import Passes
+from tests.vm.probe import EstimationRuns
 from tests.vm.product.kernels import BOOKWORM, BOTH_KINDS, THREADED, births_on
-from tests.vm.product.words import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
+from tests.vm.product.setups import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import FOREIGN_VALUE, HIDDEN, Spaces
 
 pytestmark = pytest.mark.vm
 
-# What the guard makes of a namespace that another user namespace owns: an empty folder up to
-# Linux 6.9, a file that nobody may write from then on.
+# The state of a namespace that another user namespace owns: up to Linux 6.9 it shows no sysctls,
+# later its sysctls are read-only.
 FOREIGN_STATE = {"bookworm": "hidden", "trixie": "read-only", "sid": "read-only"}
 
-# Often enough for a figure on one kernel, when thorough; else to see that it is no different.
+# How often: enough for a figure on one kernel when thorough, and on the others to compare.
 LOADS, LOADS_THOROUGH = 20, {"bookworm": 100}
 BURSTS, BURSTS_THOROUGH = 4, {"bookworm": 20}
 BURST = 25
@@ -24,11 +24,11 @@ BIRTHS, BIRTHS_THOROUGH = 500, 2000
 MANY, MANY_THOROUGH = 300, 1000
 
 
-# Every kind, at every time
+# Each kind of holder, before and after the load
 
 
 @births_on("bookworm", "trixie", also=("sid",))
-def test_what_exists_before_the_load_is_switched_off_after_it(
+def test_namespaces_from_before_the_load_are_switched_off_after_it(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
     kinds = spaces.every_kind()
@@ -45,7 +45,9 @@ def test_what_exists_before_the_load_is_switched_off_after_it(
 
 
 @births_on("bookworm", "trixie", "sid")
-def test_what_is_born_after_the_load_is_switched_off(host: Guarded, tracefs: bool, spaces: Spaces):
+def test_namespaces_born_after_the_load_are_switched_off(
+    host: Guarded, tracefs: bool, spaces: Spaces
+):
     host.load()
     host.wait_for_value("0")
     cursor = host.cursor()
@@ -57,7 +59,7 @@ def test_what_is_born_after_the_load_is_switched_off(host: Guarded, tracefs: boo
         assert entry["IPVSD_REASON"] == "birth", kind
         if tracefs:
             reaction_usec = int(entry["IPVSD_REACTION_USEC"])
-            # Deep looks are kept to a small part of the time: emulated, one may be seconds off.
+            # Deep scans take a small part of the time: emulated, the next may be seconds away.
             assert reaction_usec > 0, kind
             assert reaction_usec < FIRST_ESTIMATION_USEC or kind in HIDDEN, (kind, reaction_usec)
     assert host.about(kinds["named"], entries)[0]["IPVSD_NAMESPACE"] == "every"
@@ -77,12 +79,12 @@ def test_what_exists_when_the_guard_starts_is_off_before_ready(
     assert set(spaces.values().values()) == {"0"}
     assert host.value() == "0"
     changed = host.events(cursor, "changed")
-    # The canary is one too, and it is born after the start.
+    # The canary is a namespace too, and it is born after the start.
     assert {entry["IPVSD_REASON"] for entry in changed} - {"birth"} == {"start"}
 
 
 @births_on("bookworm")
-def test_a_new_one_with_the_number_of_an_old_one_is_switched_off(
+def test_a_new_namespace_with_the_number_of_an_old_one_is_switched_off(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
     host.load()
@@ -96,11 +98,11 @@ def test_a_new_one_with_the_number_of_an_old_one_is_switched_off(
     assert entry["IPVSD_REASON"] == "birth"
 
 
-# Those that nobody can change, and what is no namespace
+# Namespaces that cannot be changed, and files that are no namespace
 
 
 @BOTH_KINDS
-def test_one_of_another_user_is_logged_once_and_left_alone(host: Guarded, spaces: Spaces):
+def test_a_namespace_of_another_user_is_logged_once_and_left_alone(host: Guarded, spaces: Spaces):
     suite = host.machine.image.suite
     foreign, own = spaces.user_owned(), spaces.named("own")
     host.configure(RESYNC_1S)
@@ -111,13 +113,13 @@ def test_one_of_another_user_is_logged_once_and_left_alone(host: Guarded, spaces
         host.unload()
     host.load()
     for _ in range(2):
-        host.look_again(spaces, own)
+        host.check_again(spaces, own)
     (entry,) = host.wait_for_events(cursor, "foreign")
     assert entry["IPVSD_NETNS_INODE"] == str(foreign)
     assert host.events(cursor, "not-changed", "unreadable") == []
     assert host.shown(foreign)["state"] == FOREIGN_STATE[suite]
     assert spaces.value(foreign) == FOREIGN_VALUE[suite]
-    assert host.execute("ipvsd status").status == 0  # there is nothing that could be done
+    assert host.execute("ipvsd status").status == 0  # nothing could be done about it
 
 
 @births_on("bookworm", "trixie", also=("sid",))
@@ -136,9 +138,7 @@ def test_podmans_containers_are_found_and_named(host: Guarded, tracefs: bool, sp
 
 
 @births_on("bookworm")
-def test_a_name_that_is_no_mount_is_nothing_to_speak_of(
-    host: Guarded, tracefs: bool, spaces: Spaces
-):
+def test_a_name_that_is_no_mount_is_not_logged(host: Guarded, tracefs: bool, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
     cursor = host.cursor()
@@ -146,13 +146,15 @@ def test_a_name_that_is_no_mount_is_nothing_to_speak_of(
     inode = spaces.named("real")
     spaces.wait_for("0")
     host.wait_for_events(cursor, "changed")
-    told = [entry for entry in host.events(cursor) if entry["IPVSD_EVENT"] != "canary-set"]
-    assert host.about(inode, told) == told
+    logged = [entry for entry in host.events(cursor) if entry["IPVSD_EVENT"] != "canary-set"]
+    assert host.about(inode, logged) == logged
     assert "plain" not in host.succeed("ipvsd status --all")
 
 
 @BOOKWORM
-def test_without_root_the_others_are_not_shown_and_that_is_said(host: Guarded, spaces: Spaces):
+def test_without_root_other_namespaces_are_not_shown_and_status_says_so(
+    host: Guarded, spaces: Spaces
+):
     host.load()
     spaces.wait_for("0", spaces.process())
     as_nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups"
@@ -165,12 +167,14 @@ def test_without_root_the_others_are_not_shown_and_that_is_said(host: Guarded, s
 
 
 @BOOKWORM
-def test_what_is_excluded_is_not_touched_and_shown_with_its_rule(host: Guarded, spaces: Spaces):
+def test_an_excluded_namespace_is_not_touched_and_shown_with_its_rule(
+    host: Guarded, spaces: Spaces
+):
     host.configure(RESYNC_1S + "[namespaces]\nexclude = name:web*, unit:spaces-thread-*\n")
     web, unit, other = spaces.named("web1"), spaces.thread(), spaces.named("other")
     host.load()
     spaces.wait_for("0", other)
-    host.look_again(spaces, other)
+    host.check_again(spaces, other)
     assert spaces.values() == {web: "1", unit: "1", other: "0"}
     assert (host.shown(other)["state"], host.shown(other)["rule"]) == ("off", None)
     for inode, rule in ((web, "name:web*"), (unit, "unit:spaces-thread-*")):
@@ -186,11 +190,11 @@ def test_one_namespace_keeps_its_estimation(host: Guarded, spaces: Spaces):
     host.load()
     monitor, other = spaces.named("monitor"), spaces.named("other")
     spaces.wait_for("0", other)
-    host.look_again(spaces, other)
+    host.check_again(spaces, other)
     assert spaces.values() == {monitor: "1", other: "0"}
     found = host.shown(monitor)
     assert found["state"] == "on" and found["rule"].startswith("name:monitor (/etc/")
-    spaces.set(monitor, "0")  # and is guarded at that
+    spaces.set(monitor, "0")  # guarded at 1
     spaces.wait_for("1", monitor)
 
 
@@ -215,7 +219,9 @@ def test_after_many_births_and_deaths_nothing_is_left_over(
 ):
     cursor = host.cursor()
     host.load()
-    host.wait_for_events(cursor, "canary-set")  # it has a thread and descriptors while it lives
+    host.wait_for_events(
+        cursor, "canary-set"
+    )  # the canary has a thread and descriptors while it lives
     before = spaces.kernel_count()
     pid = host.show("MainPID")
     descriptors, threads = (
@@ -238,24 +244,24 @@ def test_no_estimation_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, 
     loads = LOADS_THOROUGH.get(host.machine.image.suite, LOADS) if thorough else LOADS
     spaces.burst(50)
     host.load()  # for the counter
-    with Passes(host.machine) as passes:
+    with EstimationRuns(host.machine) as runs:
         host.unload()
         spaces.loads(loads, "0")
         host.load()
         spaces.wait_for("0")
         host.wait_for_value("0")
         if host.machine.image.suite in THREADED:
-            # Where threads do the work, there is none without a service.
+            # Where kernel threads estimate, there is none without a service.
             host.succeed(ADD_SERVICE)
             host.fail("pgrep ipvs-e")
-        assert passes.count() == 0
+        assert runs.count() == 0
         counters = host.status()["daemon"]["counters"]
         assert counters["loads"] == loads + 2
         assert counters["passes_leaked"] == counters["failures"] == 0
-        # It would have been seen.
+        # The probe does count runs.
         host.succeed(f"systemctl stop {SERVICE}")
         host.set("1")
-        passes.wait_for_one()
+        runs.wait_for_one()
     host.stop_serving()
 
 
@@ -264,20 +270,20 @@ def test_no_estimation_runs_in_any_of_many_births(host: Guarded, spaces: Spaces,
     bursts = BURSTS_THOROUGH.get(host.machine.image.suite, BURSTS) if thorough else BURSTS
     host.load()
     host.wait_for_value("0")
-    with Passes(host.machine) as passes:
+    with EstimationRuns(host.machine) as runs:
         for _ in range(bursts):
             inodes = spaces.burst(BURST)
             spaces.wait_for("0", *inodes)
         if host.machine.image.suite in THREADED:
             spaces.execute_in(inodes[0], ADD_SERVICE)
             host.fail("pgrep ipvs-e")
-        assert passes.count() == 0
+        assert runs.count() == 0
         assert host.status()["daemon"]["counters"]["passes_leaked"] == 0
-        # It would have been seen.
+        # The probe does count runs.
         host.succeed(f"systemctl stop {SERVICE}")
         inode = spaces.process()
         spaces.execute_in(inode, ADD_SERVICE)
-        passes.wait_for_one()
+        runs.wait_for_one()
     spaces.clear()
     host.stop_serving()
 

@@ -1,4 +1,4 @@
-"""The RPM in the hands of dnf: install, upgrade, downgrade, removal."""
+"""The RPM with dnf: installation, upgrade, downgrade and removal."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ NEW = f"{OLD}{NEWER}"
 
 @pytest.fixture(scope="module")
 def both_releases() -> Path:
-    """The repository with a newer package beside the present one."""
+    """Build the repository with a newer package beside the present one."""
     return repository.build(with_newer=True)
 
 
@@ -44,7 +44,7 @@ def test_installing_leaves_what_is_in_the_package_and_starts_nothing(host: Guard
     host.dnf("install", OLD)
     assert host.succeed(f"rpm --verify {SERVICE}") == ""
     assert host.show("ActiveState") == "inactive"
-    # Compiled for this Python: a start reads nothing else of it.
+    # The package is compiled for this Python: a start reads only bytecode.
     host.succeed("strace -f -e trace=openat -z -o /tmp/opened ipvsd --version")
     opened = re.findall(rf'"/usr/share/{SERVICE}/.*\.(pyc?)"', host.succeed("cat /tmp/opened"))
     assert "pyc" in opened and "py" not in opened
@@ -53,7 +53,7 @@ def test_installing_leaves_what_is_in_the_package_and_starts_nothing(host: Guard
     assert "The guard has started" in explained
 
 
-def test_a_repository_that_somebody_has_changed_is_refused(host: Guarded):
+def test_a_changed_repository_is_refused(host: Guarded):
     metadata = f"{GUEST_FOLDER}/repodata/repomd.xml"
     host.succeed(f"cp {metadata} /tmp/good; echo '<!-- changed -->' >>{metadata}")
     try:

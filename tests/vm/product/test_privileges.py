@@ -1,4 +1,4 @@
-"""What the unit allows the guard: nothing without which it could do its work as well."""
+"""The privileges of the unit: the guard needs each of them."""
 
 import json
 import re
@@ -7,14 +7,14 @@ import pytest
 
 from tests.vm.guarded import SERVICE, SPACES_FILE, Guarded
 from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM
-from tests.vm.product.words import CAPABILITIES, FLOOD, without
+from tests.vm.product.setups import CAPABILITIES, FLOOD, without
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
 
 @ANY_KERNEL
-def test_it_has_these_capabilities_and_a_filter_of_system_calls(host: Guarded):
+def test_the_guard_has_these_capabilities_and_a_filter_of_system_calls(host: Guarded):
     status = host.succeed(f"cat /proc/{host.show('MainPID')}/status")
     found = dict(re.findall(r"^(\w+):\t(\S+)", status, re.M))
     names = host.succeed(f"capsh --decode={found['CapBnd']}").strip().partition("=")[2]
@@ -67,10 +67,10 @@ def test_without_cap_sys_admin_no_namespace_is_entered(
 
 @BOOKWORM
 @pytest.mark.parametrize("lacking", [(), ("CAP_SYS_PTRACE",)])
-def test_without_cap_sys_ptrace_those_of_other_processes_are_not_found(
+def test_without_cap_sys_ptrace_namespaces_of_processes_are_not_found(
     host: Guarded, spaces: Spaces, lacking: tuple[str, ...]
 ):
-    """Root's too, as they have more capabilities than the guard; nor is the way to a mount free."""
+    """Not even those of root, which has more capabilities; and no mount can be entered."""
     held, named = spaces.process(), spaces.named("named")
     without(host, *lacking)
     host.load()
@@ -81,7 +81,7 @@ def test_without_cap_sys_ptrace_those_of_other_processes_are_not_found(
 
 
 @BOOKWORM
-def test_without_any_the_hosts_namespace_is_guarded(host: Guarded):
+def test_without_any_capability_the_hosts_namespace_is_guarded(host: Guarded):
     without(host, *CAPABILITIES)
     for _ in range(2):
         host.load()
@@ -94,7 +94,7 @@ def test_without_any_the_hosts_namespace_is_guarded(host: Guarded):
 
 
 def tighten(host: Guarded, directives: str) -> None:
-    """Have the unit restarted so, when the test does it."""
+    """Add directives to the unit, for its next start."""
     host.configure("[guard]\ncanary = off\n")
     host.drop_in_unit(f"[Service]\nTimeoutStartSec=5s\n{directives}\n")
 
@@ -108,14 +108,14 @@ def tighten(host: Guarded, directives: str) -> None:
         "ProcSubset=pid",
     ],
 )
-def test_it_could_not_start_with(host: Guarded, directives: str):
+def test_the_guard_could_not_start_with(host: Guarded, directives: str):
     tighten(host, directives)
     host.fail(f"systemctl restart {SERVICE}")
 
 
 @BOOKWORM
 @pytest.mark.parametrize("directives", ["RestrictNamespaces=yes", "PrivateUsers=yes"])
-def test_it_could_enter_no_namespace_with(host: Guarded, spaces: Spaces, directives: str):
+def test_the_guard_could_enter_no_namespace_with(host: Guarded, spaces: Spaces, directives: str):
     named = spaces.named("named")
     tighten(host, directives)
     host.succeed(f"systemctl restart {SERVICE}")

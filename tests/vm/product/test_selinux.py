@@ -14,7 +14,7 @@ from tests.vm.spaces import Spaces
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("selinux")]
 
-# Tests are an administrator's; without this the harness's agent would be a service.
+# Tests run as an administrator; without this the harness's agent would run as a service.
 AGENT_DROP_IN = "/etc/systemd/system/harness-agent.service.d/administrator.conf"
 ADMINISTRATOR = b"[Service]\nSELinuxContext=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023\n"
 # rpm's own plugin wants its scriptlets to run as a type that is in Fedora's policy only.
@@ -25,14 +25,14 @@ setfiles -F /etc/selinux/default/contexts/files/file_contexts /
 restorecon -RF /run /dev
 systemctl daemon-reexec
 """
-# That of services that have no policy of their own; in Fedora it is unconfined_service_t.
+# The context of services without a policy of their own; in Fedora it is unconfined_service_t.
 CONTEXT = "system_u:system_r:initrc_t:s0"
 DENY_WRITES = b"(deny initrc_t sysctl_net_t (file (write)))\n"
 
 
 @pytest.fixture(scope="module")
 def host(repo: Path) -> Iterator[Guarded]:
-    """A machine that enforces SELinux, with the package installed and the service running."""
+    """Start a machine that enforces SELinux, with the package installed and running."""
     with Machine(images.build(images.SELINUX_SUITE), security="selinux") as machine:
         machine.succeed(f"install -D /dev/stdin {AGENT_DROP_IN}", input=ADMINISTRATOR)
         machine.succeed(LABEL)
@@ -44,7 +44,7 @@ def host(repo: Path) -> Iterator[Guarded]:
 
 
 def security(host: Guarded) -> str:
-    """What `ipvsd doctor` finds about security."""
+    """Return the findings of `ipvsd doctor` about security."""
     shown = host.execute("ipvsd doctor --json").stdout
     findings = [one for one in json.loads(shown)["findings"] if one["topic"] == "security"]
     return "\n".join(json.dumps(one) for one in findings)
@@ -70,13 +70,13 @@ def test_the_guard_needs_no_policy(host: Guarded):
     assert "no denial found (SELinux enforcing" in security(host)
 
 
-def test_what_the_policy_denies_is_logged_and_made_up_for(host: Guarded):
+def test_a_write_that_the_policy_denies_is_logged_and_made_later(host: Guarded):
     host.succeed("cat >/root/deny.cil && semodule -i /root/deny.cil", input=DENY_WRITES)
     cursor = host.machine.journal_cursor()
     host.unload()
     host.load()
-    (told,) = host.wait_for_events(cursor, "not-changed")
-    assert f"{KEY} in host" in told["MESSAGE"] and "Permission denied" in told["MESSAGE"]
+    (entry,) = host.wait_for_events(cursor, "not-changed")
+    assert f"{KEY} in host" in entry["MESSAGE"] and "Permission denied" in entry["MESSAGE"]
     in_journal = "journalctl --dmesg --quiet --grep 'denied.*run_estimation'"
     host.machine.wait_until_succeeds(in_journal, timeout=PATIENCE_S)
     assert "denied since boot" in security(host)

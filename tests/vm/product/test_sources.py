@@ -1,11 +1,11 @@
-"""What the guard is told by on a real machine, and how it knows that it works."""
+"""Event sources on a real machine: births, mounts, devices, writes, and the canary."""
 
 import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import Calls
 from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, EACH_KERNEL
-from tests.vm.product.words import (
+from tests.vm.product.setups import (
     FIRST_ESTIMATION_USEC,
     RESYNC_1S,
     TRACING,
@@ -24,13 +24,13 @@ def test_all_sources_are_in_use(host: Guarded):
     host.load()
     host.wait_for_value("0")
     sources = host.status()["daemon"]["sources"]
-    # Devices are a makeshift for births.
+    # Devices are watched only where births are not reported.
     assert sources.pop("devices") == "off"
     assert sources == dict.fromkeys(("births", "mounts", "writes", "uevents"), "on")
 
 
 @ANY_KERNEL
-def test_a_missing_source_is_logged_once_and_made_up_for(host: Guarded, spaces: Spaces):
+def test_a_missing_source_is_logged_once_and_replaced(host: Guarded, spaces: Spaces):
     cursor = host.cursor()
     host.override_unit(WITHOUT_TRACEFS)
     host.configure(RESYNC_1S)
@@ -38,7 +38,7 @@ def test_a_missing_source_is_logged_once_and_made_up_for(host: Guarded, spaces: 
     for _ in range(2):
         host.load()
         spaces.wait_for("0")
-        host.look_again(spaces, own)
+        host.check_again(spaces, own)
         host.unload()
     sources = host.status()["daemon"]["sources"]
     assert sources.pop("births") not in ("on", "off")
@@ -49,7 +49,7 @@ def test_a_missing_source_is_logged_once_and_made_up_for(host: Guarded, spaces: 
 
 
 @BOOKWORM
-def test_a_source_that_somebody_has_switched_off_comes_back(host: Guarded, spaces: Spaces):
+def test_a_source_that_was_switched_off_is_switched_on_again(host: Guarded, spaces: Spaces):
     host.configure(RESYNC_1S)
     host.load()
     cursor = host.cursor()
@@ -72,7 +72,7 @@ def test_tracefs_alone_is_enough(host: Guarded):
 
 
 @ANY_KERNEL
-def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
+def test_the_probe_exists_only_while_the_guard_runs(host: Guarded):
     host.load()
     host.wait_for_value("0")
     assert traces(host) == (1, 1)
@@ -84,11 +84,11 @@ def test_the_probe_lives_and_dies_with_the_guard(host: Guarded):
     host.machine.wait_until_succeeds(f"[ $(systemctl show -P NRestarts {SERVICE}) = 1 ]")
     host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
     assert traces(host) == (1, 1)
-    host.unload()  # which the probe does not hinder
+    host.unload()  # the probe does not prevent the removal
 
 
-# Prints for each place, alone, its name and how many of two births are told, -1 where it is not
-# available; and whether a thread's other namespaces are reported as births too.
+# Prints for each place, alone, its name and how many of two births it reports, -1 where it is
+# unavailable; and how many births it reports for another kind of namespace.
 _PLACES = """
 import subprocess, sys
 sys.path.insert(0, "/usr/share/ipvs-estoff-guard")
@@ -102,9 +102,9 @@ for place in netns_births._PLACES:
         continue
     for _ in range(2):
         subprocess.run(["unshare", "--net", "true"], check=True)
-    told = probe.drain().births
+    births = probe.drain().births
     subprocess.run(["unshare", "--uts", "true"], check=True)
-    print(place[1].split()[0], told, probe.drain().births)
+    print(place[1].split()[0], births, probe.drain().births)
     probe.close()
 """
 
@@ -115,7 +115,7 @@ def test_each_place_of_the_probe_reports_births(host: Guarded):
     host.load()
     lines = host.succeed(f"python3 -c '{_PLACES}'").splitlines()
     found = {name: (int(births), int(others)) for name, births, others in map(str.split, lines)}
-    # One of them, by the kernel's age.
+    # Which of the two is available depends on the kernel.
     sysctls = [found.pop(name) for name in ("register_net_sysctl_sz", "register_net_sysctl")]
     assert sorted(sysctls) == [(-1, -1), (2, 0)]
     assert found == {"ip_vs:ip_vs_control_net_init": (2, 0), "copy_net_ns": (2, 1)}
@@ -123,7 +123,7 @@ def test_each_place_of_the_probe_reports_births(host: Guarded):
 
 @BOTH_KINDS
 def test_a_load_has_no_probe_of_the_guard_to_wait_for(host: Guarded):
-    """A probe within ip_vs is set anew when it is loaded, which takes until RCU has let go."""
+    """A probe in ip_vs itself would delay each load, until an RCU grace period is over."""
     host.load()
     host.wait_for_value("0")
     (place,) = host.succeed(f"grep :ipvsd/ {TRACING}/kprobe_events").splitlines()
@@ -152,8 +152,8 @@ def test_without_a_canary_the_guard_makes_no_namespace(host: Guarded, spaces: Sp
         host.load()
         own = spaces.named("own")
         for _ in range(2):
-            host.look_again(spaces, own)
-        assert born.count() == 1  # ours
+            host.check_again(spaces, own)
+        assert born.count() == 1  # the one of this test
     assert host.status()["daemon"]["canary"] is None
 
 
@@ -164,6 +164,6 @@ def test_a_guard_that_cannot_set_new_namespaces_does_not_become_ready(host: Guar
     host.drop_in_unit("[Service]\nSystemCallFilter=~setns\nTimeoutStartSec=20s\nRestart=no\n")
     cursor = host.cursor()
     host.fail(f"systemctl restart {SERVICE}")
-    assert host.value() == "0"  # it has done what it could
+    assert host.value() == "0"  # the host's value is set
     (entry,) = host.events(cursor, "canary-failed")
     assert "was not set within" in entry["MESSAGE"]

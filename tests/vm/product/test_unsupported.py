@@ -1,4 +1,4 @@
-"""A kernel without run_estimation: said once, and everything else goes on."""
+"""A kernel without run_estimation: logged once, and everything else works."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = [
 ]
 
 
-def test_it_is_logged_once_and_the_service_stays(host: Guarded):
+def test_the_missing_key_is_logged_once_and_the_service_stays(host: Guarded):
     cursor = host.cursor()
     for _ in range(3):
         host.load()
@@ -25,7 +25,7 @@ def test_it_is_logged_once_and_the_service_stays(host: Guarded):
     assert host.show("ActiveState") == "active"
 
 
-def test_the_commands_say_so_with_their_exit_code(host: Guarded):
+def test_status_and_apply_report_the_missing_key_with_their_exit_code(host: Guarded):
     host.load()
     result = host.execute("ipvsd status")
     assert result.status == 3 and "unsupported" in result.stdout
@@ -33,7 +33,7 @@ def test_the_commands_say_so_with_their_exit_code(host: Guarded):
     assert result.status == 3 and "unsupported by ip_vs of the running kernel" in result.stderr
 
 
-def test_other_keys_are_guarded_all_the_same(host: Guarded):
+def test_other_keys_are_guarded(host: Guarded):
     host.configure("[sysctl]\nnet.ipv4.vs.am_droprate = 20\n")
     host.load()
     host.wait_for_value("20", "am_droprate")

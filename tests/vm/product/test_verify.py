@@ -1,4 +1,4 @@
-"""`ipvsd verify` on a real machine: it proves that estimation is off, and sees when it is not."""
+"""`ipvsd verify` on a real machine: it proves that estimation is off, or names what is on."""
 
 import json
 from typing import Any
@@ -7,14 +7,14 @@ import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, EACH_KERNEL, THREADED
-from tests.vm.product.words import WITHOUT_TRACEFS
+from tests.vm.product.setups import WITHOUT_TRACEFS
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
 
 def verify(host: Guarded, code: int) -> tuple[Any, str]:
-    """What verify says, as JSON and as text."""
+    """Return what verify prints, as JSON and as text."""
     as_json, as_text = host.execute("ipvsd verify --json"), host.execute("ipvsd verify")
     assert (as_json.status, as_text.status) == (code, code), as_text
     return json.loads(as_json.stdout), as_text.stdout
@@ -33,14 +33,14 @@ def test_one_of_fifty_that_is_on_is_named(host: Guarded, spaces: Spaces):
     document, text = verify(host, 1)
     (problem,) = document["problems"]
     assert f"net:[{inodes[17]}]" in problem and "run_estimation is 1" in problem
-    assert "spaces-burst-" in problem  # whose it is
+    assert "spaces-burst-" in problem  # its owner
     assert "49 of 50" in text and "estimation is NOT off" in text
     if host.machine.image.suite not in THREADED:  # else nothing runs without a service
         assert "2 estimation runs" in problem or "3 estimation runs" in problem
 
 
 @BOTH_KINDS
-def test_traffic_proves_it_and_without_traffic_that_is_said(host: Guarded, spaces: Spaces):
+def test_traffic_is_a_proof_and_its_absence_is_reported(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
     host.serve()
@@ -61,7 +61,7 @@ def test_traffic_proves_it_and_without_traffic_that_is_said(host: Guarded, space
 
 
 @EACH_KERNEL
-def test_a_run_although_every_value_is_0_is_seen(host: Guarded, spaces: Spaces):
+def test_a_run_although_every_value_is_0_is_reported(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
     host.succeed(f"systemctl stop {SERVICE}")
@@ -78,7 +78,7 @@ def test_a_run_although_every_value_is_0_is_seen(host: Guarded, spaces: Spaces):
 
 
 @BOOKWORM
-def test_what_cannot_be_switched_off_is_a_note(host: Guarded, spaces: Spaces):
+def test_a_namespace_that_cannot_be_switched_off_is_a_note(host: Guarded, spaces: Spaces):
     host.configure("[sysctl name:billing]\nnet.ipv4.vs.run_estimation = 1\n")
     host.load()
     foreign, billing = spaces.user_owned(), spaces.named("billing")
@@ -103,7 +103,7 @@ def test_without_tracefs_the_other_proofs_are_left(host: Guarded):
 
 
 @BOOKWORM
-def test_nothing_of_it_is_left_in_tracefs_and_two_may_run_at_once(host: Guarded):
+def test_two_may_run_at_once_and_leave_nothing_in_tracefs(host: Guarded):
     host.load()
     host.wait_for_value("0")
     host.succeed("ipvsd verify & ipvsd verify; wait")

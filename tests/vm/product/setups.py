@@ -1,4 +1,4 @@
-"""Configurations, commands and figures that several tests of the product use."""
+"""Setups that several tests of the product use: configurations, commands and limits."""
 
 from tests.vm.guarded import Guarded
 
@@ -6,14 +6,14 @@ RESYNC_1S = "[guard]\nresync = 1s\n"
 WITHOUT_TRACEFS = "[Service]\nInaccessiblePaths=-/sys/kernel/tracing -/sys/kernel/debug\n"
 TRACING = "/sys/kernel/tracing"
 
-# The first estimation runs this long after the load. It leaves an emulated, busy machine two
-# orders of magnitude; and a value that only the periodic look has found has no reaction time.
+# The first estimation runs so long after the load: a hundred times as long as an emulated, busy
+# machine needs. A value that only the periodic check has found has no reaction time.
 FIRST_ESTIMATION_USEC = 2_000_000
 
 ADD_SERVICE = "ipvsadm --add-service --tcp-service 192.0.2.1:80 --scheduler rr"
 
 CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE")
-# More than a socket's buffer holds that is not large: only CAP_NET_ADMIN may make it so.
+# More events than the buffer of a socket holds. Only CAP_NET_ADMIN permits a larger buffer.
 FLOOD = "for i in {1..2000}; do echo change >/sys/module/ip_vs/uevent; done"
 
 
@@ -25,7 +25,7 @@ def without(host: Guarded, *lacking: str) -> None:
 
 
 def traces(host: Guarded) -> tuple[int, int]:
-    """How many instances and kprobes the guard has in tracefs."""
+    """Return how many instances and kprobes the guard has in tracefs."""
     found = host.succeed(
         f"ls {TRACING}/instances | grep -c ipvs; grep -c ':ipvsd/' {TRACING}/kprobe_events; true"
     )
