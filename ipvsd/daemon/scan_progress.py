@@ -26,6 +26,16 @@ class ScanProgress:
         self.last: Optional[LastScan] = None
         self._deep_began_ns: Optional[int] = None
 
+    @property
+    def born_ns(self) -> Optional[int]:
+        """The earliest birth of what the last scan has found, None if it is unknown.
+
+        A scan also finds a namespace whose birth is reported while it is under way.
+        """
+        if self.last is not None and self.last.born_ns is not None:
+            return self.last.born_ns
+        return self.schedule.born_ns
+
     def pause(self) -> None:
         """Plan no scan; one that is under way counts no more."""
         self.schedule, self.scanning = ScanSchedule(), None

@@ -211,9 +211,7 @@ class NamespaceScanner:
     def _visit(
         self, policy: Policy, memory: Memory, batch: List[Identity], trigger: Reason, routine: bool
     ) -> None:
-        last = self._progress.last
-        born_ns = last.born_ns if last is not None else None
-        event_ns = {Reason.BIRTH: born_ns, Reason.LOAD: self._rescan.event_ns}
+        event_ns = {Reason.BIRTH: self._progress.born_ns, Reason.LOAD: self._rescan.event_ns}
         targets = []
         for identity in batch:
             namespace, paths = self._queue.places[identity]

@@ -112,6 +112,27 @@ def test_a_birth_that_is_reported_is_found_and_reported_with_its_reaction_time(h
     assert len(drive.enforcer.visits) == 1
 
 
+def test_a_birth_reported_while_a_scan_is_under_way_keeps_its_reaction_time(
+    holders, drive, monkeypatch
+):
+    drive.full_scan()
+    real, began, reported = NamespaceFinder.scan, threading.Event(), threading.Event()
+
+    def scan(finder, deep):
+        began.set()
+        reported.wait(TIMEOUT_S)
+        return real(finder, deep)
+
+    monkeypatch.setattr(NamespaceFinder, "scan", scan)
+    holders.mount()
+    drive.scanner.expect_births()  # its mount is seen before its birth is reported
+    drive.until(began.is_set)
+    drive.scanner.expect_births(1, monotonic_ns())
+    reported.set()
+    drive.until(lambda: drive.new_events)
+    assert int(drive.new_events[0].fields["IPVSD_REACTION_USEC"]) < TIMEOUT_S * 10**6
+
+
 def test_a_birth_that_is_not_reported_is_found_within_a_second_or_so(holders, drive):
     drive.births_reported = False
     drive.full_scan()
