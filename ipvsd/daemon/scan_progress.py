@@ -40,6 +40,18 @@ class ScanProgress:
         """Plan no scan; one that is under way counts no more."""
         self.schedule, self.scanning = ScanSchedule(), None
 
+    def rescan_all(self, now_ns: int) -> None:
+        """Plan to find every namespace now."""
+        self.schedule = scan_schedule.rescan_all(self.schedule, now_ns)
+
+    def expect_births(self, now_ns: int, births: int, born_ns: Optional[int]) -> None:
+        """Plan a scan soon: so many births were reported, the first at `born_ns`."""
+        self.schedule = scan_schedule.birth_expected(self.schedule, now_ns, births, born_ns)
+
+    def note_full_scan_visited(self, cpu_ns: int, now_ns: int) -> None:
+        """Note that all that a full scan found has been visited, in so much CPU time."""
+        self.schedule = scan_schedule.full_scan_visited(self.schedule, cpu_ns, now_ns)
+
     def next_ns(self, now_ns: int) -> Optional[int]:
         """Return when the next scan is due, None for never."""
         return scan_schedule.next_scan(self.schedule, now_ns)[1]

@@ -6,7 +6,6 @@ comes next, so that a new namespace never waits for a full scan of thousands to 
 
 from typing import List, NamedTuple, Optional, Set, Tuple
 
-from ipvsd.daemon import scan_schedule
 from ipvsd.daemon.scan_progress import ScanProgress
 from ipvsd.daemon.scan_schedule import Scan
 from ipvsd.daemon.visit_queue import Discovered, Places, VisitQueue, Visits
@@ -95,14 +94,11 @@ class NamespaceScanner:
         """
         self._rescan = Rescan(reason, event_ns)
         self._queue.restart(with_known=reason is Reason.LOAD)
-        schedule = scan_schedule.rescan_all(self._progress.schedule, monotonic_ns())
-        self._progress.schedule = schedule
+        self._progress.rescan_all(monotonic_ns())
 
     def expect_births(self, births: int = 0, born_ns: Optional[int] = None) -> None:
         """Scan for new namespaces soon: so many births were reported, the first at this moment."""
-        self._progress.schedule = scan_schedule.birth_expected(
-            self._progress.schedule, monotonic_ns(), births, born_ns
-        )
+        self._progress.expect_births(monotonic_ns(), births, born_ns)
 
     def pause(self) -> None:
         """Scan for nothing until rescan_all() is called: ip_vs is not loaded."""
@@ -203,8 +199,7 @@ class NamespaceScanner:
         pending = self._rescan.pending_scans
         if Scan.FULL not in pending:
             cpu_ns, self._rescan.cpu_ns = self._rescan.cpu_ns, 0
-            schedule = scan_schedule.full_scan_visited(self._progress.schedule, cpu_ns, now_ns)
-            self._progress.schedule = schedule
+            self._progress.note_full_scan_visited(cpu_ns, now_ns)
         if not pending:
             self._rescan.reason = Reason.DRIFT
 
