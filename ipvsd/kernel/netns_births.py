@@ -18,8 +18,8 @@ _BIRTH = "ipvsd/birth"
 _WRITE = "ipvsd/write"
 
 # Where the probe can be set, the best place first, and a filter for the events that are births.
-# A namespace gets its ip_vs at its birth, or when ip_vs is loaded, which does this for every
-# namespace: in ip_vs_control_net_init_sysctl (net/netfilter/ipvs/ip_vs_ctl.c). This function calls
+# ip_vs is added to a namespace at its birth, and to every namespace when ip_vs is loaded. The
+# kernel does this in ip_vs_control_net_init_sysctl (net/netfilter/ipvs/ip_vs_ctl.c), which calls
 # register_net_sysctl (net/sysctl_net.c; since Linux 6.6, c899710fe7f9, register_net_sysctl_sz).
 # That function is in the kernel itself. A probe inside of ip_vs is worse: the kernel sets it again
 # at each load, and the load then waits for RCU. But before Linux 4.20 (a1303af5d79e) a probe
