@@ -45,6 +45,7 @@ from ipvsd.kernel import (
     mounts,
     netns_births,
     netns_owner,
+    tracefs,
 )
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.measure import measurement, ping, text_report
@@ -229,8 +230,8 @@ def trace(data):
 
 def probe_statistics(data):
     found = data.decode("ascii", "replace")
-    missed = estimation_runs.missed(found, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7"))
-    return printed(str(missed), str(estimation_runs.overwritten(found)))
+    hits = tracefs.parse_profile(found, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7"))
+    return printed(str(hits), str(estimation_runs.overwritten(found)))
 
 
 def types_of_the_kernel(data):

@@ -27,15 +27,18 @@ class Canary:
         self._made: Optional[TemporaryNamespace] = None
         self._born: Optional[Born] = None
         self._result: Optional[NamespaceResult] = None
+        # A namespace was created in the last call of proceed(): the kernel has reported it before.
+        self.newborn = False
+        self.set = False  # the last canary was set in time; False while there is another one
         self._began_ns = 0
-        self._due_ns = 0
+        self._ended_ns: Optional[int] = None  # None: the next one is due at once
         self._failed = False
         self._status: Optional[Dict[str, Any]] = None
 
     @property
-    def proven(self) -> bool:
-        """Whether the last canary was set or could not be created; False before the first."""
-        return self._status is not None and not self._failed
+    def exists(self) -> bool:
+        """Whether there is a canary that has not been judged."""
+        return self._made is not None
 
     @property
     def failed(self) -> bool:
@@ -47,23 +50,30 @@ class Canary:
         """Return the last result as plain data, None if there was none."""
         return self._status
 
-    def deadline_ns(self) -> int:
+    def deadline_ns(self, period_ns: int) -> int:
         """Return when to call proceed() if nothing happens."""
-        return self._began_ns + LIMIT_NS if self._made is not None else self._due_ns
+        if self._made is not None:
+            return self._began_ns + LIMIT_NS
+        if self._ended_ns is None:
+            return 0
+        return self._ended_ns + (min(RETRY_NS, period_ns) if self._failed else period_ns)
 
     def proceed(self, period_ns: int, now_ns: int) -> List[Event]:
-        """Create a canary if one is due, or judge the one that exists; return the events."""
+        """Create a canary if one is due, or judge the one that exists; return the events.
+
+        `period_ns` is the time between two canaries, as the configuration wants it now.
+        """
+        self.newborn = False
         if self._made is None:
-            return self._begin(period_ns, now_ns) if now_ns >= self._due_ns else []
+            return self._begin(now_ns) if now_ns >= self.deadline_ns(period_ns) else []
         reply = self._made.take()
         if isinstance(reply, Failed):
-            return self._impossible(reply.error, now_ns + period_ns)
-        self._born = reply if reply is not None else self._born
+            return self._impossible(reply.error, now_ns)
+        if reply is not None:
+            self._born, self.newborn = reply, True
         if self._born is not None and _is_set(self._born, self._result):
-            return self._succeed(self._born, now_ns + period_ns)
-        if now_ns >= self._began_ns + LIMIT_NS:
-            return self._fail(now_ns + RETRY_NS)
-        return []
+            return self._succeed(self._born, now_ns)
+        return self._fail(now_ns) if now_ns >= self.deadline_ns(period_ns) else []
 
     def see(self, result: NamespaceResult) -> None:
         """Take the result of a visit to the canary."""
@@ -73,30 +83,31 @@ class Canary:
         """Drop the canary, since no value can be set now; the next one is created later."""
         if self._made is not None:
             self._let_go()
-            self._due_ns = 0
+            self._ended_ns = None
 
     def forget(self) -> None:
         """Drop the canary and its last result: the configuration wants none."""
         self.interrupt()
-        self._due_ns, self._failed, self._status = 0, False, None
+        self._ended_ns, self._failed, self._status, self.set = None, False, None, False
 
-    def _begin(self, period_ns: int, now_ns: int) -> List[Event]:
+    def _begin(self, now_ns: int) -> List[Event]:
         self._result = self._born = None
-        self._began_ns = now_ns
+        self._began_ns, self.set = now_ns, False
         try:
             self._made = TemporaryNamespace(self._read)
         except (OSError, RuntimeError) as error:  # no descriptors, no threads
-            return self._impossible(str(error), now_ns + period_ns)
+            return self._impossible(str(error), now_ns)
         self._loop.watch(self._made.fileno())
         return []
 
-    def _succeed(self, born: Born, due_ns: int) -> List[Event]:
+    def _succeed(self, born: Born, now_ns: int) -> List[Event]:
         assert self._result is not None
         written = [o.written_ns for o in self._result.outcomes if o.write.key == RUN_ESTIMATION]
         until_ns = written[0] if written and written[0] is not None else self._result.now_ns
         took_ns = max(0, until_ns - born.born_ns)
         is_new = self._status is None or self._failed
-        self._end(due_ns, fixed_ns=took_ns)
+        self._end(now_ns, fixed_ns=took_ns)
+        self.set = True
         if not is_new:
             return []
         message = (
@@ -105,28 +116,29 @@ class Canary:
         )
         return [events.plain(Kind.CANARY_SET, message)]
 
-    def _fail(self, due_ns: int) -> List[Event]:
+    def _fail(self, now_ns: int) -> List[Event]:
         logged = self._failed
-        self._end(due_ns, error="not set in time")
+        self._end(now_ns, error="not set in time")
         self._failed = True
         message = (
-            f"canary: a new namespace was not set within {format_duration(LIMIT_NS)}; systemd's "
-            "watchdog is not fed until one is"
+            f"canary: a new namespace was not set within {format_duration(LIMIT_NS)}; the guard "
+            "goes on, scans each second and tries again; namespaces that are new may have a wrong "
+            "value until then, see `ipvsd status`"
         )
         return [] if logged else [events.plain(Kind.CANARY_FAILED, message)]
 
-    def _impossible(self, error: str, due_ns: int) -> List[Event]:
+    def _impossible(self, error: str, now_ns: int) -> List[Event]:
         """End without a result: no namespace could be created."""
         logged = self._status is not None and self._status["error"] == error
-        self._end(due_ns, error=error)
+        self._end(now_ns, error=error)
         message = f"canary: no namespace could be created ({error}); the guard continues without it"
         return [] if logged else [events.plain(Kind.CANARY_FAILED, message)]
 
     def _end(
-        self, due_ns: int, fixed_ns: Optional[int] = None, error: Optional[str] = None
+        self, now_ns: int, fixed_ns: Optional[int] = None, error: Optional[str] = None
     ) -> None:
         self._let_go()
-        self._due_ns, self._failed = due_ns, False
+        self._ended_ns, self._failed = now_ns, False
         self._status = {
             "time": iso_time(int(time.time() * 1e9)),
             "fixed_usec": None if fixed_ns is None else fixed_ns // 1000,

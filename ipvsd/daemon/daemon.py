@@ -9,7 +9,7 @@ the other namespaces, by a thread that enters one after the other.
 import os
 import signal
 import traceback
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd import __version__
 from ipvsd.config.parser import Config
@@ -36,6 +36,10 @@ from ipvsd.text import printable
 
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 RELOAD_SIGNALS = {signal.SIGHUP}
+
+# Reasons of one cycle, those first that ask for a check of every namespace. A load that comes with
+# one of these is recognised by itself (record_module.may_be_reloaded).
+_BY_REACH = (Reason.RELOAD, Reason.RESYNC, Reason.LOAD, Reason.DRIFT)
 
 # A file that is no configuration at all has a warning for each of its lines.
 _WARNINGS_MAX = 20
@@ -78,7 +82,7 @@ class Daemon:
         )
         self._publisher = Publisher(parts.folder, parts.send, parts.root)
         self._reporter = Reporter(
-            self._state, self._publisher, parts.notifier, scanner, self._canary, self._others
+            self._state, self._publisher, parts.notifier, scanner, self._canary
         )
 
     def run(self) -> Exit:
@@ -124,39 +128,40 @@ class Daemon:
 
     def _observe(self, woken: Woken, event_ns: int) -> Tuple[Optional[Reason], Optional[int]]:
         """Return why to check the host's namespace, None if not, and when the event came."""
+        reasons = set()
         # By the clock, and not by how the wait has ended: in a storm of events no wait times out.
-        trigger = Reason.DRIFT if event_ns >= self._host.due_ns else None
+        if event_ns >= self._host.due_ns:
+            reasons.add(Reason.DRIFT)
         if woken.signals & RELOAD_SIGNALS:
             self._state.reloading = True
             self._parts.notifier.reloading(event_ns)
-            trigger = self._reload()
+            reasons.add(self._reload())
         if not self._state.loaded and self._sources.birth_woke(woken.descriptors):
             # While ip_vs is loaded, it is added to each namespace, first to the host's. Its uevent
             # comes when it has been added to all.
-            trigger = Reason.LOAD
+            reasons.add(Reason.LOAD)
         if self._uevents.woke(woken.descriptors):
-            trigger = self._take_uevents(event_ns) or trigger
+            reasons |= self._take_uevents(event_ns)
         contested = any(key.state is State.CONTESTED for key in self._state.host_keys)
         written = self._writes.take_events(woken.descriptors) and not contested
         if written:
-            trigger = trigger or Reason.DRIFT
-        return trigger, event_ns if written or trigger is Reason.LOAD else None
+            reasons.add(Reason.DRIFT)
+        timed = written or Reason.LOAD in reasons
+        return next((one for one in _BY_REACH if one in reasons), None), event_ns if timed else None
 
-    def _take_uevents(self, event_ns: int) -> Optional[Reason]:
-        """Return why to check after the uevents that came, None if none was about ip_vs."""
+    def _take_uevents(self, event_ns: int) -> Set[Reason]:
+        """Return why to check after the uevents that came; empty if none was about ip_vs."""
         state, drained = self._state, self._uevents.drain()
         if "remove" in drained.actions:
             state.memory, new_events = record_module.record_module(
                 state.memory, Module.ABSENT, event_ns, event_ns
             )
             state.new_events += new_events
+        reasons = {Reason.LOAD if action == "add" else Reason.DRIFT for action in drained.actions}
         if drained.error:
             self._record_lost_events(drained.error)
-        if "add" in drained.actions:
-            return Reason.LOAD
-        if drained.error:
-            return Reason.RESYNC
-        return Reason.DRIFT if drained.actions else None
+            reasons.add(Reason.RESYNC)
+        return reasons
 
     def _check(self, trigger: Reason, event_ns: Optional[int]) -> None:
         """Check the host's namespace, the others if need be, and open or close event sources."""
@@ -172,7 +177,7 @@ class Daemon:
     def _publish(self, checked: bool) -> None:
         """Publish what is new, and feed the watchdog if the guard does its work."""
         published = self._reporter.publish(checked, self._source_states)
-        if not published or not self._uevents_work() or self._canary.failed:
+        if not published or not self._uevents_work():
             return
         if all(key.state is not State.UNREADABLE for key in self._state.host_keys):
             self._parts.notifier.watchdog()
@@ -227,12 +232,15 @@ class Daemon:
 
     def _finish(self) -> None:
         self._parts.notifier.stopping()
+        left = self._sources.close()
         stopped = events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are")
         suppressed = rate_limit.summary(self._state.memory.rate_limiter)
-        self._publisher.log(*self._state.new_events, *suppressed, stopped)
+        leftovers = (
+            [events.plain(Kind.SOURCE_LOST, f"births of namespaces: {left}")] if left else []
+        )
+        self._publisher.log(*self._state.new_events, *suppressed, *leftovers, stopped)
         self._reporter.close()
         self._others.close()
-        self._sources.close()
         self._writes.close()
         self._publisher.close()
         self._parts.folder.unlock()

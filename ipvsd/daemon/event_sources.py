@@ -1,11 +1,13 @@
 """The event sources of the daemon; the periodic check finds what they miss."""
 
+import contextlib
 import os
 from typing import Any, Callable, Dict, List, Optional, Set
 
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.journal import events
 from ipvsd.journal.events import Event, Kind
+from ipvsd.kernel import estimation_runs, tracefs
 from ipvsd.kernel.mounts import MountTable
 from ipvsd.kernel.netns_births import BirthEvents, BirthProbe
 from ipvsd.kernel.sysctl_watch import WriteWatch
@@ -60,12 +62,18 @@ class Source:
         """Take a name and what the guard does `without` it; `urgent` as in Loop.watch()."""
         self.state = OFF
         self.opened: Any = None
+        self._doubt = ""  # why it is not believed, though it is open
         self._name = name
         self._without = without
         self._loop = loop
         self._open_it = open_it
         self._urgent = urgent
         self._descriptor = -1
+
+    @property
+    def works(self) -> bool:
+        """Whether it is open, and nothing shows that it does not report what it should."""
+        return self.opened is not None and not self._doubt
 
     def open(self) -> List[Event]:
         """Open it if it is closed; return the events of that."""
@@ -78,17 +86,28 @@ class Source:
             return self._closed_for(f"{where}{error.strerror or error}")
         self._descriptor = self.opened.fileno()
         self._loop.watch(self._descriptor, self._urgent)
-        before, self.state = self.state, ON
-        if before == OFF:
-            return []
-        return [events.plain(Kind.SOURCE_BACK, f"{self._name}: available again, and in use")]
+        return self._closed_for(self._doubt) if self._doubt else self._in_use()
 
-    def close(self) -> None:
-        """Close it: the configuration does not need it."""
-        if self.opened is not None:
-            self._loop.forget(self._descriptor)
-            self.opened.close()
-        self.opened, self.state, self._descriptor = None, OFF, -1
+    def doubt(self, reason: str) -> List[Event]:
+        """Leave it open, and believe nothing of it until believe(); return the events of that."""
+        self._doubt = reason
+        return self._closed_for(reason)
+
+    def believe(self) -> List[Event]:
+        """Use it again, since it has proved itself; return the events of that."""
+        if not self._doubt:
+            return []
+        self._doubt = ""
+        return self._in_use() if self.opened is not None else []
+
+    def close(self) -> Any:
+        """Let it go, as the configuration has no use for it; return what it leaves behind."""
+        opened, self.opened, self.state = self.opened, None, OFF
+        if opened is None:
+            return None
+        self._loop.forget(self._descriptor)
+        self._descriptor = -1
+        return opened.close()
 
     def lose(self, reason: str) -> List[Event]:
         """Close it because it is broken; return the events of that."""
@@ -98,6 +117,12 @@ class Source:
     def woke(self, descriptors: Set[int]) -> bool:
         """Return whether it is among the descriptors that have woken the loop."""
         return self._descriptor in descriptors
+
+    def _in_use(self) -> List[Event]:
+        before, self.state = self.state, ON
+        if before in (OFF, ON):
+            return []
+        return [events.plain(Kind.SOURCE_BACK, f"{self._name}: available again, and in use")]
 
     def _closed_for(self, reason: str) -> List[Event]:
         before, self.state = self.state, reason
@@ -113,23 +138,24 @@ class NamespaceSources:
     def __init__(self, loop: Loop, root: str) -> None:
         """Open nothing yet; arrange() does."""
         self.writer = ""  # who has last written a sysctl, empty if unknown
+        self.own_birth = False  # one was reported since this was last set to False
         poll = "a scan each second finds new namespaces"
         table = os.path.join(root, "proc/1/mountinfo")
-        self._births = Source("births of namespaces", poll, loop, lambda: BirthProbe(root))
+        self._births = Source("births of namespaces", poll, loop, lambda: _set_probe(root))
         self._mounts = Source("new mounts", poll, loop, lambda: MountTable(table), urgent=True)
         self._devices = Source("new devices", poll, loop, lambda: Monitor("net", None))
 
     @property
     def births_reported(self) -> bool:
         """Whether the kernel reports every birth."""
-        return self._births.opened is not None
+        return self._births.works
 
     def arrange(self, wanted: bool) -> List[Event]:
         """Open the sources that are needed; close those that are broken or not `wanted`."""
         if not wanted:
             self.close()
             return []
-        defect = self._births.opened.defect() if self.births_reported else None
+        defect = self._births.opened.defect() if self._births.opened is not None else None
         new_events = self._births.lose(defect) if defect is not None else []
         new_events += self._births.open() + self._mounts.open()
         if not self.births_reported:
@@ -138,12 +164,21 @@ class NamespaceSources:
         return new_events
 
     def distrust(self, reason: str) -> List[Event]:
-        """Close the probe, since a birth was not reported, until the next arrange()."""
-        return self._births.lose(reason) if self.births_reported else []
+        """Do not believe the probe until trust() is called, if it is open; return the events."""
+        return self._births.doubt(reason) if self._births.opened is not None else []
+
+    def trust(self) -> List[Event]:
+        """Believe the probe: it has reported the birth of the canary; return the events."""
+        return self._births.believe()
+
+    @property
+    def births_open(self) -> bool:
+        """Whether the probe is set, believed or not."""
+        return self._births.opened is not None
 
     def name_writers(self, wanted: bool) -> None:
         """Have writers of sysctls reported, or no longer; needs the same tracing as births."""
-        if self.births_reported:
+        if self._births.opened is not None:
             self._births.opened.name_writers(wanted)
 
     def birth_woke(self, descriptors: Set[int]) -> bool:
@@ -161,13 +196,21 @@ class NamespaceSources:
             self._devices.opened.drain()
             found = BirthEvents()
         if self._births.woke(descriptors):
-            try:
-                births = self._births.opened.drain()
-                self.writer = births.writer or self.writer
-                found = births if births.births else found
-            except OSError as error:
-                new_events += self._births.lose(str(error.strerror))
+            found = self.take_births(new_events) or found
         return found
+
+    def take_births(self, new_events: List[Event]) -> Optional[BirthEvents]:
+        """Return the births that the probe has reported, None if it has reported none."""
+        if self._births.opened is None:
+            return None
+        try:
+            births: BirthEvents = self._births.opened.drain()
+        except OSError as error:
+            new_events += self._births.lose(str(error.strerror))
+            return None
+        self.writer = births.writer or self.writer
+        self.own_birth = self.own_birth or births.own
+        return births if births.births else None
 
     def states(self) -> Dict[str, str]:
         """Return each source's state in a word, or why it is unavailable."""
@@ -177,10 +220,20 @@ class NamespaceSources:
             "devices": self._devices.state,
         }
 
-    def close(self) -> None:
-        """Close all of them."""
-        for source in (self._births, self._mounts, self._devices):
-            source.close()
+    def close(self) -> str:
+        """Close all of them; return a sentence if probes have to stay behind, else empty."""
+        self._mounts.close()
+        self._devices.close()
+        left = self._births.close()
+        return tracefs.left_behind(left) if left else ""
+
+
+def _set_probe(root: str) -> BirthProbe:
+    """Set the probe of births, and remove what killed measurements have left. Raises OSError."""
+    probe = BirthProbe(root)
+    with contextlib.suppress(OSError):
+        estimation_runs.remove_leftovers(root)
+    return probe
 
 
 class Writes:

@@ -79,8 +79,9 @@ class OtherNamespaces:
     def deadlines_ns(self) -> List[int]:
         """Return when to call proceed() if nothing happens."""
         moments = [self._scanner.deadline_ns(), self._state.memory.rate_limiter.due_ns]
-        if self._scanner.scan_complete and self.canary_wanted():
-            moments.append(self._canary.deadline_ns())
+        period_ns = self._state.policy.canary_ns
+        if period_ns is not None and self._scanner.scan_complete and self.canary_wanted():
+            moments.append(self._canary.deadline_ns(period_ns))
         return [moment for moment in moments if moment is not None]
 
     def close(self) -> None:
@@ -108,7 +109,20 @@ class OtherNamespaces:
         elif not self.canary_wanted():
             self._canary.interrupt()
         elif self._scanner.scan_complete:
+            if not self._canary.exists:
+                self._sources.own_birth = False
             self._state.new_events += self._canary.proceed(period_ns, monotonic_ns())
-            if self._canary.failed:
-                reason = "the canary's birth was not reported"
-                self._state.new_events += self._sources.distrust(reason)
+            self._judge_sources()
+
+    def _judge_sources(self) -> None:
+        """Believe the probe of births, or not, by what the canary has shown."""
+        sources, new_events = self._sources, self._state.new_events
+        if self._canary.newborn:
+            # The loop may have been woken by the canary before it is by the probe.
+            self.expect(sources.take_births(new_events))
+            if not sources.own_birth:
+                new_events += sources.distrust("the birth of the canary was not reported")
+        if self._canary.failed:
+            new_events += sources.distrust("the canary was not set in time")
+        elif self._canary.set and sources.own_birth:
+            new_events += sources.trust()

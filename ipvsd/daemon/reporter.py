@@ -6,7 +6,6 @@ from typing import Any, Callable, Dict, Optional
 from ipvsd import __version__
 from ipvsd.daemon.canary import Canary
 from ipvsd.daemon.daemon_state import DaemonState
-from ipvsd.daemon.other_namespaces import OtherNamespaces
 from ipvsd.daemon.own_cost import OwnCost
 from ipvsd.daemon.publisher import Publisher
 from ipvsd.daemon.scanner import NamespaceScanner
@@ -28,14 +27,12 @@ class Reporter:
         notifier: Notifier,
         scanner: NamespaceScanner,
         canary: Canary,
-        others: OtherNamespaces,
     ) -> None:
         self._state = state
         self._publisher = publisher
         self._notifier = notifier
         self._scanner = scanner
         self._canary = canary
-        self._others = others
         self._cost = OwnCost()
         self._ready = False  # READY=1 has been sent
         self._started = iso_time(int(time.time() * 1e9))
@@ -84,8 +81,7 @@ class Reporter:
         new_events, state.new_events = state.new_events, []
         publisher.log(*new_events)
         summary = documents.summary(state.memory, state.policy)
-        canary_proven = self._canary.proven or not self._others.canary_wanted()
-        if state.reloading and self._scanner.scan_complete and canary_proven:
+        if state.reloading and self._scanner.scan_complete:
             state.reloading, self._ready = False, True
             self._notifier.ready(summary)
         self._notifier.status(summary)

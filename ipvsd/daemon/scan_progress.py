@@ -48,6 +48,10 @@ class ScanProgress:
         """Plan a scan soon: so many births were reported, the first at `born_ns`."""
         self.schedule = scan_schedule.birth_expected(self.schedule, now_ns, births, born_ns)
 
+    def expect_no_reports(self, period_ns: int, now_ns: int) -> None:
+        """Plan a scan within a second, and deep ones each period: births are not reported now."""
+        self.schedule = scan_schedule.births_unreported(self.schedule, period_ns, now_ns)
+
     def note_full_scan_visited(self, cpu_ns: int, now_ns: int) -> None:
         """Note that all that a full scan found has been visited, in so much CPU time."""
         self.schedule = scan_schedule.full_scan_visited(self.schedule, cpu_ns, now_ns)

@@ -152,6 +152,22 @@ def scan_ended(schedule: ScanSchedule, done: ScanReport, now_ns: int) -> ScanSch
     return schedule if done.births_reported else _quick_at(schedule, now_ns + POLL_NS)
 
 
+def births_unreported(schedule: ScanSchedule, period_ns: int, now_ns: int) -> ScanSchedule:
+    """Return the schedule while births are not reported; they may have been until a moment ago.
+
+    Quick scans then come each second, and deep ones with the period of full scans. A schedule
+    without scans, while ip_vs is not loaded, stays so.
+    """
+    if schedule.full_ns is None:
+        return schedule
+    if schedule.deep_ns is not None:
+        due_ns = max(now_ns + period_ns, schedule.deep_after_ns)
+        schedule = schedule._replace(deep_ns=min(schedule.deep_ns, due_ns))
+    if schedule.quick_ns is not None:
+        return schedule
+    return _quick_at(schedule, max(now_ns + POLL_NS, schedule.quick_after_ns))
+
+
 def full_scan_visited(schedule: ScanSchedule, cpu_ns: int, now_ns: int) -> ScanSchedule:
     """Return the schedule after the last visit of a full scan; all visits took `cpu_ns`."""
     if schedule.full_ns is None or cpu_ns <= SHORT_FULL_SCAN_NS:

@@ -123,6 +123,8 @@ class NamespaceScanner:
         queue.add_due_retries(now_ns)
         if not queue.has_urgent:
             progress.end(policy.resync_ns, births_reported, now_ns)
+        if not births_reported:
+            progress.expect_no_reports(policy.resync_ns, now_ns)
         if not queue.waiting:
             self._end_rescan(now_ns)
         scan = progress.due(now_ns)

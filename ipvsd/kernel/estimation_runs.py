@@ -9,7 +9,7 @@ one chain of estimators. Both functions are in net/netfilter/ipvs/ip_vs_est.c.
 import contextlib
 import os
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional
 
 from ipvsd.kernel import btf, module, tracefs
 from ipvsd.kernel.tracefs import Instance
@@ -17,7 +17,7 @@ from ipvsd.model import EstimationRun, Module
 
 # Names with the pid, so that several processes can measure at once, beside the guard's instance.
 _INSTANCE = "ipvsd-measure-{}"
-_EVENTS = ("ipvsd_measure/begin_{}", "ipvsd_measure/end_{}")
+_EVENTS = ("ipvsd_measure/begin_{}", "ipvsd_measure/end_{}", "ipvsd_measure/proof_{}")
 _OWNER = re.compile(r"ipvsd-measure-(\d+)")
 
 _TIMER = "estimation_timer"
@@ -34,8 +34,6 @@ _LINE = re.compile(
     rb"(?: run=(?P<run>-?\d{1,10}) inode=(?P<inode>\d{1,20}))?"
 )
 _LOST = re.compile(r"^(?:overrun|dropped events): (\d{1,20})$", re.M | re.ASCII)
-# A line of kprobe_profile: name, hits, misses.
-_MISSED = re.compile(r"^ *(?P<name>\S+) +\d+ +(?P<missed>\d{1,20}) *$", re.M | re.ASCII)
 
 
 class Mark(NamedTuple):
@@ -59,12 +57,13 @@ class RunProbes:
         self._unread = 0
         # Whether a sample says if its run did any work, and in which namespace.
         self.detailed = False
-        _remove_leftovers(root)
-        self._begin, self._end = (event.format(os.getpid()) for event in _EVENTS)
+        remove_leftovers(root)
+        self._begin, self._end, proof = (event.format(os.getpid()) for event in _EVENTS)
         name = _INSTANCE.format(os.getpid())
         buffer_kb = _CHAIN_BUFFER_KB if kthreads else _TIMER_BUFFER_KB
-        self._trace = Instance(root, name, (self._begin, self._end), buffer_kb)
+        self._trace = Instance(root, name, (self._begin, self._end), proof, buffer_kb)
         try:
+            self._trace.prove()
             self._set_probes(kthreads)
             self._pipe = self._trace.open()
             # The end first: a begin whose end is not recorded would look like a run in progress.
@@ -104,12 +103,24 @@ class RunProbes:
         lost = self._unread
         for cpu in os.listdir(folder):
             lost += overwritten(self._trace.read(f"per_cpu/{cpu}/stats"))
-        with open(os.path.join(self._trace.tracefs, "kprobe_profile"), encoding="ascii") as file:
-            return lost + missed(file.read(), (self._begin, self._end))
+        return lost + tracefs.profile(self._trace.tracefs, (self._begin, self._end))[1]
 
-    def close(self) -> None:
-        """Remove the probes."""
-        self._trace.close()
+    def defect(self) -> Optional[str]:
+        """Return why runs may have been missed since the probes were set, None if they were not.
+
+        The proof is repeated: what stopped the probes in between and has ended is not seen.
+        """
+        defect = self._trace.defect(self._begin) or self._trace.defect(self._end)
+        if defect is None:
+            try:
+                self._trace.prove()
+            except OSError as error:
+                defect = f"{error.filename}: {error.strerror}"
+        return defect
+
+    def close(self) -> str:
+        """Remove the probes; return the folder that has to stay behind, empty if none has."""
+        return self._trace.close()
 
     def _marks(self, lines: Iterable[bytes]) -> Iterable[Mark]:
         for line in lines:
@@ -148,37 +159,29 @@ def parse(line: bytes) -> Optional[Mark]:
     )
 
 
-def missed(profile: str, events: Tuple[str, ...]) -> int:
-    """Return how many hits of these events the kernel missed; `profile` is kprobe_profile's text.
-
-    See Documentation/trace/kprobetrace.rst.
-    """
-    names = {event.rpartition("/")[2] for event in events}
-    rows = _MISSED.finditer(profile)
-    return sum(int(row.group("missed")) for row in rows if row.group("name") in names)
-
-
 def overwritten(stats: str) -> int:
     """Return how many hits had no room in the buffer of one CPU; `stats` is its stats file."""
     return sum(map(int, _LOST.findall(stats)))
 
 
 def remove(root: str, pid: int) -> bool:
-    """Remove the instance and the probes of a process; return whether nothing is left.
+    """Remove the instance and the probes of a process; return False to be called again.
 
-    While the process has its pipe open, nothing can be removed.
+    While the process has its pipe open, nothing can be removed. While no probe may be changed,
+    remove_leftovers() of a later process has to do it.
     """
     name = _INSTANCE.format(pid)
     try:
         folder = tracefs.mounted(root)
     except OSError:
         return True
-    tracefs.remove(folder, name, [event.format(pid) for event in _EVENTS])
-    return not os.path.exists(os.path.join(folder, "instances", name))
+    tracefs.remove(root, folder, name, [event.format(pid) for event in _EVENTS])
+    left = os.path.exists(os.path.join(folder, "instances", name))
+    return not left or tracefs.obstacle(root) is not None
 
 
-def _remove_leftovers(root: str) -> None:
-    """Remove the instances and probes of processes that no longer exist."""
+def remove_leftovers(root: str) -> None:
+    """Remove instances and probes of processes that no longer exist. Raises OSError."""
     for name in os.listdir(os.path.join(tracefs.mounted(root), "instances")):
         match = _OWNER.fullmatch(name)
         if match is not None and not os.path.exists(f"/proc/{match.group(1)}"):

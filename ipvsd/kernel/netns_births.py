@@ -16,6 +16,7 @@ from ipvsd.model import Module
 _INSTANCE = "ipvs-estoff-guard"
 _BIRTH = "ipvsd/birth"
 _WRITE = "ipvsd/write"
+_PROOF = "ipvsd/proof"
 
 # Where the probe can be set, the best place first, and a filter for the events that are births.
 # ip_vs is added to a namespace at its birth, and to every namespace when ip_vs is loaded. The
@@ -47,6 +48,7 @@ class BirthEvents(NamedTuple):
     births: int = 0
     first_ns: Optional[int] = None  # time of the first birth (monotonic), None if unknown
     writer: str = ""  # command and pid of the last writer, empty if unknown
+    own: bool = False  # a thread of this process has created one of the namespaces
 
 
 class BirthProbe:
@@ -56,8 +58,9 @@ class BirthProbe:
         """Set the probe. Raises OSError when it is unavailable; then nothing is left set."""
         self._root = root
         self._names_writers = False
-        self._trace = Instance(root, _INSTANCE, (_BIRTH, _WRITE), _BUFFER_KB)
+        self._trace = Instance(root, _INSTANCE, (_BIRTH, _WRITE), _PROOF, _BUFFER_KB)
         try:
+            self._trace.prove()
             self._set_probe()
             self._pipe = self._trace.open()
             self._trace.enable(_BIRTH)
@@ -89,9 +92,12 @@ class BirthProbe:
         """Return why no birth can be reported any more, None when the probe is as it was set."""
         return self._trace.defect(_BIRTH)
 
-    def close(self) -> None:
-        """Remove the probes and the instance, as far as they exist."""
-        self._trace.close()
+    def close(self) -> str:
+        """Remove the probes and the instance, as far as they exist.
+
+        Return the folder of the instance if it has to stay behind, else an empty text.
+        """
+        return self._trace.close()
 
     def _set_probe(self) -> None:
         refused: Optional[OSError] = None
@@ -114,12 +120,12 @@ def obstacle(root: str = "/") -> Optional[OSError]:
         tracefs.mounted(root)
     except OSError as error:
         return error
-    return None
+    return tracefs.obstacle(root)
 
 
 def parse(lines: Iterable[bytes]) -> BirthEvents:
     """Return the events in lines of a trace; never raises."""
-    births, times, writer = 0, [], ""
+    births, times, writer, own = 0, [], "", False
     for line in lines:
         match = _LINE.match(line)
         if match is not None and match.group("event") == b"write":
@@ -128,13 +134,20 @@ def parse(lines: Iterable[bytes]) -> BirthEvents:
         births += 1
         if match is not None:
             times.append(tracefs.time_ns(match))
+            own = own or _is_own(match)
     # If one birth has no time, it may have been the first.
-    return BirthEvents(births, min(times) if births and len(times) == births else None, writer)
+    first_ns = min(times) if births and len(times) == births else None
+    return BirthEvents(births, first_ns, writer, own)
+
+
+def _is_own(match: Match[bytes]) -> bool:
+    """Return whether a thread of this process, which still exists, caused the event."""
+    return os.path.exists(f"/proc/self/task/{int(match.group('pid'))}")
 
 
 def _writer(match: Match[bytes]) -> str:
     """Return command and pid of the process that wrote, empty when it was the guard itself."""
-    thread = int(match.group("pid"))
-    if os.path.exists(f"/proc/self/task/{thread}"):
+    if _is_own(match):
         return ""
-    return f"{match.group('comm').decode('utf-8', 'replace').strip()} (pid {thread})"
+    comm = match.group("comm").decode("utf-8", "replace").strip()
+    return f"{comm} (pid {int(match.group('pid'))})"

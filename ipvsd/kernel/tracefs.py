@@ -2,11 +2,17 @@
 
 The names of an instance and of its probes say which process they belong to. The process removes
 them at its end. If it was killed, the next process with the same names removes them at its start.
+
+While the sysctl kernel.ftrace_enabled is 0, kprobes stay enabled and never fire, and none is set
+or removed here: on Debian's 6.1.0 to remove one then, and another one after it is 1 again, ends in
+a WARNING at ftrace_shutdown and later in an Oops or a soft lockup.
 """
 
 import contextlib
+import errno
 import os
-from typing import List, Match, Optional, Sequence
+import re
+from typing import Iterable, List, Match, Optional, Sequence, Tuple
 
 FOLDERS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
 
@@ -17,6 +23,17 @@ HEAD = (
     rb"(?P<seconds>\d{1,12})\.(?P<micros>\d{6}): "
 )
 
+_FTRACE = "proc/sys/kernel/ftrace_enabled"
+# "0" disarms all kprobes, whatever their `enable` files say (Documentation/trace/kprobes.rst).
+_KPROBES = "sys/kernel/debug/kprobes/enabled"
+
+# fs/proc/proc_sysctl.c: what each read of a sysctl calls. It is in a table of file operations, so
+# that no compiler inlines it.
+_PROOF_PLACE = "proc_sys_read"
+_PROOF_FILE = "proc/sys/kernel/osrelease"
+# A line of kprobe_profile: name, hits, misses (Documentation/trace/kprobetrace.rst).
+_PROFILE = re.compile(r"^ *(?P<name>\S+) +(?P<hits>\d{1,20}) +(?P<missed>\d{1,20}) *$", re.M | re.A)
+
 _READ_BYTES = 64 * 1024
 _READS_MAX = 16  # the next cycle drains the rest
 
@@ -24,16 +41,24 @@ _READS_MAX = 16  # the next cycle drains the rest
 class Instance:
     """A trace instance: a buffer, the probes that write into it, and the pipe to read it."""
 
-    def __init__(self, root: str, name: str, events: Sequence[str], buffer_kb: int) -> None:
+    def __init__(
+        self, root: str, name: str, events: Sequence[str], proof: str, buffer_kb: int
+    ) -> None:
         """Create the instance; `events`, as "GROUP/EVENT", are those that define() may define.
 
-        `buffer_kb` is the size of the buffer of each CPU. Raises OSError; then nothing is left.
+        `proof` is the event that prove() uses, `buffer_kb` the size of the buffer of each CPU.
+        Raises OSError; then nothing is left.
         """
         self.tracefs = mounted(root)
+        self._root = root
         self.folder = os.path.join(self.tracefs, "instances", name)
-        self._events = tuple(events)
+        self._events = (*events, proof)
+        self._proof = proof
         self._pipe = -1
-        self._remove()
+        why_not = obstacle(root)
+        if why_not is not None:
+            raise why_not
+        self.close()  # what a process with the same names has left
         try:
             os.mkdir(self.folder, 0o700)
             self._write("buffer_size_kb", str(buffer_kb))
@@ -71,8 +96,29 @@ class Instance:
         _define(self.tracefs, f"-:{event}")
 
     def enable(self, event: str, wanted: bool = True) -> None:
-        """Enable a probe, or disable it. Raises OSError."""
+        """Enable a probe, or disable it. Raises OSError, also while no probe may be changed."""
+        why_not = obstacle(self._root)
+        if why_not is not None:
+            raise why_not
         self._write(f"events/{event}/enable", "1" if wanted else "0")
+
+    def prove(self) -> None:
+        """Show that probes fire, by one whose place this process calls. Raises OSError if not.
+
+        The event counts as a hit and, by its filter, is not recorded: no idle task reads a file.
+        """
+        self.define(f"p:{self._proof} {_PROOF_PLACE}", "common_pid == 0")
+        try:
+            self.enable(self._proof)
+            with open(os.path.join(self._root, _PROOF_FILE), "rb", buffering=0) as file:
+                file.read()
+            hits = profile(self.tracefs, (self._proof,))[0]
+            self.enable(self._proof, wanted=False)
+        finally:
+            with contextlib.suppress(OSError):  # close() tries again
+                self.undefine(self._proof)
+        if not hits:
+            raise OSError(errno.EIO, "a kprobe was set, and it does not fire", self.tracefs)
 
     def read(self, name: str) -> str:
         """Return the content of a file of the instance. Raises OSError."""
@@ -81,6 +127,9 @@ class Instance:
 
     def defect(self, event: str) -> Optional[str]:
         """Return why an event can no longer be recorded, None when all is as it was set."""
+        why_not = obstacle(self._root)
+        if why_not is not None:
+            return f"{why_not.filename}: {why_not.strerror}"
         try:
             # While the module of a probe is not loaded, the value has a star behind it: "1*".
             enabled = self.read(f"events/{event}/enable").startswith("1")
@@ -89,15 +138,16 @@ class Instance:
             return f"{error.filename}: {error.strerror}"
         return None if enabled and running else f"{self.folder}: another program has disabled it"
 
-    def close(self) -> None:
-        """Remove the instance and its probes, as far as they exist."""
+    def close(self) -> str:
+        """Remove the instance and its probes, as far as they exist.
+
+        Return the folder of the instance if it has to stay behind, else an empty text.
+        """
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
-        self._remove()
-
-    def _remove(self) -> None:
-        remove(self.tracefs, os.path.basename(self.folder), self._events)
+        remove(self._root, self.tracefs, os.path.basename(self.folder), self._events)
+        return self.folder if os.path.exists(self.folder) else ""
 
     def _write(self, name: str, text: str) -> None:
         descriptor = os.open(os.path.join(self.folder, name), os.O_WRONLY | os.O_CLOEXEC)
@@ -121,6 +171,41 @@ def mounted(root: str) -> str:
     raise error
 
 
+def obstacle(root: str) -> Optional[OSError]:
+    """Return why no probe fires and none may be changed now, None if nothing shows that."""
+    for path, name in ((_FTRACE, "kernel.ftrace_enabled"), (_KPROBES, f"/{_KPROBES}")):
+        try:
+            with open(os.path.join(root, path), encoding="ascii") as file:
+                if file.read().strip() == "0":
+                    return OSError(errno.EBUSY, "is 0, so that no kprobe fires", name)
+        except OSError:  # this kernel has no such switch, or debugfs is not mounted
+            continue
+    return None
+
+
+def left_behind(folder: str) -> str:
+    """Return a sentence about an instance that close() could not remove."""
+    return (
+        f"{folder}: its kprobes stay set, because none may be removed while kernel.ftrace_enabled "
+        f"or {_KPROBES} is 0; the next start of ipvs-estoff-guard after that removes them"
+    )
+
+
+def profile(tracefs: str, events: Iterable[str]) -> Tuple[int, int]:
+    """Return how often these events were hit, and how many more hits the kernel missed."""
+    with open(os.path.join(tracefs, "kprobe_profile"), encoding="ascii") as file:
+        return parse_profile(file.read(), events)
+
+
+def parse_profile(text: str, events: Iterable[str]) -> Tuple[int, int]:
+    """Return the same from the text of kprobe_profile."""
+    names = {event.rpartition("/")[2] for event in events}
+    rows = [row for row in _PROFILE.finditer(text) if row.group("name") in names]
+    return sum(int(row.group("hits")) for row in rows), sum(
+        int(row.group("missed")) for row in rows
+    )
+
+
 def time_ns(head: Match[bytes]) -> int:
     """Return the time in the head of a line: monotonic, to the microsecond."""
     return int(head.group("seconds")) * 10**9 + int(head.group("micros")) * 1000
@@ -140,11 +225,13 @@ def drain(pipe: int) -> List[bytes]:
     return lines
 
 
-def remove(tracefs: str, name: str, events: Sequence[str]) -> None:
-    """Remove an instance and probes, as far as they exist.
+def remove(root: str, tracefs: str, name: str, events: Sequence[str]) -> None:
+    """Remove an instance and probes, as far as they exist and may be changed now.
 
     The instance is removed first: while it has a probe enabled, the probe cannot be removed.
     """
+    if obstacle(root) is not None:
+        return
     with contextlib.suppress(OSError):
         os.rmdir(os.path.join(tracefs, "instances", name))
     for event in events:

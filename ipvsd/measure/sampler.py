@@ -30,6 +30,8 @@ class Sampler:
 
     def __init__(self, root: str, working_runs: Optional[RunProbes], progress: Progress) -> None:
         """Take over the probes, or None where kprobes are unavailable; close() removes them."""
+        # Why runs may have been missed although the probes could be set; empty if they were not.
+        self.why_blind = ""
         self._root = root
         self._runs = working_runs
         self._progress = progress
@@ -56,11 +58,13 @@ class Sampler:
             self._progress.end()
         ran = _difference(before, estimation_kthreads.run_times(self._root))
         within = tuple(sample for sample in runs if sample.start_ns >= began_ns)
+        if self._runs is not None:
+            self.why_blind = self.why_blind or self._runs.defect() or ""
         return Phase(
             name,
             began_ns,
             ended_ns,
-            None if self._runs is None else within,
+            None if self._runs is None or self.why_blind else within,
             self._lost() - lost,
             ran or None,
             pings,
@@ -72,14 +76,17 @@ class Sampler:
         self._watch(what, now_ns, now_ns + duration_ns)
         self._progress.end()
 
-    def close(self) -> None:
-        """Remove the probes, and restore the signal handlers."""
+    def close(self) -> str:
+        """Remove the probes, and restore the signal handlers.
+
+        Return the folder in tracefs that has to stay behind, empty if none has.
+        """
         self._progress.end()
-        if self._runs is not None:
-            self._runs.close()
+        left = self._runs.close() if self._runs is not None else ""
         self._loop.close()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        return left
 
     def _watch(self, what: str, began_ns: int, until_ns: int) -> List[EstimationRun]:
         runs: List[EstimationRun] = []

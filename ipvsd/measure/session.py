@@ -10,7 +10,7 @@ from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.enforce.decide import HOLD_NS
 from ipvsd.enforce.enforcer import Enforcer
-from ipvsd.kernel import estimation_runs, ipvs, module
+from ipvsd.kernel import estimation_runs, ipvs, module, tracefs
 from ipvsd.kernel.ipvs import Table
 from ipvsd.measure import compare
 from ipvsd.measure.cleanup_process import CleanupProcess
@@ -105,6 +105,7 @@ def measure(
         functools.partial(estimation_runs.remove, there.root, os.getpid()),
         HOLD_NS if there.kthreads else 0,
     )
+    left = ""
     try:
         probes, why = open_probes(there.root, there.kthreads)
         sampler = Sampler(there.root, probes, progress)
@@ -116,10 +117,12 @@ def measure(
                     compare.await_quiet(sampler, estimators)
                 phases = compare.compare(sampler, cleanup, chosen, task)
         finally:
-            sampler.close()
+            left = sampler.close()
     finally:
         cleanup.close()
+    why = why or sampler.why_blind
     notes = _notes(there, why, detailed=probes is not None and probes.detailed)
+    notes += (tracefs.left_behind(left),) if left else ()
     phases = tuple(_of_selected(phase, there) for phase in phases)
     return Result(phases, notes, Exit.CANNOT_TELL if why else Exit.AS_WANTED)
 

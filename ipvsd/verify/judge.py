@@ -45,6 +45,7 @@ class Watch(NamedTuple):
     # unknown namespace). None where they cannot be counted.
     runs: Optional[Mapping[Optional[int], int]] = None
     why_not_counted: str = ""
+    left_behind: str = ""  # a sentence about probes that could not be removed
 
 
 class Judgement(NamedTuple):

@@ -4,7 +4,7 @@ import select
 from typing import Dict, List, Optional, Tuple
 
 from ipvsd.enforce.all_namespaces import NamespaceReader
-from ipvsd.kernel import estimation_kthreads, ipvs
+from ipvsd.kernel import estimation_kthreads, ipvs, tracefs
 from ipvsd.kernel.estimation_runs import RunProbes
 from ipvsd.kernel.ipvs_counters import Readout
 from ipvsd.model import NS_PER_S, Identity, Policy
@@ -31,12 +31,15 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
         after = _readouts(reader, root)
         if runs is not None and not threaded and not runs.detailed:
             counted, why = None, "the kernel has no BTF: a tick without work looks like a run"
+        defect = runs.defect() if runs is not None else None
+        if defect is not None:
+            counted, why = None, defect
     finally:
         reader.close()
-        if runs is not None:
-            runs.close()
+        left = runs.close() if runs is not None else ""
     tasks = len(estimation_kthreads.names(root)) if threaded else None
-    return before, after, Watch(elapsed_ns, tasks, counted, why)
+    left = tracefs.left_behind(left) if left else ""
+    return before, after, Watch(elapsed_ns, tasks, counted, why, left)
 
 
 def _readouts(reader: NamespaceReader, root: str) -> Readouts:

@@ -21,10 +21,11 @@ class Stage:
         self.loop = Loop([])
         self.canary = Canary(self.loop, lambda: Reading(Found.VALUE, "1"))
         self.ahead_ns = 0
+        self.period_ns = PERIOD_NS
 
     def proceed(self):
         """Let the canary proceed; return the kinds of the events."""
-        new_events = self.canary.proceed(PERIOD_NS, monotonic_ns() + self.ahead_ns)
+        new_events = self.canary.proceed(self.period_ns, monotonic_ns() + self.ahead_ns)
         return [event.kind for event in new_events]
 
     def make(self):
@@ -55,11 +56,11 @@ def stage():
 
 
 def test_a_canary_that_is_set_is_a_proof_and_is_logged_once(stage):
-    assert not stage.canary.proven
+    assert not stage.canary.exists
     assert stage.make() == []
-    assert not stage.canary.proven
+    assert stage.canary.exists and not stage.canary.set
     assert stage.visit(State.AS_WANTED) == [Kind.CANARY_SET]
-    assert stage.canary.proven and stage.canary.status["fixed_usec"] >= 0
+    assert stage.canary.set and not stage.canary.exists and stage.canary.status["fixed_usec"] >= 0
     assert stage.proceed() == []  # the next one is due in an hour
     stage.ahead_ns += PERIOD_NS
     assert stage.make() == []
@@ -79,12 +80,12 @@ def test_a_canary_that_is_not_set_in_time_is_a_failure_until_one_is_set(stage, w
     assert not stage.canary.failed
     stage.ahead_ns += LIMIT_NS
     assert stage.proceed() == [Kind.CANARY_FAILED]
-    assert stage.canary.failed and not stage.canary.proven
+    assert stage.canary.failed and not stage.canary.set
     assert stage.proceed() == []
     stage.ahead_ns += RETRY_NS
     stage.make()
     assert stage.visit(State.AS_WANTED) == [Kind.CANARY_SET]
-    assert stage.canary.proven and not stage.canary.failed
+    assert stage.canary.set and not stage.canary.failed
 
 
 def test_a_failure_that_lasts_is_logged_once(stage):
@@ -103,7 +104,7 @@ def test_where_no_namespace_can_be_created_the_guard_continues_without_a_canary(
 
     monkeypatch.setattr(libc, "unshare", unshare)
     assert stage.make() == [Kind.CANARY_FAILED]
-    assert stage.canary.proven and not stage.canary.failed
+    assert not stage.canary.set and not stage.canary.failed
     assert stage.canary.status["error"] == "No space left on device"
     stage.ahead_ns += PERIOD_NS
     assert stage.make() == []
@@ -112,7 +113,7 @@ def test_where_no_namespace_can_be_created_the_guard_continues_without_a_canary(
 def test_a_canary_that_is_no_longer_wanted_leaves_nothing(stage):
     stage.make()
     stage.canary.forget()
-    assert stage.canary.status is None and not stage.canary.proven
+    assert stage.canary.status is None and not stage.canary.exists
 
 
 def test_a_canary_that_is_interrupted_is_made_again_and_a_proof_stays_one(stage):
@@ -121,5 +122,21 @@ def test_a_canary_that_is_interrupted_is_made_again_and_a_proof_stays_one(stage)
     assert stage.make() == []
     assert stage.visit(State.AS_WANTED) == [Kind.CANARY_SET]
     stage.canary.interrupt()
-    assert stage.canary.proven
-    assert stage.proceed() == [] and stage.canary._made is None  # the next one is due in an hour
+    assert stage.canary.set
+    assert stage.proceed() == [] and not stage.canary.exists  # the next one is due in an hour
+
+
+def test_a_shorter_period_counts_from_the_last_canary(stage):
+    stage.make()
+    stage.visit(State.AS_WANTED)
+    stage.period_ns = 60 * 10**9
+    assert stage.canary.deadline_ns(stage.period_ns) <= monotonic_ns() + stage.period_ns
+    stage.ahead_ns += stage.period_ns
+    assert stage.proceed() == [] and stage.canary.exists
+
+
+def test_a_birth_is_announced_once(stage):
+    assert stage.proceed() == [] and not stage.canary.newborn
+    assert stage.loop.wait(monotonic_ns() + 20 * 10**9).descriptors
+    assert stage.proceed() == [] and stage.canary.newborn
+    assert stage.proceed() == [] and not stage.canary.newborn

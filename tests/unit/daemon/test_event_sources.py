@@ -63,6 +63,20 @@ def test_an_unavailable_source_is_logged_once_for_each_reason_and_when_it_is_bac
     assert source.state == "broken"
 
 
+def test_a_source_that_is_doubted_stays_open_and_is_not_believed(loop):
+    source = Source("ticks", "no ticks", loop, Pipe)
+    source.open()
+    (event,) = source.doubt("none came")
+    assert event.message == "ticks: unavailable (none came); no ticks"
+    assert source.doubt("none came") == [] and source.open() == []
+    assert source.opened is not None and not source.works and source.state == "none came"
+    source.lose("broken")
+    assert source.open() == [event] and not source.works, "it has proved nothing since"
+    assert kinds(source.believe()) == [Kind.SOURCE_BACK] and source.works and source.state == ON
+    assert source.believe() == []
+    source.close()
+
+
 def test_on_a_host_without_tracefs_new_devices_are_waited_for(loop, root):
     sources = NamespaceSources(loop, root.path)
     assert kinds(sources.arrange(True)) == [Kind.SOURCE_LOST, Kind.SOURCE_LOST]  # births, mounts

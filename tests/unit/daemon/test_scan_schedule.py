@@ -367,3 +367,30 @@ def test_whatever_happens_there_is_always_a_next_scan(steps, reported):
         assert next_ns is not None and next_ns <= clock.now_ns + PERIOD_NS
         assert clock.schedule.births >= 0
         assert clock.schedule.births or clock.schedule.born_ns is None
+
+
+def test_when_births_are_no_longer_reported_scans_each_second_begin_at_once():
+    clock = Clock()
+    clock.run(clock.now_ns + 2 * NS_PER_S)
+    assert clock.scans == []
+    clock.reported = False
+    lost_ns = clock.now_ns
+    clock.schedule = scan_schedule.births_unreported(clock.schedule, PERIOD_NS, lost_ns)
+    assert scan_schedule.births_unreported(clock.schedule, PERIOD_NS, lost_ns + 9) == clock.schedule
+    clock.run(lost_ns + PERIOD_NS)
+    assert clock.scans[0] == (lost_ns + POLL_NS, Scan.QUICK)
+    assert clock.kinds().count(Scan.QUICK) >= 25 and clock.kinds().count(Scan.DEEP) == 1
+
+
+def test_scans_each_second_cost_no_more_than_their_share():
+    clock = Clock(costs_ns=(NS_PER_S, 0, 0))
+    clock.expect_births(0)
+    clock.run(clock.now_ns + NS_PER_S)
+    ended_ns = clock.now_ns
+    schedule = scan_schedule.births_unreported(clock.schedule, PERIOD_NS, ended_ns)
+    assert schedule.quick_ns > ended_ns + 3 * POLL_NS
+
+
+def test_without_ip_vs_nothing_is_scanned_for_because_births_are_not_reported():
+    schedule = scan_schedule.births_unreported(ScanSchedule(), PERIOD_NS, BEGIN_NS)
+    assert schedule == ScanSchedule()

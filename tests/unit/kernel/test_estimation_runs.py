@@ -104,22 +104,6 @@ def test_unreadable_lines_count_as_lost_and_lost_lines_do_not(piped):
     assert piped._unread == 1
 
 
-PROFILE = """\
-  begin_7                                                   12               3
-  end_7                                                     12               4
-  end_8                                                      1             100
-"""
-
-
-@pytest.mark.parametrize(
-    "text, expected", [("", 0), (PROFILE, 7)], ids=["no probes", "only its own"]
-)
-def test_hits_that_the_kernel_missed(text, expected):
-    assert (
-        estimation_runs.missed(text, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7")) == expected
-    )
-
-
 def test_without_tracefs_probes_are_unavailable_and_removing_does_nothing(root):
     with pytest.raises(OSError):
         RunProbes(root.path, kthreads=False)
@@ -134,6 +118,12 @@ def test_an_instance_in_use_is_left_and_reported(root):
     busy = root.join(f"{TRACING}/instances/ipvsd-measure-7/in-use")
     os.makedirs(busy)
     assert not estimation_runs.remove(root.path, 7)
+    root.write("proc/sys/kernel/ftrace_enabled", "0\n")
+    assert estimation_runs.remove(
+        root.path, 7
+    )  # it cannot succeed now, so that nobody waits for it
+    assert os.path.isdir(busy)
+    root.write("proc/sys/kernel/ftrace_enabled", "1\n")
     os.rmdir(busy)
     assert estimation_runs.remove(root.path, 7)
 
@@ -143,11 +133,11 @@ def test_leftovers_of_dead_processes_only_are_removed(root):
     dead, alive = "ipvsd-measure-999999999", f"ipvsd-measure-{os.getpid()}"
     for name in (dead, alive, "ipvs-estoff-guard"):
         os.makedirs(root.join(f"{TRACING}/instances/{name}"))
-    estimation_runs._remove_leftovers(root.path)
+    estimation_runs.remove_leftovers(root.path)
     left = sorted(os.listdir(root.join(TRACING + "/instances")))
     assert left == ["ipvs-estoff-guard", alive]
     written = root.read(TRACING + "/kprobe_events").split()
-    assert written == ["-:ipvsd_measure/begin_999999999", "-:ipvsd_measure/end_999999999"]
+    assert written == [f"-:ipvsd_measure/{name}_999999999" for name in ("begin", "end", "proof")]
 
 
 def test_without_btf_a_probe_reads_no_arguments(root):
