@@ -9,7 +9,7 @@ from ipvsd.daemon.daemon import Daemon, Parts
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.journal import sender
 from ipvsd.kernel.uevents import Monitor
-from ipvsd.model import Exit
+from ipvsd.model import Exit, GuardError
 from ipvsd.status import runtime_dir
 from ipvsd.system import sd_notify
 
@@ -30,4 +30,8 @@ def main(options: argparse.Namespace, _output: Output) -> Exit:
         new_monitor=Monitor,
         root=options.root,
     )
-    return Daemon(parts).run()
+    try:
+        return Daemon(parts).run()
+    except (OSError, RuntimeError, MemoryError) as error:  # no descriptors, threads or memory
+        message = f"guard: cannot start now: {error}; systemd starts it again"
+        raise GuardError(message, Exit.CANNOT_TELL) from error

@@ -12,6 +12,7 @@ from ipvsd.kernel.mounts import MountTable
 from ipvsd.kernel.netns_births import BirthEvents, BirthProbe
 from ipvsd.kernel.sysctl_watch import WriteWatch
 from ipvsd.kernel.uevents import Drained, Monitor
+from ipvsd.model import GuardError
 from ipvsd.system.event_loop import Loop
 
 ON = "on"
@@ -81,6 +82,8 @@ class Source:
             return []
         try:
             self.opened = self._open_it()
+        except GuardError as error:
+            return self._closed_for(str(error))
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             return self._closed_for(f"{where}{error.strerror or error}")

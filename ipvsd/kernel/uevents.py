@@ -53,7 +53,7 @@ class Monitor:
             if name is not None:
                 with self._socket() as receiver:
                     uevent_filter.attach(receiver, uevent_filter.only_about(f"/{subsystem}/{name}"))
-        except _RECEIVE_ERRORS as error:
+        except (*_RECEIVE_ERRORS, ImportError) as error:  # pyudev does not find libudev
             message = f"kernel uevents: cannot be received: {error}"
             raise GuardError(message, Exit.CANNOT_TELL) from error
 

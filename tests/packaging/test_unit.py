@@ -125,6 +125,11 @@ def test_the_unit_has_only_sections_that_all_versions_know():
     assert re.findall(r"^\[(.*)\]$", UNIT, re.M) == ["Unit", "Service", "Install"]
 
 
+def test_only_what_a_restart_cannot_cure_keeps_systemd_from_restarting():
+    assert ("RestartPreventExitStatus", "2 3 4") in LINES, "configuration, kernel, permission"
+    assert ("Restart", "always") in LINES and ("StartLimitInterval", "0") in LINES
+
+
 def test_the_systemd_of_this_machine_reports_nothing(unpacked):
     """The package's files are the root, without the programs of other packages."""
     kill = unpacked / "bin" / "kill"

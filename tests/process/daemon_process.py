@@ -33,8 +33,8 @@ class DaemonProcess:
             self.environ["WATCHDOG_USEC"] = str(watchdog_usec)
         self.process = None
 
-    def start(self):
-        command = [sys.executable, "-m", "ipvsd", "--root", self.root.path, "run"]
+    def start(self, *prefix):
+        command = [*prefix, sys.executable, "-m", "ipvsd", "--root", self.root.path, "run"]
         self.process = subprocess.Popen(command, env=self.environ, stderr=self._log)
         return self
 

@@ -11,6 +11,7 @@ import pytest
 
 from ipvsd.config import files as config_files
 from ipvsd.daemon.daemon import RELOAD_SIGNALS, STOP_SIGNALS, Daemon, Parts
+from ipvsd.daemon.host_check import HostCheck
 from ipvsd.daemon.publisher import Publisher
 from ipvsd.enforce import decide
 from ipvsd.enforce.contest import CONTESTED_AFTER
@@ -18,7 +19,7 @@ from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.journal.events import Kind
 from ipvsd.journal.rate_limit import RateLimiter
 from ipvsd.kernel.uevents import Drained, Monitor
-from ipvsd.model import NS_PER_MS
+from ipvsd.model import NS_PER_MS, Reason
 from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.sd_notify import Notifier
@@ -122,6 +123,32 @@ def test_a_storm_of_other_events_causes_few_publications(root, stage, monkeypatc
     monkeypatch.setattr(Publisher, "publish", publish)
     assert Daemon(stage.parts).run() == 0
     assert len(published) < 10
+
+
+@pytest.mark.parametrize(
+    "drained", [Drained(["change"]), Drained(["add"]), Drained([], "no room")], ids=str
+)
+def test_a_reload_in_the_same_wake_up_as_a_uevent_checks_everything(
+    root, stage, monkeypatch, drained
+):
+    """The monitor is always readable, so that the signal and the uevent wake the loop together."""
+    triggers, check = [], HostCheck.check
+
+    def drain(_monitor):
+        if len(triggers) == 1:
+            root.configure("[guard]\nresync = 1h\n")
+            os.kill(os.getpid(), signal.SIGHUP)
+        stage.stop_if(len(triggers) > 3)
+        return drained
+
+    def recorded(host, trigger, *rest):
+        triggers.append(trigger)
+        return check(host, trigger, *rest)
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    monkeypatch.setattr(HostCheck, "check", recorded)
+    assert Daemon(stage.parts).run() == 0
+    assert Reason.RELOAD in triggers
 
 
 def test_loads_whose_events_were_lost_are_no_contest(root, stage, monkeypatch):

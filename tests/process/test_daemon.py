@@ -140,6 +140,17 @@ def test_a_host_whose_sysctls_cannot_be_read_is_never_called_ready(root, guard):
     assert "cannot work here" in guard.log()
 
 
+@pytest.mark.parametrize("descriptors", [8, 10, 12])
+def test_too_few_descriptors_at_start_are_one_line_and_a_code_that_systemd_restarts(
+    root, guard, descriptors
+):
+    root.load_ip_vs()
+    guard.start("prlimit", f"--nofile={descriptors}:{descriptors}")
+    assert guard.process.wait(TIMEOUT_S) == 5
+    (line,) = guard.log().splitlines()
+    assert line.startswith("ipvsd: ") and "unexpected" not in line
+
+
 def test_the_watchdog_is_fed_by_complete_cycles(root, tmp_path):
     root.load_ip_vs()
     guard = DaemonProcess(root, tmp_path, watchdog_usec=200_000)

@@ -6,6 +6,7 @@ import pytest
 
 from ipvsd.daemon.event_sources import OFF, ON, NamespaceSources, Source, Writes
 from ipvsd.journal.events import Kind
+from ipvsd.model import Exit, GuardError
 from ipvsd.system.event_loop import Loop, monotonic_ns
 
 
@@ -61,6 +62,16 @@ def test_an_unavailable_source_is_logged_once_for_each_reason_and_when_it_is_bac
     assert kinds(source.open()) == [Kind.SOURCE_BACK]
     assert kinds(source.lose("broken")) == [Kind.SOURCE_LOST]
     assert source.state == "broken"
+
+
+def test_a_source_that_cannot_be_opened_for_want_of_descriptors_is_unavailable(loop):
+    def open_it():
+        raise GuardError(
+            "kernel uevents: cannot be received: Too many open files", Exit.CANNOT_TELL
+        )
+
+    source = Source("new devices", "a scan each second finds new namespaces", loop, open_it)
+    assert kinds(source.open()) == [Kind.SOURCE_LOST] and not source.works
 
 
 def test_a_source_that_is_doubted_stays_open_and_is_not_believed(loop):

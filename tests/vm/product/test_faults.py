@@ -176,6 +176,17 @@ def test_too_few_descriptors_for_the_namespaces(host: Guarded, faults: Faults, s
 
 
 @TRIXIE
+def test_too_few_descriptors_to_start_and_enough_later(host: Guarded, faults: Faults):
+    with faults.injected("too few descriptors to start (LimitNOFILE=12)"):
+        host.drop_in_unit("[Service]\nLimitNOFILE=12\n")
+        host.execute(f"systemctl restart --no-block {SERVICE}")
+        restarts = f"systemctl show -P NRestarts {SERVICE}"
+        host.machine.wait_until_succeeds(f"[ $({restarts}) -ge 2 ]")
+        host.drop_in_unit("")
+        host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
+
+
+@TRIXIE
 def test_the_manager_starts_itself_anew(host: Guarded, faults: Faults):
     pid = host.show("MainPID")
     with faults.injected("systemctl daemon-reexec", SCALE):
