@@ -97,10 +97,10 @@ class Story:
     def kinds(self):
         return [event.kind for event in self.new_events]
 
-    def visit(self, *pairs, trigger=Reason.DRIFT, event_ns=None, since_ns=None):
+    def visit(self, *pairs, trigger=Reason.DRIFT, event_ns=None, since_ns=None, born_ns=None):
         """Visit (namespace, FakeSysctls) pairs in one job; return the kinds of the events."""
         self.kernel.namespaces.update({one.identity: sysctls for one, sysctls in pairs})
-        targets = [self._target(one, trigger, event_ns) for one, _ in pairs]
+        targets = [self._target(one, trigger, event_ns, born_ns) for one, _ in pairs]
         self.results = tuple(self.enforcer.visit(self.policy, target) for target in targets)
         done = check_results(self.results, Module.LIVE, since_ns, self.now_ns)
         self.memory, self.new_events = record.record(self.memory, self.policy, done)
@@ -116,10 +116,10 @@ class Story:
     def state(self, namespace):
         return self.ns_state(namespace).keys[0].state
 
-    def _target(self, namespace, trigger, event_ns):
+    def _target(self, namespace, trigger, event_ns, born_ns):
         known = self.memory.namespaces.get(namespace.identity)
         reason = decide.why_different(trigger, known, self.memory.reloaded_since(known))
-        return Target(namespace, reason, known, ("/a/way/in",), event_ns)
+        return Target(namespace, reason, known, ("/a/way/in",), event_ns, born_ns)
 
 
 # What the kernel shows when a check finds a state without a write, or after a write in vain.

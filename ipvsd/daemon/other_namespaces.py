@@ -93,7 +93,7 @@ class OtherNamespaces:
         state = self._state
         if done.alive is not None:
             alive = {state.host.identity} | done.alive
-            state.memory = record.forget(state.memory, alive, monotonic_ns())
+            state.memory = record.forget(state.memory, alive, done.since_ns)
         for result in filter(is_canary, done.results):
             self._canary.see(result)
         others = [result for result in done.results if not is_canary(result)]

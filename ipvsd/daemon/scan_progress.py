@@ -25,6 +25,7 @@ class ScanProgress:
         self.took_ns = 0
         self.last: Optional[LastScan] = None
         self._deep_began_ns: Optional[int] = None
+        self.births_reported = False  # now, as in ScanReport
 
     @property
     def born_ns(self) -> Optional[int]:
@@ -35,6 +36,11 @@ class ScanProgress:
         if self.last is not None and self.last.born_ns is not None:
             return self.last.born_ns
         return self.schedule.born_ns
+
+    @property
+    def births_expected(self) -> bool:
+        """Whether a namespace may have been born that was not found yet."""
+        return self.schedule.births > 0 or not self.births_reported
 
     def pause(self) -> None:
         """Plan no scan; one that is under way counts no more."""
@@ -48,9 +54,11 @@ class ScanProgress:
         """Plan a scan soon: so many births were reported, the first at `born_ns`."""
         self.schedule = scan_schedule.birth_expected(self.schedule, now_ns, births, born_ns)
 
-    def expect_no_reports(self, period_ns: int, now_ns: int) -> None:
-        """Plan a scan within a second, and deep ones each period: births are not reported now."""
-        self.schedule = scan_schedule.births_unreported(self.schedule, period_ns, now_ns)
+    def note_reports(self, births_reported: bool, period_ns: int, now_ns: int) -> None:
+        """Note whether births are reported now; the arguments are those of ScanReport."""
+        self.births_reported = births_reported
+        if not births_reported:
+            self.schedule = scan_schedule.births_unreported(self.schedule, period_ns, now_ns)
 
     def note_full_scan_visited(self, cpu_ns: int, now_ns: int) -> None:
         """Note that all that a full scan found has been visited, in so much CPU time."""
@@ -76,10 +84,11 @@ class ScanProgress:
         self.schedule = scan_schedule.scan_begun(self.schedule, scan, now_ns)
         self.scanning, self.new = scan, 0
 
-    def end(self, period_ns: int, births_reported: bool, now_ns: int) -> None:
-        """Note that the scan under way has ended; the arguments are those of ScanReport."""
+    def end(self, period_ns: int, now_ns: int) -> None:
+        """Note that the scan under way has ended; `period_ns` as in ScanReport."""
         if self.scanning is not None:
-            report = ScanReport(self.scanning, self.new, self.took_ns, period_ns, births_reported)
+            reported = self.births_reported
+            report = ScanReport(self.scanning, self.new, self.took_ns, period_ns, reported)
             self.schedule = scan_schedule.scan_ended(self.schedule, report, now_ns)
             self.scanning = None
 

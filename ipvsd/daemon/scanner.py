@@ -27,7 +27,8 @@ class Collected(NamedTuple):
     """The result of a job: of visits, or of a scan."""
 
     results: Tuple[NamespaceResult, ...] = ()
-    since_ns: Optional[int] = None  # a namespace that was unknown did not exist before this moment
+    # When the scan before began: what was unknown did not exist then, what is gone still did.
+    since_ns: Optional[int] = None
     alive: Optional[Set[Identity]] = None  # after a scan: all namespaces that exist
 
 
@@ -121,10 +122,9 @@ class NamespaceScanner:
             return
         now_ns, queue, progress = monotonic_ns(), self._queue, self._progress
         queue.add_due_retries(now_ns)
+        progress.note_reports(births_reported, policy.resync_ns, now_ns)
         if not queue.has_urgent:
-            progress.end(policy.resync_ns, births_reported, now_ns)
-        if not births_reported:
-            progress.expect_no_reports(policy.resync_ns, now_ns)
+            progress.end(policy.resync_ns, now_ns)
         if not queue.waiting:
             self._end_rescan(now_ns)
         scan = progress.due(now_ns)
@@ -150,6 +150,7 @@ class NamespaceScanner:
         if done is None:
             return None
         job, self._job = self._job, None
+        since_ns = progress.last.since_ns if progress.last is not None else None
         if done.error is not None:
             if job is None:
                 progress.abort(monotonic_ns())
@@ -159,7 +160,7 @@ class NamespaceScanner:
                 full, load = progress.scanning is Scan.FULL, self._rescan.reason is Reason.LOAD
                 progress.took_ns = done.result.took_ns
                 self._queue.add_found(done.result, full, self._rescan.visited if load else None)
-            return Collected(alive=set(self._queue.places))
+            return Collected(since_ns=since_ns, alive=set(self._queue.places))
         if job is not None and job.routine:
             self._rescan.cpu_ns += job.cpu_ns
         for result in done.result:
@@ -170,7 +171,7 @@ class NamespaceScanner:
             is_new = known is None or namespace_state.is_another(known, result.cookie)
             progress.new += int(is_new and not gone)
             self._queue.note_visit(result)
-        return Collected(tuple(done.result), progress.last.since_ns if progress.last else None)
+        return Collected(tuple(done.result), since_ns)
 
     def give_up_what_hangs(self) -> str:
         """Return what took too long and was given up, empty if nothing did.
@@ -208,15 +209,17 @@ class NamespaceScanner:
     def _visit(
         self, policy: Policy, memory: Memory, batch: List[Identity], trigger: Reason, routine: bool
     ) -> None:
-        event_ns = {Reason.BIRTH: self._progress.born_ns, Reason.LOAD: self._rescan.event_ns}
+        born_ns = self._progress.born_ns
+        event_ns = {Reason.BIRTH: born_ns, Reason.LOAD: self._rescan.event_ns}
         targets = []
         for identity in batch:
             namespace, paths = self._queue.places[identity]
             known = memory.namespaces.get(identity)
-            if known is not None and known.cookie is None and self._queue.may_be_new(identity):
+            maybe_new = self._progress.births_expected and self._queue.may_be_new(identity)
+            if known is not None and known.cookie is None and maybe_new:
                 known = None  # it has a new holder, and nothing proves that it is the same one
             reason = decide.why_different(trigger, known, memory.reloaded_since(known))
-            targets.append(Target(namespace, reason, known, paths, event_ns.get(reason)))
+            targets.append(Target(namespace, reason, known, paths, event_ns.get(reason), born_ns))
         job = self._job = Visits(tuple(targets), routine)
         self._job_began_ns, enforcer = monotonic_ns(), self._enforcer
         self._worker.submit(lambda: job.make(enforcer, policy))

@@ -36,6 +36,7 @@ class Target(NamedTuple):
     known: Optional[NamespaceState] = None
     paths: Tuple[str, ...] = ()
     event_ns: Optional[int] = None  # as in NamespaceResult
+    born_ns: Optional[int] = None  # when it was born, if it proves to be another namespace
 
 
 class KernelAccess:
@@ -203,7 +204,9 @@ class Enforcer:
         if with_kthreads or not is_host:
             asked = self.kernel.facts(exactly=with_kthreads)
         if not is_host and known is not None and namespace_state.is_another(known, asked.cookie):
-            known, reason, event_ns = None, decide.why_different(reason, None, reloaded=False), None
+            known, event_ns = None, target.born_ns
+            born = event_ns is not None
+            reason = Reason.BIRTH if born else decide.why_different(reason, None, reloaded=False)
             writes = decide.plan(rules.settings, namespace, readings, reason)
         held_until_ns = None
         if with_kthreads:
@@ -220,6 +223,7 @@ class Enforcer:
             cookie=asked.cookie,
             retry_at_ns=decision.retry_at_ns,
             event_ns=event_ns,
+            idle=with_kthreads and asked.estimators == 0,
         )
         return result, decision
 

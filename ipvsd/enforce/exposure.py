@@ -15,7 +15,8 @@ class Exposure(NamedTuple):
     The time is an upper bound. Where the moment of a change is unknown, it is counted from the last
     moment at which the value was still right, or at which the namespace did not exist yet. One run
     is counted for each full period. That is exact after a birth or a load; after a change in
-    between, there may have been one run more.
+    between, there may have been one run more. A namespace that is gone counts until it was last
+    seen: by a check, or by the scan before the one that did not find it.
     """
 
     since_ns: Optional[int] = None  # monotonic, while the value is wrong
@@ -28,10 +29,13 @@ def wrong(exposure: Exposure, since_ns: int) -> Exposure:
     return exposure if exposure.since_ns is not None else exposure._replace(since_ns=since_ns)
 
 
-def right(exposure: Exposure, now_ns: int) -> Exposure:
-    """Return the exposure of a value that is right from a moment on."""
+def right(exposure: Exposure, now_ns: int, idle: bool = False) -> Exposure:
+    """Return the exposure of a value that is right from a moment on.
+
+    `idle` says that no estimator could run, as NamespaceResult does.
+    """
     if exposure.since_ns is None:
         return exposure
     open_ns = max(0, now_ns - exposure.since_ns)
-    closed_ns = exposure.closed_ns + open_ns
-    return Exposure(None, closed_ns, exposure.closed_runs + open_ns // PERIOD_NS)
+    runs = 0 if idle else open_ns // PERIOD_NS
+    return Exposure(None, exposure.closed_ns + open_ns, exposure.closed_runs + runs)

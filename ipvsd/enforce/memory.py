@@ -2,6 +2,7 @@
 
 from typing import Dict, NamedTuple, Optional
 
+from ipvsd.enforce import exposure
 from ipvsd.enforce.exposure import Exposure
 from ipvsd.enforce.histogram import Histogram
 from ipvsd.enforce.namespace_state import NamespaceState
@@ -32,6 +33,14 @@ class Tally(NamedTuple):
             exposed_ns=self.exposed_ns + after.closed_ns - before.closed_ns,
             runs_leaked=self.runs_leaked + after.closed_runs - before.closed_runs,
         )
+
+    def plus_gone(self, gone: NamespaceState, seen_ns: Optional[int]) -> "Tally":
+        """Return the tally with the exposure of a namespace that is gone.
+
+        `seen_ns` is when the last scan that has found it began, None if that is unknown.
+        """
+        until_ns = max(gone.checked_ns, seen_ns or 0)
+        return self.plus_exposure(gone.exposure, exposure.right(gone.exposure, until_ns))
 
     def plus_write(self, reason: Reason, reaction_ns: Optional[int]) -> "Tally":
         """Return the tally with one value more that was set."""

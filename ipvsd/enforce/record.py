@@ -2,7 +2,6 @@
 
 from typing import List, Optional, Set, Tuple
 
-from ipvsd.enforce import exposure
 from ipvsd.enforce.memory import Memory
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.enforce.record_module import may_be_reloaded, record_module
@@ -61,14 +60,17 @@ def record(memory: Memory, policy: Policy, done: CheckResults) -> Tuple[Memory, 
     return memory, to_log
 
 
-def forget(memory: Memory, alive: Set[Identity], now_ns: int) -> Memory:
-    """Return the memory without the namespaces that no longer exist."""
+def forget(memory: Memory, alive: Set[Identity], seen_ns: Optional[int]) -> Memory:
+    """Return the memory without the namespaces that no longer exist.
+
+    `seen_ns` is when the scan before the one that found those `alive` began, None if unknown.
+    """
     gone = [ns_state for identity, ns_state in memory.namespaces.items() if identity not in alive]
     if not gone:
         return memory
     tally = memory.tally
     for ns_state in gone:
-        tally = tally.plus_exposure(ns_state.exposure, exposure.right(ns_state.exposure, now_ns))
+        tally = tally.plus_gone(ns_state, seen_ns)
     namespaces = {key: value for key, value in memory.namespaces.items() if key in alive}
     return memory._replace(namespaces=namespaces, revision=memory.revision + 1, tally=tally)
 

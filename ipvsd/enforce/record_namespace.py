@@ -75,10 +75,9 @@ class NamespaceRecord:
         return NamespaceState(self._result.namespace, now_ns, self._done.wall_ns, now_ns)
 
     def _close(self, known: Optional[NamespaceState]) -> None:
-        """Count what a namespace that is gone was still exposed to."""
+        """Count what a namespace that is gone was exposed to."""
         if known is not None:
-            closed = exposure.right(known.exposure, self._done.now_ns)
-            self.tally = self.tally.plus_exposure(known.exposure, closed)
+            self.tally = self.tally.plus_gone(known, self._done.since_ns)
 
     def _update(self, **changes: object) -> None:
         assert self.ns_state is not None
@@ -105,7 +104,7 @@ class NamespaceRecord:
         if not counted or states[0] in (State.AS_WANTED, State.ABSENT):
             written = [one.written_ns for one in result.outcomes if one.write.key == RUN_ESTIMATION]
             until_ns = written[0] if written and written[0] is not None else self._done.now_ns
-            after = exposure.right(after, until_ns)
+            after = exposure.right(after, until_ns, result.idle)
         self.tally = self.tally.plus_exposure(before, after)
         self._update(exposure=after)
         return after.closed_runs - before.closed_runs

@@ -50,7 +50,7 @@ class Drive:
         self.hung += filter(None, [self.scanner.give_up_what_hangs()])
         if done is not None:
             if done.alive is not None:
-                self.memory = record.forget(self.memory, done.alive, monotonic_ns())
+                self.memory = record.forget(self.memory, done.alive, done.since_ns)
             settled = check_results(done.results, Module.LIVE, done.since_ns)
             self.memory, new_events = record.record(self.memory, self.policy, settled)
             self.new_events += new_events

@@ -222,10 +222,56 @@ def test_a_namespace_that_is_removed_while_it_is_wrong_closes_its_exposure():
     assert story.memory.tally.runs_leaked == 3
 
 
+def test_what_another_namespace_of_the_same_identity_is_timed_by_is_its_own_birth():
+    story, first, second = Story(), FakeSysctls(), FakeSysctls()
+    first.cookie, second.cookie = 5, 6
+    story.visit((WEB, first), trigger=Reason.BIRTH, event_ns=story.now_ns)
+    story.now_ns += 20 * NS_PER_S
+    born_ns = story.now_ns - 3 * NS_PER_MS
+    scanned_ns = story.now_ns - 19 * NS_PER_S
+    assert story.visit((WEB, second), born_ns=born_ns, since_ns=scanned_ns) == [Kind.CHANGED]
+    assert only(story).fields["IPVSD_REACTION_USEC"] == "3000"
+    assert story.memory.tally.runs_leaked == 0
+    assert story.memory.tally.writes == {"birth": 2}
+
+
+def test_a_drift_beside_a_birth_has_not_the_time_of_the_birth():
+    story, web = Story(), FakeSysctls()
+    web.cookie = 5
+    story.visit((WEB, web), trigger=Reason.BIRTH, event_ns=story.now_ns)
+    story.now_ns += NS_PER_S
+    web.set("1")
+    born_ns = story.now_ns - NS_PER_MS
+    assert story.visit((WEB, web), trigger=Reason.BIRTH, born_ns=born_ns) == [Kind.CHANGED]
+    assert only(story).fields["IPVSD_REASON"] == "drift"
+    assert "IPVSD_REACTION_USEC" not in only(story).fields
+
+
+@pytest.mark.parametrize(
+    "why, kthreads, estimators, runs",
+    [
+        ("a timer runs without services too", False, 0, 2),
+        ("no thread runs without a service", True, 0, 0),
+        ("threads run for services", True, 3, 2),
+    ],
+)
+def test_where_nothing_estimates_no_run_leaks(why, kthreads, estimators, runs):
+    story, web = Story(), FakeSysctls()
+    web.kthreads, web.estimators = kthreads, estimators
+    born_ns = story.now_ns
+    story.visit((WEB, web), trigger=Reason.BIRTH, event_ns=born_ns)
+    story.now_ns += 5 * NS_PER_S
+    if web.reading.value == "0":  # set at the first visit
+        web.set("1")
+        story.visit((WEB, web), since_ns=born_ns)
+    story.visit((WEB, web))
+    assert story.memory.tally.runs_leaked == runs, why
+
+
 def test_living_namespaces_are_not_forgotten():
     story = Story()
     story.visit((WEB, FakeSysctls()), (POD, FakeSysctls()))
-    assert record.forget(story.memory, {WEB.identity, POD.identity}, 1) is story.memory
+    assert record.forget(story.memory, {WEB.identity, POD.identity}, story.now_ns) is story.memory
     left = record.forget(story.memory, {WEB.identity}, story.now_ns)
     assert set(left.namespaces) == {WEB.identity}
     assert left.tally == story.memory.tally
@@ -241,7 +287,8 @@ def test_another_cookie_is_another_namespace():
     assert story.visit((WEB, second), since_ns=born_ns) == [Kind.CHANGED]
     assert only(story).fields["IPVSD_REASON"] == "birth"
     assert story.ns_state(WEB).first_ns == story.now_ns and story.ns_state(WEB).cookie == 6
-    assert story.memory.tally.exposed_ns == 5 * NS_PER_S + NS_PER_MS  # of the first and the second
+    # The first was last seen when the second was not there yet.
+    assert story.memory.tally.exposed_ns == 5 * NS_PER_S - NS_PER_MS + NS_PER_MS
 
 
 def test_an_inode_that_is_used_again_does_not_inherit_a_contest():
