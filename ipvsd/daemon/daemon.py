@@ -8,6 +8,7 @@ the other namespaces, by a thread that enters one after the other.
 
 import os
 import signal
+import time
 import traceback
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
@@ -24,15 +25,17 @@ from ipvsd.daemon.reporter import Reporter
 from ipvsd.daemon.scanner import NamespaceScanner
 from ipvsd.enforce import record, record_module
 from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.enforce.memory import Memory
 from ipvsd.journal import events, rate_limit
 from ipvsd.journal.events import Event, Kind
 from ipvsd.journal.sender import Send
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.model import Exit, GuardError, Module, Reason, Scope, State
+from ipvsd.status import saved_counters
 from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.event_loop import Loop, Woken, monotonic_ns
 from ipvsd.system.sd_notify import Notifier
-from ipvsd.text import printable
+from ipvsd.text import iso_time, printable
 
 STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 RELOAD_SIGNALS = {signal.SIGHUP}
@@ -69,6 +72,7 @@ class Daemon:
         self._parts = parts
         self._state = DaemonState(parts.load_config(), parts.enforcer.host)
         parts.folder.lock()
+        self._state.memory, self._state.new_events = _counted_before(parts.folder)
         self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS)
         self._uevents = Uevents(self._loop, parts.new_monitor)
         scanner = NamespaceScanner(parts.enforcer, parts.root)
@@ -238,6 +242,7 @@ class Daemon:
         leftovers = (
             [events.plain(Kind.SOURCE_LOST, f"births of namespaces: {left}")] if left else []
         )
+        self._reporter.save_counters()
         self._publisher.log(*self._state.new_events, *suppressed, *leftovers, stopped)
         self._reporter.close()
         self._others.close()
@@ -246,6 +251,22 @@ class Daemon:
         self._parts.folder.unlock()
         self._parts.notifier.close()
         self._loop.close()
+
+
+def _counted_before(folder: RuntimeFolder) -> Tuple[Memory, List[Event]]:
+    """Return a memory with what a daemon before has counted since the boot, and events."""
+    memory, new_events = Memory(), []
+    try:
+        saved = folder.saved_counters()
+        if saved is not None:
+            memory = saved_counters.restore(saved, monotonic_ns())
+    except ValueError as error:
+        message = printable(f"counters: not restored, they begin at zero: {error}")
+        new_events.append(events.plain(Kind.STATUS_FILE, message))
+    if not memory.tally.since:
+        now = iso_time(int(time.time() * 1e9))
+        memory = memory._replace(tally=memory.tally._replace(since=now))
+    return memory, new_events
 
 
 def _guarding(config: Config) -> str:

@@ -10,8 +10,8 @@ from ipvsd.daemon.own_cost import OwnCost
 from ipvsd.daemon.publisher import Publisher
 from ipvsd.daemon.scanner import NamespaceScanner
 from ipvsd.enforce.memory import Memory
-from ipvsd.status import documents
-from ipvsd.status.runtime_dir import EVENTS, STATUS
+from ipvsd.status import documents, saved_counters
+from ipvsd.status.runtime_dir import COUNTERS, EVENTS, STATUS
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.sd_notify import Notifier
 from ipvsd.text import iso_time
@@ -65,6 +65,11 @@ class Reporter:
         self._publisher.took(monotonic_ns() - now_ns)
         return checked
 
+    def save_counters(self) -> None:
+        """Write the counters to the file that the next daemon goes on from."""
+        document = saved_counters.save(self._state.memory, monotonic_ns())
+        self._state.new_events += self._publisher.publish(COUNTERS, document)
+
     def close(self) -> None:
         """Give everything back."""
         self._cost.close()
@@ -76,6 +81,7 @@ class Reporter:
         state.new_events += publisher.publish(STATUS, document)
         last = {"recent": recent, "last_write": documents.last_write(state.memory)}
         state.new_events += publisher.publish(EVENTS, last)
+        self.save_counters()
         textfile = state.policy.textfile
         state.new_events += publisher.publish_metrics(textfile, document, state.loaded)
         new_events, state.new_events = state.new_events, []

@@ -26,6 +26,8 @@ class Tally(NamedTuple):
     exposed_ns: int = 0
     runs_leaked: int = 0
     reactions: Histogram = Histogram()
+    since: str = ""  # when counting began, in ISO 8601
+    not_counted_ns: int = 0  # while no guard ran since then, at most
 
     def plus_exposure(self, before: Exposure, after: Exposure) -> "Tally":
         """Return the tally with the exposure of a namespace that has grown."""

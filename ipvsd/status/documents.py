@@ -120,6 +120,8 @@ def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
         exposed_ns += now.closed_ns - ns_state.exposure.closed_ns
         runs += now.closed_runs - ns_state.exposure.closed_runs
     return {
+        "since": memory.tally.since,
+        "not_counted_usec": memory.tally.not_counted_ns // NS_PER_US,
         "loads": memory.loads,
         "writes": dict(sorted(memory.tally.writes.items())),
         "failures": memory.tally.failures,

@@ -16,7 +16,9 @@ STATUS = "status.json"
 # be able to see these by themselves. The state of all namespaces is apart: it may be large.
 EVENTS = "events.json"
 NAMESPACES = "namespaces.json"
-_MODES = {STATUS: 0o644, EVENTS: 0o600, NAMESPACES: 0o600}
+# The counters stay behind for the next daemon.
+COUNTERS = "counters.json"
+_MODES = {STATUS: 0o644, EVENTS: 0o600, NAMESPACES: 0o600, COUNTERS: 0o600}
 _SHAPES = {STATUS: shapes.STATUS, EVENTS: shapes.EVENTS, NAMESPACES: shapes.NAMESPACES}
 # Each namespace takes some 230 bytes.
 _MAX_BYTES = 256 * 1024 * 1024
@@ -81,9 +83,25 @@ class RuntimeFolder:
         return publish(os.path.join(self._folder, name), text, _MODES[name])
 
     def withdraw(self) -> None:
-        """Remove the files: the daemon ends."""
-        for name in _MODES:
+        """Remove the files that are about a running daemon: it ends."""
+        for name in _SHAPES:
             withdraw(os.path.join(self._folder, name))
+
+    def saved_counters(self) -> Optional[Dict[str, Any]]:
+        """Return what a daemon before has counted, None if none has.
+
+        Raises ValueError, with a sentence, if the file cannot be read or is not of this version.
+        """
+        path = os.path.join(self._folder, COUNTERS)
+        try:
+            text = files.read(path, _MAX_BYTES).decode("utf-8", "replace")
+            return json_shape.load(text, shapes.SAVED)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     def daemon(self, name: str = STATUS) -> Optional[Dict[str, Any]]:
         """Return a file's content if the daemon that wrote it still runs, else None.

@@ -3,6 +3,24 @@
 from ipvsd.system.json_shape import Maybe, Newer
 
 _DAEMON = {"pid": int, "start_time": str}
+_COUNTERS = {
+    "since": Newer(str),
+    "not_counted_usec": Newer(int),
+    "loads": int,
+    "writes": {str: int},
+    "failures": int,
+    "events_lost": int,
+    "exposed_usec": int,
+    "passes_leaked": int,
+    "reactions": {
+        "count": int,
+        "sum_usec": int,
+        "slowest_usec": Maybe(int),
+        "buckets": [(int, int)],
+    },
+}
+# What outlives the daemon is read by no other version than the one that restores it: complete.
+SAVED = {"monotonic_usec": int, "counters": dict(_COUNTERS, since=str, not_counted_usec=int)}
 STATUS = {
     **_DAEMON,
     "guard": str,
@@ -22,20 +40,7 @@ STATUS = {
         )
     ),
     "canary": Maybe({"time": str, "fixed_usec": Maybe(int), "error": Maybe(str)}),
-    "counters": {
-        "loads": int,
-        "writes": {str: int},
-        "failures": int,
-        "events_lost": int,
-        "exposed_usec": int,
-        "passes_leaked": int,
-        "reactions": {
-            "count": int,
-            "sum_usec": int,
-            "slowest_usec": Maybe(int),
-            "buckets": [(int, int)],
-        },
-    },
+    "counters": _COUNTERS,
 }
 EVENTS = {
     **_DAEMON,

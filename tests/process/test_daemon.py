@@ -235,6 +235,30 @@ def test_the_last_events_are_in_a_file_for_root(root, guard):
     assert "was 1, now 0" in recent[1]["message"]
 
 
+def test_the_counters_outlive_the_daemon(root, guard):
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    before = guard.status()["counters"]
+    assert before["writes"] == {"start": 1} and before["not_counted_usec"] == 0
+    guard.end(signal.SIGKILL)
+    root.set("run_estimation", "1")
+    guard.start().wait_for("READY=1")
+    after = guard.status()["counters"]
+    assert after["writes"] == {"start": 2} and after["since"] == before["since"]
+    assert after["not_counted_usec"] > 0
+    guard.end()
+    assert "not restored" not in guard.log()
+
+
+def test_damaged_counters_begin_at_zero_and_that_is_logged(root, guard):
+    root.load_ip_vs()
+    root.write("run/ipvs-estoff-guard/counters.json", '{"monotonic_usec": 1}')
+    guard.start().wait_for("READY=1")
+    assert guard.status()["counters"]["writes"] == {"start": 1}
+    guard.wait_for_log("counters: not restored, they begin at zero: ")
+    guard.wait_for_log("counters.json: is damaged at $.counters")
+
+
 def test_the_own_cost_is_measured_only_after_ready(root, guard):
     """The import of psutil takes time, so it comes after READY=1."""
     pytest.importorskip("psutil")
