@@ -349,7 +349,8 @@ def doctor(data):
         *check_environment.check(seen),
         *check_service.check(check_service.Service(check_service.parse_show(found), None, "1")),
     ]
-    check_modprobe.comment_out(file)
+    for hooks in check_modprobe.to_remove([file], [file.path]).values():
+        check_modprobe.comment_out(file, hooks)
     scan_complete = diagnosis.Diagnosis(tuple(findings), None)
     lines = [line for finding in findings for line in diagnosis.lines(finding)]
     return printed(*lines) + json.dumps(diagnosis.document(scan_complete), indent=2).split("\n")

@@ -50,13 +50,23 @@ class Fixed(NamedTuple):
 
 
 def fix(root: str) -> List[Fixed]:
-    """Comment out the hooks in files below /etc, and return these files. Raises GuardError."""
-    done = []
-    for file in Reader(root).folders(check_modprobe.FOLDERS, ".conf"):
-        if check_modprobe.hooks(file) and examine_files.is_fixable(root, file):
-            copy = repair.replace(file.path, file.text, check_modprobe.comment_out(file))
-            done.append(Fixed(file.path, copy, tuple(check_modprobe.fixed(file))))
-    return done
+    """Comment out the hooks in files below /etc, in all or none; return what was changed.
+
+    Raises GuardError.
+    """
+    files = Reader(root).folders(check_modprobe.FOLDERS, *check_modprobe.SUFFIXES)
+    changeable = examine_files.changeable(root, files)
+    removed = check_modprobe.to_remove(files, changeable)
+    changes = [
+        repair.Change(file.path, file.text, check_modprobe.comment_out(file, removed[file.path]))
+        for file in files
+        if file.path in removed
+    ]
+    copies = repair.replace(changes)
+    return [
+        Fixed(change.path, copy, tuple(one.place.line for one in removed[change.path]))
+        for change, copy in zip(changes, copies)
+    ]
 
 
 def diagnose(root: str, places: Places) -> Diagnosis:

@@ -14,17 +14,22 @@ _UNREADABLE_SHOWN = 5
 def sysctl_files(host: Host) -> List[Finding]:
     """Return what the sysctl files do to keys of IPVS."""
     last = host.files.file(check_sysctl_files.LAST_FILE)
-    boot = host.files.folders(check_sysctl_files.FOLDERS, ".conf")
-    # A link to sysctl.conf is replaced by sysctl.conf, so that a finding shows this name.
-    boot = [_same(file, last) for file in boot]
-    return check_sysctl_files.check(check_sysctl_files.Sources(boot, boot + last), host.wanted())
+    boot, by_hand = (
+        # A link to sysctl.conf is replaced by sysctl.conf, so that a finding shows this name.
+        [_same(file, last) for file in _sysctl_folders(host, hidden)]
+        for hidden in (False, True)
+    )
+    return check_sysctl_files.check(check_sysctl_files.Sources(boot, by_hand + last), host.wanted())
+
+
+def _sysctl_folders(host: Host, hidden: bool) -> List[File]:
+    return host.files.folders(check_sysctl_files.FOLDERS, ".conf", hidden=hidden)
 
 
 def modprobe_files(host: Host) -> List[Finding]:
     """Return the hooks on ip_vs."""
-    files = host.files.folders(check_modprobe.FOLDERS, ".conf")
-    fixable = [file.path for file in files if is_fixable(host.root, file)]
-    return check_modprobe.check(files, fixable)
+    files = host.files.folders(check_modprobe.FOLDERS, *check_modprobe.SUFFIXES)
+    return check_modprobe.check(files, changeable(host.root, files))
 
 
 def udev(host: Host) -> List[Finding]:
@@ -71,10 +76,16 @@ def unreadable(host: Host) -> List[Finding]:
     return [Finding("files", Severity.HINT, text, evidence, "to check these too, run it as root")]
 
 
-def is_fixable(root: str, file: File) -> bool:
-    """Return whether `doctor --fix` may change a file: only the administrator's, below /etc."""
+def changeable(root: str, files: Sequence[File]) -> List[str]:
+    """Return the paths that `doctor --fix` may change: the administrator's, below /etc.
+
+    Of two names of one file, only the first is returned.
+    """
     etc = os.path.realpath(os.path.join(root, "etc"))
-    return os.path.realpath(file.path).startswith(etc + "/")
+    found: Dict[str, str] = {}
+    for file in files:
+        found.setdefault(os.path.realpath(file.path), file.path)
+    return [path for real, path in found.items() if real.startswith(etc + "/")]
 
 
 def _same(file: File, others: Sequence[File]) -> File:

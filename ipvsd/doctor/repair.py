@@ -1,42 +1,101 @@
-"""Changes a file of the administrator atomically, and keeps a copy beside it."""
+"""Changes files of the administrator, all or none of them, and keeps a copy beside each."""
 
+import contextlib
 import os
 import shutil
 import tempfile
+from typing import List, NamedTuple, Sequence
 
 from ipvsd.model import Exit, GuardError
 
-# kmod reads *.conf only.
+# kmod reads *.conf and *.alias only.
 _BACKUP = ".ipvsd-backup"
 
 
-def replace(path: str, expected: str, text: str) -> str:
-    """Replace the text of a file, keeping owner and mode; return the path of the copy made before.
+class Change(NamedTuple):
+    """A file, the text that it must still have, and its new text."""
 
-    An older copy is never overwritten. Raises GuardError if the file no longer has the expected
-    text, or cannot be changed; then the file is unchanged.
+    path: str
+    expected: str
+    text: str
+
+
+class _Prepared(NamedTuple):
+    """A change that is ready: the copy, and the new file, lie beside the file."""
+
+    path: str  # of the file itself, not of a link to it
+    backup: str
+    temporary: str
+
+
+def replace(changes: Sequence[Change]) -> List[str]:
+    """Replace the texts of files, keeping owner and mode; return the path of each copy made before.
+
+    An older copy is never overwritten. Raises GuardError if a file no longer has the expected text,
+    or cannot be changed. Then all files are as they were; if even that fails, the message names the
+    files that are changed.
     """
-    path = os.path.realpath(path)  # the file itself, not a link to it
-    temporary = ""
+    prepared: List[_Prepared] = []
+    done: List[_Prepared] = []
+    path = ""
     try:
-        with open(path, "rb") as file:
-            if file.read() != os.fsencode(expected):
-                raise GuardError(f"{path}: has just been changed; try again", Exit.CANNOT_TELL)
+        for change in changes:
+            path = change.path
+            prepared.append(_prepare(change))
+        for one in prepared:
+            path = one.path
+            os.replace(one.temporary, one.path)
+            done.append(one)
+    except OSError as error:
+        changed = _undo(prepared, done)
+        denied = isinstance(error, PermissionError)
+        code = Exit.NOT_PERMITTED if denied else Exit.CANNOT_TELL
+        message = f"{path}: cannot be changed: {error.strerror}; {changed}"
+        raise GuardError(message, code) from error
+    except GuardError:
+        _undo(prepared, done)
+        raise
+    return [one.backup for one in prepared]
+
+
+def _prepare(change: Change) -> _Prepared:
+    path = os.path.realpath(change.path)
+    with open(path, "rb") as file:
+        if file.read() != os.fsencode(change.expected):
+            raise GuardError(f"{path}: has just been changed; try again", Exit.CANNOT_TELL)
+    backup = temporary = ""
+    try:
         backup = _copy(path)
         descriptor, temporary = tempfile.mkstemp(prefix=".ipvsd-", dir=os.path.dirname(path))
         with open(descriptor, "wb") as file:
-            file.write(os.fsencode(text))
+            file.write(os.fsencode(change.text))
             file.flush()
             _like(path, temporary)
             os.fsync(descriptor)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        denied = isinstance(error, PermissionError)
-        code = Exit.NOT_PERMITTED if denied else Exit.CANNOT_TELL
-        raise GuardError(f"{path}: cannot be changed: {error.strerror}", code) from error
-    return backup
+    except OSError:
+        _remove(backup, temporary)
+        raise
+    return _Prepared(path, backup, temporary)
+
+
+def _undo(prepared: Sequence[_Prepared], done: Sequence[_Prepared]) -> str:
+    """Restore the files; return a sentence about what is changed all the same."""
+    left = []
+    for one in done:
+        try:
+            os.replace(one.backup, one.path)
+        except OSError:
+            left.append(f"{one.path} (copy of the old file: {one.backup})")
+    for one in prepared:
+        if one not in done:
+            _remove(one.backup, one.temporary)
+    return f"these files are changed: {', '.join(left)}" if left else "no file is changed"
+
+
+def _remove(*paths: str) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _copy(path: str) -> str:
@@ -44,11 +103,16 @@ def _copy(path: str) -> str:
     for number in range(1, 1000):
         backup = path + _BACKUP + ("" if number == 1 else f".{number}")
         try:
-            with open(path, "rb") as source, open(backup, "xb") as target:
-                shutil.copyfileobj(source, target)
+            target = open(backup, "xb")
         except FileExistsError:
             continue
-        _like(path, backup)
+        try:
+            with target, open(path, "rb") as source:
+                shutil.copyfileobj(source, target)
+            _like(path, backup)
+        except OSError:
+            _remove(backup)
+            raise
         return backup
     raise OSError(0, "it has too many copies already")
 

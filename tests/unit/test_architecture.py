@@ -54,6 +54,8 @@ PURE = {
     "ipvsd.doctor.check_values",
     "ipvsd.doctor.diagnosis",
     "ipvsd.doctor.file_syntax",
+    "ipvsd.doctor.install_hook",
+    "ipvsd.doctor.written_value",
     "ipvsd.enforce.contest",
     "ipvsd.enforce.decide",
     "ipvsd.enforce.exposure",

@@ -88,6 +88,25 @@ def test_each_planted_file_is_found_with_its_place(host, name, text, line, topic
     assert code == (Exit.AS_WANTED if severity == "hint" else Exit.NOT_AS_WANTED)
 
 
+def test_hidden_files_are_read_by_sysctl_alone(host):
+    host.root.write("etc/modprobe.d/.a.conf", HOOK)
+    host.root.write("etc/udev/rules.d/.a.rules", 'KERNEL=="ip_vs", RUN+="/x"\n')
+    host.root.write("etc/sysctl.d/.a.conf", f"{RUN} = 1\n")
+    code, out, _ = host.run("--fix")
+    assert code == Exit.NOT_AS_WANTED and "nothing to fix" in out
+    assert host.root.read("etc/modprobe.d/.a.conf") == HOOK
+    (finding,) = host.found("problem", "warning")[2]
+    assert finding["topic"] == "sysctl files" and "by `sysctl --system`" in finding["summary"]
+
+
+def test_lib_is_read_where_it_is_not_merged_into_usr(host):
+    host.root.write("lib/sysctl.d/a.conf", f"{RUN} = 1\n")
+    (finding,) = host.found("problem")[2]
+    assert finding["evidence"][0]["path"] == host.root.join("lib/sysctl.d/a.conf")
+    host.root.write("usr/lib/sysctl.d/a.conf", f"{RUN} = 0\n")
+    assert host.found("problem")[2] == []
+
+
 def test_a_masked_file_does_not_count(host):
     host.root.write("usr/lib/sysctl.d/50-a.conf", f"{RUN} = 1\n")
     os.makedirs(host.root.join("etc/sysctl.d"))
