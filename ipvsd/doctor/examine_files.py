@@ -3,7 +3,14 @@
 import os
 from typing import Dict, List, Sequence
 
-from ipvsd.doctor import check_modprobe, check_other_writers, check_sysctl_files
+from ipvsd.doctor import (
+    check_containers,
+    check_modprobe,
+    check_scripts,
+    check_sysctl_files,
+    check_tuned,
+    check_udev,
+)
 from ipvsd.doctor.diagnosis import Finding, Severity
 from ipvsd.doctor.file_syntax import File
 from ipvsd.doctor.host import Host
@@ -34,35 +41,32 @@ def modprobe_files(host: Host) -> List[Finding]:
 
 def udev(host: Host) -> List[Finding]:
     """Return the udev rules that act on ip_vs."""
-    return check_other_writers.check_udev(
-        host.files.folders(check_other_writers.UDEV_FOLDERS, ".rules")
-    )
+    return check_udev.check(host.files.folders(check_udev.FOLDERS, ".rules"))
 
 
 def tuned(host: Host) -> List[Finding]:
     """Return the tuned profiles that set values of IPVS."""
     profiles: Dict[str, File] = {}
-    for folder in check_other_writers.TUNED_FOLDERS:  # the last folder wins
+    for folder in check_tuned.FOLDERS:
         for file in host.files.matching(f"{folder}/*/tuned.conf"):
             profiles[file.path.split("/")[-2]] = file
-    active = tuple(host.files.text("etc/tuned/active_profile").split())
-    return check_other_writers.check_tuned(
-        check_other_writers.Tuned(active, profiles), host.wanted()
-    )
+    active = " ".join(host.files.text(name) for name in check_tuned.ACTIVE_FILES)
+    return check_tuned.check(check_tuned.Tuned(tuple(active.split()), profiles), host.wanted())
 
 
 def scripts(host: Host) -> List[Finding]:
     """Return the scripts, cron lines and units that mention settings of IPVS."""
-    return check_other_writers.check_scripts(host.script_files())
+    return check_scripts.check(host.script_files())
 
 
 def containers(host: Host) -> List[Finding]:
     """Return the containers with another value, and what the kubelet lets pods set."""
-    kubelet = check_other_writers.check_kubelet(
-        host.files.matching(*check_other_writers.KUBELET_FILES)
-    )
-    bundles = host.files.matching(*check_other_writers.BUNDLE_FILES)
-    return kubelet + check_other_writers.check_containers(bundles, host.wanted())
+    kubelet = host.files.matching(*check_containers.KUBELET_FILES)
+    kubelet += host.files.matching(*check_containers.configurations(kubelet))
+    once = list({os.path.realpath(file.path): file for file in kubelet}.values())
+    bundles = host.files.matching(*check_containers.BUNDLE_FILES)
+    findings = check_containers.check_kubelet(once)
+    return findings + check_containers.check_containers(bundles, host.policy)
 
 
 def unreadable(host: Host) -> List[Finding]:

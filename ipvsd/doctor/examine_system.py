@@ -70,7 +70,10 @@ def use(host: Host) -> List[Finding]:
     loaded = module.state(host.root).loaded
     (_, own), *others = _services(host) if loaded else [("", None)]
     is_root, host_only = os.geteuid() == 0, host.policy.scope is Scope.HOST
-    facts = check_ipvs_usage.Usage(loaded, own, others, is_root, host_only, host.programs())
+    excluding = bool(host.policy.exclusions)
+    facts = check_ipvs_usage.Usage(
+        loaded, own, others, is_root, host_only, excluding, host.programs()
+    )
     return check_ipvs_usage.check_use(facts)
 
 
@@ -111,8 +114,11 @@ def service(host: Host) -> List[Finding]:
 
 
 def _services(host: Host) -> List[Tuple[str, Optional[int]]]:
-    """Return the namespaces, the host's first, with the number of services and real servers."""
-    reader = NamespaceReader(host.policy._replace(scope=Scope.ALL, exclusions=()), host.root)
+    """Return the namespaces, the host's first, with the number of services and real servers.
+
+    Those that the configuration excludes are left out: what is in them matters to nobody here.
+    """
+    reader = NamespaceReader(host.policy._replace(scope=Scope.ALL), host.root)
     try:
         found = reader.read(lambda: ipvs.facts(host.root, exactly=True))
     finally:

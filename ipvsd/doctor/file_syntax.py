@@ -4,7 +4,10 @@ import re
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ipvsd.config import policy
-from ipvsd.doctor.diagnosis import Line
+from ipvsd.doctor.diagnosis import Finding, Line, Severity
+
+# A line with it probably reads or sets a value of IPVS.
+SETTING = re.compile(r"net[./]ipv4[./]vs[./]\w|\brun_estimation\b")
 
 # Users write crontabs, and matching a line of a megabyte would take long.
 _MAX_LINE = 4096
@@ -93,3 +96,8 @@ def braces(pattern: str) -> List[str]:
             choices = found.group(1).split(",")
             todo += [one[: found.start()] + choice + one[found.end() :] for choice in choices]
     return done
+
+
+def none_found(topic: str, files: Sequence[File], what: str) -> Finding:
+    """Return the finding that files have been read, and all is in order."""
+    return Finding(topic, Severity.OK, f"none of {len(files)} files {what}")
