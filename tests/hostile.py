@@ -286,7 +286,7 @@ def daemon_files(data):
         return printed(str(error))
     for share in (0.5, 0.95):
         documents.within(document["counters"]["reactions"], share)
-    found = check_service.check(check_service.Service(None, document, "1"))
+    found = check_service.check(check_service.Service(None, document, True, "1"))
     return [line for one in found for line in diagnosis.lines(one)] + json.dumps(document).split(
         "\n"
     )
@@ -350,7 +350,9 @@ def doctor(data):
         *check_containers.check_containers([file], POLICY),
         *check_ipvs_usage.check_readers([check_ipvs_usage.Program(7, found, True)], [file]),
         *check_environment.check(seen),
-        *check_service.check(check_service.Service(check_service.parse_show(found), None, "1")),
+        *check_service.check(
+            check_service.Service(check_service.parse_show(found), None, None, "1")
+        ),
     ]
     for hooks in check_modprobe.to_remove([file], [file.path]).values():
         check_modprobe.comment_out(file, hooks)

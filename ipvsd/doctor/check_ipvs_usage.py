@@ -119,12 +119,20 @@ def _others(usage: Usage) -> Finding:
     return Finding(USE, Severity.OK, text, evidence)
 
 
-def check_readers(programs: Iterable[Program], files: Sequence[File]) -> List[Finding]:
+def check_readers(
+    programs: Iterable[Program], files: Sequence[File], hidden: bool = False
+) -> List[Finding]:
     """Return which programs read statistics that will stand still.
 
-    `files` are cron tables, units and the files of keepalived.
+    `files` are cron tables, units and the files of keepalived. `hidden` says that the processes of
+    other users cannot be seen.
     """
     findings = []
+    if hidden:
+        text = "cannot tell which programs run: /proc hides the processes of other users"
+        findings.append(
+            Finding(READERS, Severity.HINT, text, (), "to check these too, run it as root")
+        )
     running = [(known(program.name, READING), program) for program in programs]
     for name, how in sorted(READING.items()):
         found = [program for key, program in running if key == name]

@@ -84,4 +84,4 @@ def diagnose(root: str, places: Places) -> Diagnosis:
             text = f"could not be checked: {type(error).__name__}: {error}"
             findings.append(Finding(topic, Severity.WARNING, text, (), _REPORT_IT))
             failed.append(topic)
-    return Diagnosis(tuple(findings), host.supported, tuple(failed))
+    return Diagnosis(tuple(findings), host.supported, tuple(failed + host.unseen))

@@ -80,7 +80,10 @@ def use(host: Host) -> List[Finding]:
 def readers(host: Host) -> List[Finding]:
     """Return which programs read statistics that stand still."""
     files = host.script_files() + host.files.matching(*check_ipvs_usage.KEEPALIVED_FILES)
-    return check_ipvs_usage.check_readers(host.programs(), files)
+    hidden = host.hides_processes()
+    if hidden:
+        host.unseen.append(check_ipvs_usage.READERS)
+    return check_ipvs_usage.check_readers(host.programs(), files, hidden)
 
 
 def environment(host: Host) -> List[Finding]:
@@ -110,7 +113,10 @@ def service(host: Host) -> List[Finding]:
     if host.is_live:
         shown = programs.unit_properties(check_service.NAME, check_service.PROPERTIES)
     properties = check_service.parse_show(shown) if shown is not None else None
-    return check_service.check(check_service.Service(properties, host.daemon, __version__))
+    if host.running is None:
+        host.unseen.append(check_service.TOPIC)
+    facts = check_service.Service(properties, host.daemon, host.running, __version__)
+    return check_service.check(facts)
 
 
 def _services(host: Host) -> List[Tuple[str, Optional[int]]]:

@@ -23,7 +23,10 @@ class Host:
         self.files = Reader(root)
         self.enforcer = Enforcer(root)
         self.policy = parse([]).policy  # until the configuration has been read
-        self.daemon = RuntimeFolder(root).daemon()
+        self.unseen: List[str] = []  # topics that could not be checked
+        folder = RuntimeFolder(root)
+        self.daemon = folder.daemon()
+        self.running = True if self.daemon is not None else folder.running()  # None: unknown
         self.supported: Optional[bool] = None  # until the kernel has been examined
         self._programs: Optional[List[Program]] = None
         self._script_files: Optional[List[File]] = None
@@ -43,6 +46,10 @@ class Host:
             found = processes.programs(self.root, self.enforcer.host.identity)
             self._programs = [self._with_user(program) for program in found]
         return self._programs
+
+    def hides_processes(self) -> bool:
+        """Return whether the caller cannot see the processes of other users."""
+        return processes.are_hidden(self.root)
 
     def script_files(self) -> List[File]:
         """Return the cron tables, boot scripts and units."""

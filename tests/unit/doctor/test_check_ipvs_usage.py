@@ -93,3 +93,8 @@ def test_readers_by_name(name):
 )
 def test_readers_by_file(text, expected):
     assert severities(check_ipvs_usage.check_readers([], [File("/f", text)])) == expected
+
+
+def test_hidden_processes_are_not_said_to_be_absent():
+    (finding,) = check_ipvs_usage.check_readers([], [], hidden=True)
+    assert finding.severity is HINT and "cannot tell" in finding.summary

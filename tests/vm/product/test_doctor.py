@@ -244,6 +244,24 @@ def test_without_root_the_doctor_reports_what_it_can(host: Guarded):
     assert result.status == 4 and "run it as root" in result.stderr and result.stdout == ""
 
 
+@BOOKWORM
+@pytest.mark.parametrize("hidepid", [1, 2])
+def test_a_user_who_cannot_see_the_daemon_is_told_so(host: Guarded, hidepid: int):
+    user = "setpriv --reuid=65534 --regid=65534 --clear-groups ipvsd"
+    result = host.execute(f"{user} status")
+    assert result.status == 0 and "running, pid" in result.stdout
+    host.succeed(f"mount -o remount,hidepid={hidepid} /proc")
+    try:
+        for verb in ("status", "doctor"):
+            result = host.execute(f"{user} {verb}")
+            assert (result.status, result.stderr) == (5, ""), result
+            assert "cannot tell whether" in " ".join(result.stdout.split())
+            assert "NOT RUNNING" not in result.stdout and "has leaked" not in result.stdout
+        assert "running, pid" in host.succeed("ipvsd status")
+    finally:
+        host.succeed("mount -o remount,hidepid=0 /proc")
+
+
 @on("bullseye")
 def test_an_old_kernel_is_reported_before_ip_vs_is_loaded(host: Guarded, doctor: Doctor):
     (finding,) = doctor.findings("problem", code=3)
