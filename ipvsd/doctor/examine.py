@@ -6,6 +6,7 @@ from ipvsd.config.files import Places
 from ipvsd.doctor import (
     check_containers,
     check_environment,
+    check_estimation_on,
     check_ipvs_usage,
     check_kernel,
     check_modprobe,
@@ -17,17 +18,18 @@ from ipvsd.doctor import (
     check_values,
     examine_files,
     examine_system,
-    repair,
 )
 from ipvsd.doctor.diagnosis import Diagnosis, Finding, Line, Severity
 from ipvsd.doctor.file_reader import Reader
 from ipvsd.doctor.host import Host
+from ipvsd.system import file_changes
 
 _REPORT_IT = "this is a defect of ipvsd: please report it, with the output of `ipvsd doctor --json`"
 
 # The configuration is first, since later checks compare with its policy.
 _CHECKS: Sequence[Tuple[str, Callable[[Host], List[Finding]]]] = (
     (check_values.CONFIGURATION, examine_system.configuration),
+    (check_estimation_on.TOPIC, examine_system.estimation_on),
     (check_kernel.TOPIC, examine_system.kernel),
     (check_values.VALUES, examine_system.values),
     (check_sysctl_files.TOPIC, examine_files.sysctl_files),
@@ -61,11 +63,13 @@ def fix(root: str) -> List[Fixed]:
     changeable = examine_files.changeable(root, files)
     removed = check_modprobe.to_remove(files, changeable)
     changes = [
-        repair.Change(file.path, file.text, check_modprobe.comment_out(file, removed[file.path]))
+        file_changes.Change(
+            file.path, file.text, check_modprobe.comment_out(file, removed[file.path])
+        )
         for file in files
         if file.path in removed
     ]
-    copies = repair.replace(changes)
+    copies = file_changes.replace(changes)
     return [
         Fixed(change.path, copy, tuple(one.place.line for one in removed[change.path]))
         for change, copy in zip(changes, copies)

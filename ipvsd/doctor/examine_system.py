@@ -1,14 +1,18 @@
 """Reads facts about kernel, namespaces, programs and service; the pure checks judge them."""
 
+import fcntl
 import os
+import time
 from typing import List, Optional, Tuple
 
 from ipvsd import __version__
+from ipvsd.config import estimation_files
 from ipvsd.config import files as config_files
 from ipvsd.config.parser import ConfigError
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.doctor import (
     check_environment,
+    check_estimation_on,
     check_ipvs_usage,
     check_kernel,
     check_service,
@@ -40,6 +44,18 @@ def configuration(host: Host) -> List[Finding]:
         return check_values.check_configuration((str(error),), ())
     host.policy = config.policy
     return check_values.check_configuration((), config.warnings)
+
+
+def estimation_on(host: Host) -> List[Finding]:
+    """Return what keeps estimation on deliberately."""
+    switched = estimation_files.files(host.places)
+    dated = [
+        check_estimation_on.Dated(one, _changed_ns(one.path), one.path in switched)
+        for one in check_estimation_on.choices(host.policy)
+    ]
+    return check_estimation_on.check(
+        dated, _comparison(host.places.runtime), int(time.time() * 1e9)
+    )
 
 
 def kernel(host: Host) -> List[Finding]:
@@ -117,6 +133,39 @@ def service(host: Host) -> List[Finding]:
         host.unseen.append(check_service.TOPIC)
     facts = check_service.Service(properties, host.daemon, host.running, __version__)
     return check_service.check(facts)
+
+
+def _changed_ns(path: str) -> Optional[int]:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _comparison(folder: Optional[str]) -> Optional[check_estimation_on.Comparison]:
+    """Return the drop-in of a comparison, None without one."""
+    path = os.path.join(folder or "", check_estimation_on.COMPARISON)
+    if folder is None or not os.path.lexists(path):
+        return None
+    return check_estimation_on.Comparison(path, _is_locked(folder))
+
+
+def _is_locked(folder: str) -> Optional[bool]:
+    """Return whether a comparison holds its lock on the folder; None if that is unknown."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _services(host: Host) -> List[Tuple[str, Optional[int]]]:

@@ -46,6 +46,7 @@ PURE = {
     "ipvsd.daemon.scan_schedule",
     "ipvsd.doctor.check_containers",
     "ipvsd.doctor.check_environment",
+    "ipvsd.doctor.check_estimation_on",
     "ipvsd.doctor.check_ipvs_usage",
     "ipvsd.doctor.check_kernel",
     "ipvsd.doctor.check_modprobe",

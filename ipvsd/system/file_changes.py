@@ -8,7 +8,7 @@ from typing import List, NamedTuple, Sequence
 
 from ipvsd.model import Exit, GuardError
 
-# kmod reads *.conf and *.alias only.
+# Programs that read every *.conf of a folder do not read this.
 _BACKUP = ".ipvsd-backup"
 
 
