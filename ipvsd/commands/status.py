@@ -144,7 +144,10 @@ def _print_head(
     output: Output,
 ) -> None:
     if running is None:
-        output.line("guard:       cannot tell whether it runs: run it as root to see")
+        output.line(
+            "guard:       cannot tell whether it runs: its process is hidden from this user, or"
+        )
+        output.line("             its version differs (systemctl status ipvs-estoff-guard)")
     elif daemon is None:
         output.line("guard:       NOT RUNNING (systemctl enable --now ipvs-estoff-guard)")
     else:

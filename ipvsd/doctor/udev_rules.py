@@ -14,8 +14,9 @@ _PAIR = re.compile(
     re.ASCII,
 )
 _COMPARING = ("==", "!=")
-# What a rule starts or writes. These change nothing with other operators.
+# What a rule starts or writes; some of it to compare the result.
 _ACTIONS = ("RUN", "PROGRAM", "IMPORT", "SYSCTL", "ATTR")
+_RUN_BY_COMPARING = ("PROGRAM", "IMPORT")
 _MAX_RULE = 16 * 1024  # UDEV_LINE_SIZE
 
 
@@ -36,9 +37,9 @@ class Pair(NamedTuple):
     @property
     def acts(self) -> bool:
         """Whether it starts a program or a unit, or writes a value."""
-        if self.key == "PROGRAM":
-            return True  # with any operator: a condition runs it too
-        if self.compares and self.key != "IMPORT" or self.operator == "-=" or not self.value:
+        if self.compares:
+            return self.key in _RUN_BY_COMPARING
+        if self.operator == "-=" or not self.value:
             return False
         return self.key in _ACTIONS or self.attribute == "SYSTEMD_WANTS"
 
@@ -103,12 +104,12 @@ def applied(rules: Sequence[Rule], module: str) -> List[Rule]:
     """Return the rules that udev applies when a module is loaded, or may apply.
 
     A condition on anything else than name, path, subsystem and action may hold or not. A jump is
-    made if all conditions surely hold.
+    made if all conditions surely hold; udev ignores a jump to a label that does not follow.
     """
     device = _device(module)
     found: List[Rule] = []
     label = ""
-    for rule in rules:
+    for number, rule in enumerate(rules):
         if label and rule.value("LABEL") != label:
             continue
         label = ""
@@ -117,7 +118,9 @@ def applied(rules: Sequence[Rule], module: str) -> List[Rule]:
             continue
         found.append(rule)
         if None not in results:
-            label = rule.value("GOTO")
+            target = rule.value("GOTO")
+            follows = any(later.value("LABEL") == target for later in rules[number + 1 :])
+            label = target if follows else ""
     return found
 
 

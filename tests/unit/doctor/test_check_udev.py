@@ -87,3 +87,5 @@ def test_jumps_are_followed():
     assert places(text) == []
     text = 'ATTR{x}=="1", GOTO="end"\nKERNEL=="ip_vs", RUN+="/x"\nLABEL="end"\n'
     assert places(text) == [(WARNING, "/u.rules:2")]
+    text = 'KERNEL=="ip_vs", GOTO="nowhere"\nKERNEL=="ip_vs", RUN+="/x"\n'
+    assert places(text) == [(WARNING, "/u.rules:2")]
