@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.doctor.written_texts import TEXTS
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.product.kernels import BOOKWORM, on
 from tests.vm.product.setups import ADD_SERVICE
@@ -140,6 +141,53 @@ def test_a_masked_file_is_no_conflict(host: Guarded, doctor: Doctor):
         assert doctor.findings("problem", "warning", code=0) == []
     finally:
         host.succeed("rm /usr/lib/sysctl.d/50-lb.conf /etc/sysctl.d/50-lb.conf")
+
+
+@KINDS
+def test_ip_vs_takes_the_same_value_from_a_text_as_the_doctor(host: Guarded):
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.load()
+    script = """
+import json, sys
+name = "/proc/sys/net/ipv4/vs/run_estimation"
+def after(text):
+    for data in ("7", text):
+        try:
+            with open(name, "wb", 0) as file:
+                file.write(data.encode())
+        except OSError:
+            return None
+    with open(name) as file:
+        return file.read().strip()
+print(json.dumps([after(text) for text in json.load(sys.stdin)]))
+"""
+    texts = [text for text, _ in TEXTS if text]
+    try:
+        answer = host.succeed(
+            f"python3 -ISBc {shlex.quote(script)}", input=json.dumps(texts).encode()
+        )
+    finally:
+        host.succeed(f"echo 0 >/proc/sys/net/ipv4/vs/run_estimation; systemctl start {SERVICE}")
+    expected = {text: value for text, value in TEXTS if text}
+    assert dict(zip(texts, json.loads(answer), strict=True)) == expected
+
+
+@BOOKWORM
+def test_only_the_first_install_line_runs_and_no_hidden_file(host: Guarded, doctor: Doctor):
+    folder = "/etc/modprobe.d"
+    doctor.plant(f"{folder}/10-lb.conf", "install ip_vs /bin/touch /tmp/first; exit 1\n")
+    doctor.plant(f"{folder}/60-lb.conf", HOOK + "\n")
+    doctor.plant(f"{folder}/.05-lb.conf", "install ip_vs /bin/touch /tmp/hidden\n")
+    try:
+        host.fail("modprobe ip_vs")
+        host.succeed("test -e /tmp/first -a ! -e /tmp/hidden -a ! -e /sys/module/ip_vs")
+        found = doctor.findings("problem", "warning", "hint", code=1)
+        by_path = {one["evidence"][0]["path"]: one for one in found}
+        assert by_path[f"{folder}/10-lb.conf"]["severity"] == "warning"
+        assert "never runs" in by_path[f"{folder}/60-lb.conf"]["summary"]
+        assert len(found) == 2
+    finally:
+        host.succeed(f"rm {folder}/10-lb.conf {folder}/60-lb.conf {folder}/.05-lb.conf /tmp/first")
 
 
 @SUPPORTED
