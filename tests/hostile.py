@@ -346,7 +346,7 @@ def doctor(data):
         *check_udev.check([file]),
         *check_tuned.check(tuned, WANTED),
         *check_scripts.check([file]),
-        *check_containers.check_kubelet([file]),
+        *check_containers.check_kubelet([file], POLICY),
         *check_containers.check_containers([file], POLICY),
         *check_ipvs_usage.check_readers([check_ipvs_usage.Program(7, found, True)], [file]),
         *check_environment.check(seen),

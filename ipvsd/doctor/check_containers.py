@@ -10,7 +10,7 @@ from ipvsd.doctor import written_value
 from ipvsd.doctor.diagnosis import Finding, Line, Severity
 from ipvsd.doctor.file_syntax import File, plain_lines
 from ipvsd.kernel.netns_owner import namespace_name
-from ipvsd.model import Namespace, Owner, Policy
+from ipvsd.model import Namespace, Owner, Policy, Scope
 
 TOPIC = "containers"
 # Units, files of arguments, and the usual files of configuration; see also configurations().
@@ -79,10 +79,13 @@ def configurations(files: Sequence[File]) -> List[str]:
     return list(dict.fromkeys(found))
 
 
-def check_kubelet(files: Sequence[File]) -> List[Finding]:
-    """Return the lines that let pods set values of IPVS themselves."""
+def check_kubelet(files: Sequence[File], policy: Policy) -> List[Finding]:
+    """Return the lines that let pods set values of IPVS themselves.
+
+    They do not matter where the guard leaves all namespaces but the host's alone.
+    """
     found = [line for file in files for line in _allowed(file)]
-    if not found:
+    if not found or policy.scope is Scope.HOST:
         return []
     text = "kubelet lets pods set values of IPVS, which the guard may set back"
     advice = "to let such pods decide, use `exclude` under [namespaces], or [sysctl KIND:GLOB]"

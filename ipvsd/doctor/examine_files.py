@@ -65,7 +65,7 @@ def containers(host: Host) -> List[Finding]:
     kubelet += host.files.matching(*check_containers.configurations(kubelet))
     once = list({os.path.realpath(file.path): file for file in kubelet}.values())
     bundles = host.files.matching(*check_containers.BUNDLE_FILES)
-    findings = check_containers.check_kubelet(once)
+    findings = check_containers.check_kubelet(once, host.policy)
     return findings + check_containers.check_containers(bundles, host.policy)
 
 

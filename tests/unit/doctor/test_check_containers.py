@@ -7,6 +7,7 @@ import pytest
 from ipvsd.config.parser import Source, parse
 from ipvsd.doctor import check_containers
 from ipvsd.doctor.file_syntax import File
+from ipvsd.model import Scope
 from tests.builders import POLICY
 from tests.unit.doctor.findings import WARNING, bad_places
 
@@ -46,10 +47,15 @@ ID = "3f2a" * 16
     ],
 )
 def test_kubelet(why, text, expected):
-    found = check_containers.check_kubelet([File("/k", text)])
+    found = check_containers.check_kubelet([File("/k", text)], POLICY)
     assert [
         (one.severity, str(line).partition(": ")[0]) for one in found for line in one.evidence
     ] == expected, why
+
+
+def test_a_kubelet_does_not_matter_where_only_the_host_is_guarded():
+    file = File("/k", "allowedUnsafeSysctls: [net.ipv4.*]")
+    assert check_containers.check_kubelet([file], POLICY._replace(scope=Scope.HOST)) == []
 
 
 def test_the_configuration_that_arguments_name():

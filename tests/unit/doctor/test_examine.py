@@ -50,13 +50,6 @@ PLANTED = [
         "warning",
     ),
     ("proc/77/comm", "node_exporter\n", None, "readers of statistics", "hint"),
-    (
-        "var/lib/kubelet/config.yaml",
-        'allowedUnsafeSysctls:\n- "net.ipv4.vs.*"\n',
-        2,
-        "containers",
-        "warning",
-    ),
     ("run/systemd/container", "docker\n", None, "caller", "warning"),
     ("etc/ipvs-estoff-guard/guard.conf", "[guard]\nmode = x\n", None, "configuration", "problem"),
 ]
@@ -107,6 +100,7 @@ def test_the_bundles_of_every_container_runtime_are_read(host, folder):
 @pytest.mark.parametrize(
     "name, text",
     [
+        ("var/lib/kubelet/config.yaml", "allowedUnsafeSysctls:\n- net.ipv4.vs.*\n"),
         ("etc/kubernetes/kubelet.conf.d/1.conf", "allowedUnsafeSysctls: [net.ipv4.vs.*]\n"),
         ("opt/k.json", '{"allowedUnsafeSysctls": ["net.ipv4.vs.*"]}'),
         ("opt/k.d/1.conf", "allowedUnsafeSysctls: [net.ipv4.vs.*]\n"),
@@ -115,6 +109,7 @@ def test_the_bundles_of_every_container_runtime_are_read(host, folder):
     ],
 )
 def test_all_configuration_of_a_kubelet_is_read(host, name, text):
+    host.root.unconfigure()
     host.root.write(
         "etc/systemd/system/kubelet.service.d/10-kubeadm.conf",
         'Environment="A=--config=/opt/k.json --config-dir=/opt/k.d"\n',
