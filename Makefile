@@ -10,6 +10,7 @@ SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/image/*.
 RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
+include packaging/zipapp.mk
 
 # Inputs for each target of the fuzzer.
 FUZZ_RUNS ?= 100000

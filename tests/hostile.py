@@ -21,13 +21,16 @@ from ipvsd.config.parser import Source
 from ipvsd.daemon.daemon import Daemon
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.doctor import (
+    check_containers,
     check_environment,
     check_ipvs_usage,
     check_kernel,
     check_modprobe,
-    check_other_writers,
+    check_scripts,
     check_service,
     check_sysctl_files,
+    check_tuned,
+    check_udev,
     check_values,
     diagnosis,
     module_file,
@@ -54,7 +57,7 @@ from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
 from ipvsd.model import EstimationRun, GuardError, Namespace, Owner
 from ipvsd.status import documents, shapes
 from ipvsd.system import json_shape
-from tests.builders import HOST, WEB
+from tests.builders import HOST, POLICY, WEB
 
 KERNEL_KEY = "net.ipv4.vs.sync_threshold"
 
@@ -284,7 +287,7 @@ def daemon_files(data):
         return printed(str(error))
     for share in (0.5, 0.95):
         documents.within(document["counters"]["reactions"], share)
-    found = check_service.check(check_service.Service(None, document, "1"))
+    found = check_service.check(check_service.Service(None, document, True, "1"))
     return [line for one in found for line in diagnosis.lines(one)] + json.dumps(document).split(
         "\n"
     )
@@ -322,7 +325,7 @@ def doctor(data):
     """Judge this text in place of each file and each answer that the doctor reads."""
     found = decoded(data)
     file = File("/etc/\x1b[2J\n", found)
-    tuned = check_other_writers.Tuned(tuple(found.split()[:3]), {"a": file})
+    tuned = check_tuned.Tuned(tuple(found.split()[:3]), {"a": file})
     release = check_kernel.Kernel(
         found, check_kernel.Module.ABSENT, values_reading(), False, check_kernel.ModuleFile(found)
     )
@@ -341,16 +344,19 @@ def doctor(data):
         *check_kernel.check(release),
         *check_sysctl_files.check(check_sysctl_files.Sources([file], [file]), WANTED),
         *check_modprobe.check([file], [file.path]),
-        *check_other_writers.check_udev([file]),
-        *check_other_writers.check_tuned(tuned, WANTED),
-        *check_other_writers.check_scripts([file]),
-        *check_other_writers.check_kubelet([file]),
-        *check_other_writers.check_containers([file], WANTED),
+        *check_udev.check([file]),
+        *check_tuned.check(tuned, WANTED),
+        *check_scripts.check([file]),
+        *check_containers.check_kubelet([file], POLICY),
+        *check_containers.check_containers([file], POLICY),
         *check_ipvs_usage.check_readers([check_ipvs_usage.Program(7, found, True)], [file]),
         *check_environment.check(seen),
-        *check_service.check(check_service.Service(check_service.parse_show(found), None, "1")),
+        *check_service.check(
+            check_service.Service(check_service.parse_show(found), None, None, "1")
+        ),
     ]
-    check_modprobe.comment_out(file)
+    for hooks in check_modprobe.to_remove([file], [file.path]).values():
+        check_modprobe.comment_out(file, hooks)
     scan_complete = diagnosis.Diagnosis(tuple(findings), None)
     lines = [line for finding in findings for line in diagnosis.lines(finding)]
     return printed(*lines) + json.dumps(diagnosis.document(scan_complete), indent=2).split("\n")

@@ -71,20 +71,28 @@ def _show(options: argparse.Namespace, output: Output) -> Exit:
     now = check_all(Enforcer(options.root), policy, options.root, dry=True)
     folder = runtime_dir.RuntimeFolder(options.root)
     daemon = _daemon(folder)
+    running = True if daemon is not None else folder.running()
     remembered = _remembered(folder.daemon(runtime_dir.NAMESPACES))
     now = now._replace(results=tuple(documents.in_order(_explained(now.results, remembered))))
     if options.json:
         show = output.json_line if options.watch else output.json
-        show(_document(now, daemon, remembered, _members(now.results, began_s)))
-        return severity.exit_code(now.keys)
-    _print_head(now, daemon, output)
+        document = _document(now, daemon, remembered, _members(now.results, began_s))
+        show(dict(document, running=running))
+        return _exit_code(now, running)
+    _print_head(now, daemon, running, output)
     if not is_root:
         output.line("Only the host's namespace is shown: run it as root to see the others.")
     if options.watch:
         _print_recent(daemon, output)
     shown = now.results if options.all else now.results[:_ROWS]
     _print_namespaces(now.results, shown, _members(shown, began_s), output)
-    return severity.exit_code(now.keys)
+    return _exit_code(now, running)
+
+
+def _exit_code(now: AllNamespaces, running: Optional[bool]) -> Exit:
+    """Return the exit code for the values, or that it is unknown whether the guard runs."""
+    code = severity.exit_code(now.keys)
+    return Exit.CANNOT_TELL if code is Exit.AS_WANTED and running is None else code
 
 
 def _daemon(folder: runtime_dir.RuntimeFolder) -> Optional[Dict[str, Any]]:
@@ -129,8 +137,18 @@ def _explained(result: Sequence[NamespaceResult], remembered: Remembered) -> Lis
     return explained
 
 
-def _print_head(now: AllNamespaces, daemon: Optional[Dict[str, Any]], output: Output) -> None:
-    if daemon is None:
+def _print_head(
+    now: AllNamespaces,
+    daemon: Optional[Dict[str, Any]],
+    running: Optional[bool],
+    output: Output,
+) -> None:
+    if running is None:
+        output.line(
+            "guard:       cannot tell whether it runs: its process is hidden from this user, or"
+        )
+        output.line("             its version differs (systemctl status ipvs-estoff-guard)")
+    elif daemon is None:
         output.line("guard:       NOT RUNNING (systemctl enable --now ipvs-estoff-guard)")
     else:
         text = f"{daemon['guard']}, mode {daemon['mode']}, since {daemon['started']}"

@@ -1,4 +1,4 @@
 """Finds what prevents the guard from working on a host: modules that read, and pure checks.
 
-Only repair.py changes files.
+Only `doctor --fix` changes files.
 """

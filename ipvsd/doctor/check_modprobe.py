@@ -1,9 +1,10 @@
 """Finds hooks on ip_vs in modprobe.d, and returns the text with them commented out (pure)."""
 
-from typing import List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Sequence
 
-from ipvsd.doctor.diagnosis import Finding, Line, Severity
+from ipvsd.doctor.diagnosis import Finding, Severity
 from ipvsd.doctor.file_syntax import File, LogicalLine, continued_lines, matches
+from ipvsd.doctor.install_hook import only_sets_sysctls
 
 TOPIC = "modprobe files"
 # modprobe.d(5); the first ranks first.
@@ -14,6 +15,8 @@ FOLDERS = (
     "usr/lib/modprobe.d",
     "lib/modprobe.d",
 )
+# kmod reads both, and no hidden file (conf_files_filter_out() in libkmod-config.c).
+SUFFIXES = (".conf", ".alias")
 MODULE = "ip_vs"
 NOTE = "# Commented out by `ipvsd doctor --fix`: ipvs-estoff-guard sets the value now."
 _SETS_SYSCTLS = ("sysctl", "run_estimation", "net/ipv4/vs")
@@ -29,13 +32,28 @@ class Directive(NamedTuple):
     """A line of modprobe.d: its first two words, the rest, and its place."""
 
     verb: str
-    module: str
+    module: str  # a name or a glob
     rest: str
     place: LogicalLine
 
+    @property
+    def is_hook(self) -> bool:
+        """Whether it sets sysctls when ip_vs, or a module that belongs to it, is loaded."""
+        return self.verb == "install" and any(word in self.rest for word in _SETS_SYSCTLS)
+
+    @property
+    def is_removable(self) -> bool:
+        """Whether it is a hook that only sets sysctls, and only for ip_vs and its modules."""
+        own = self.module.split("*")[0].startswith(MODULE)
+        return self.is_hook and own and only_sets_sysctls(self.rest, self.module)
+
+    def is_for(self, module: str) -> bool:
+        """Return whether it is about a module."""
+        return self.module == module or matches(self.module, module)
+
 
 def parse(file: File) -> List[Directive]:
-    """Return the lines that are about a module."""
+    """Return the lines that are about ip_vs, or about a module that belongs to it."""
     found = []
     for logical in continued_lines(file):
         words = logical.text.split(None, 2)
@@ -43,43 +61,64 @@ def parse(file: File) -> List[Directive]:
             # kmod treats - and _ as the same, everywhere in a module's name.
             rest = words[2] if words[2:] else ""
             found.append(Directive(words[0], words[1].replace("-", "_"), rest, logical))
+    return [one for one in found if any(map(one.is_for, _modules([one])))]
+
+
+def _modules(directives: Sequence[Directive]) -> List[str]:
+    """Return ip_vs and the modules named in the lines that belong to it."""
+    named = {one.module for one in directives if one.module.startswith(MODULE + "_")}
+    return [MODULE, *sorted(named)]
+
+
+def _first_to_run(directives: Sequence[Directive]) -> Dict[Directive, Directive]:
+    """Return for each install line the one that modprobe runs instead, or the line itself.
+
+    For each module modprobe runs only the first install line in the order of the file names
+    (kmod_module_get_install_commands() in libkmod-module.c).
+    """
+    installs = [one for one in directives if one.verb == "install"]
+    found: Dict[Directive, Directive] = {}
+    for module in _modules(installs):
+        lines = [one for one in installs if one.is_for(module)]
+        for one in lines:
+            if one is lines[0]:
+                found[one] = one
+            found.setdefault(one, lines[0])
     return found
 
 
-def is_hook(directive: Directive) -> bool:
-    """Return whether a line sets sysctls when ip_vs, or a module that belongs to it, is loaded."""
-    sets = any(word in directive.rest for word in _SETS_SYSCTLS)
-    return sets and directive.verb == "install" and _is_about_ip_vs(directive)
-
-
-def _is_about_ip_vs(directive: Directive) -> bool:
-    named = directive.module == MODULE or directive.module.startswith(MODULE + "_")
-    return named or matches(directive.module, MODULE)
-
-
-def hooks(file: File) -> List[Directive]:
-    """Return the hooks in a file."""
-    return [directive for directive in parse(file) if is_hook(directive)]
-
-
-def check(files: Sequence[File], fixable: Sequence[str]) -> List[Finding]:
-    """Return what the files do when ip_vs is loaded; `fixable` are the paths that --fix changes."""
+def check(files: Sequence[File], changeable: Sequence[str]) -> List[Finding]:
+    """Return what the files do when ip_vs is loaded; --fix may change `changeable` paths."""
+    directives = [directive for file in files for directive in parse(file)]
+    first = _first_to_run(directives)
     findings = []
-    for file in files:
-        for directive in parse(file):
-            if is_hook(directive):
-                findings.append(_hook(directive, file.path in fixable))
-            elif directive.verb in ("install", "blacklist") and directive.module == MODULE:
-                findings.append(_other(directive))
+    for one in directives:
+        if first.get(one, one) is not one:
+            findings.append(_never_runs(one, first[one]))
+        elif one.is_hook:
+            findings.append(_hook(one, one.place.line.path in changeable))
+        elif one.verb in ("install", "blacklist") and one.is_for(MODULE):
+            findings.append(_other(one))
     if not findings:
         text = f"none of {len(files)} files has a hook on {MODULE}"
         findings.append(Finding(TOPIC, Severity.OK, text))
     return findings
 
 
-def _hook(directive: Directive, fixable: bool) -> Finding:
+def _never_runs(directive: Directive, first: Directive) -> Finding:
+    text = f"this install line of {directive.module} never runs: modprobe runs only the first one, "
+    text += "in the order of the file names"
+    evidence = (directive.place.line, first.place.line)
+    advice = "remove the first of these lines: it would run if the other one were removed"
+    return Finding(TOPIC, Severity.HINT, text, evidence, advice)
+
+
+def _hook(directive: Directive, changeable: bool) -> Finding:
     line = directive.place.line
-    if fixable:
+    if not directive.is_removable:
+        advice = "the line also does something else, so `ipvsd doctor --fix` leaves it as it is: "
+        advice += "remove what sets the sysctls from it"
+    elif changeable:
         advice = "remove the hook: `ipvsd doctor --fix` comments it out and keeps a copy of the "
         advice += "file"
     else:
@@ -103,16 +142,30 @@ def _other(directive: Directive) -> Finding:
     return Finding(TOPIC, Severity.WARNING, text, (line,), advice)
 
 
-def comment_out(file: File) -> str:
-    """Return the text with its hooks, and their continuation lines, commented out."""
+def to_remove(files: Sequence[File], changeable: Sequence[str]) -> Dict[str, List[Directive]]:
+    """Return the hooks that --fix removes, by path: those that run, or would run without others."""
+    directives = [directive for file in files for directive in parse(file)]
+    found: Dict[str, List[Directive]] = {}
+    left = list(directives)
+    while True:
+        runs = {line for line, first in _first_to_run(left).items() if line is first}
+        removed = [
+            one
+            for one in left
+            if one in runs and one.is_removable and one.place.line.path in changeable
+        ]
+        if not removed:
+            return found
+        for one in removed:
+            found.setdefault(one.place.line.path, []).append(one)
+            left.remove(one)
+
+
+def comment_out(file: File, directives: Sequence[Directive]) -> str:
+    """Return the text with these directives, and their continuation lines, commented out."""
     lines = file.text.split("\n")
-    for directive in reversed(hooks(file)):
+    for directive in sorted(directives, key=lambda one: -one.place.line.number):
         first = directive.place.line.number - 1
         last = first + directive.place.length
         lines[first:last] = [NOTE, *("# " + line for line in lines[first:last])]
     return "\n".join(lines)
-
-
-def fixed(file: File) -> List[Line]:
-    """Return the lines that comment_out() changes."""
-    return [directive.place.line for directive in hooks(file)]

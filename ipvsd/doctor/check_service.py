@@ -39,7 +39,8 @@ class Service(NamedTuple):
     """Facts about the service."""
 
     properties: Optional[Mapping[str, str]]  # None where systemd does not answer
-    daemon: Optional[Mapping[str, Any]]  # the daemon's state file, None if no daemon runs
+    daemon: Optional[Mapping[str, Any]]  # the daemon's state file, None if no daemon is seen
+    running: Optional[bool]  # whether a daemon runs; None if that is unknown
     version: str  # of the command
 
 
@@ -64,6 +65,16 @@ def check(service: Service) -> List[Finding]:
         findings += _state(shown) + _sandbox(shown)
     if service.daemon is not None:
         findings += _daemon(service.daemon, service.version)
+    elif service.running is None:
+        text = "cannot tell whether the daemon runs, and what it has done: its process is hidden "
+        text += "from this user, or its state has another format"
+        advice = "run it as root; after an update: systemctl restart ipvs-estoff-guard"
+        findings.append(_bad(text, advice, Severity.HINT))
+    elif shown is not None and not findings:
+        text = "systemd reports that the service runs, but the daemon has published no state: what "
+        text += "it has done is unknown"
+        advice = "if this stays so: systemctl restart ipvs-estoff-guard"
+        findings.append(_bad(text, advice, Severity.HINT))
     return findings or [Finding(TOPIC, Severity.OK, "enabled, running, and nothing has leaked")]
 
 

@@ -3,12 +3,20 @@
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from ipvsd.config import sysctl_values
+from ipvsd.doctor import written_value
 from ipvsd.doctor.diagnosis import Finding, Line, Severity
-from ipvsd.doctor.file_syntax import File, matches, plain_lines
+from ipvsd.doctor.file_syntax import File, braces, matches, plain_lines
 
 TOPIC = "sysctl files"
-# sysctl.d(5); the first ranks first. procps reads the same folders.
-FOLDERS = ("etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d")
+# sysctl.d(5); the first ranks first. procps reads the same folders. The last one is another folder
+# than the one before only where /lib is not merged into /usr.
+FOLDERS = (
+    "etc/sysctl.d",
+    "run/sysctl.d",
+    "usr/local/lib/sysctl.d",
+    "usr/lib/sysctl.d",
+    "lib/sysctl.d",
+)
 # `sysctl --system` reads it last; systemd reads it only where a link in a folder leads to it.
 LAST_FILE = "etc/sysctl.conf"
 _GLOB = set("*?[")
@@ -27,9 +35,16 @@ class Assignment(NamedTuple):
         return bool(_GLOB & set(self.key))
 
     def covers(self, key: str) -> bool:
-        """Return whether the line is about a key; `*` matches no dot, as glob(7) no slash."""
-        parts, wanted = self.key.split("."), key.split(".")
-        return len(parts) == len(wanted) and all(map(matches, parts, wanted))
+        """Return whether the line is about a key.
+
+        As for glob(7) and slashes, `*` matches no dot. systemd expands braces, but only in a key
+        that has one of the other special characters (string_is_glob() in sysctl.c).
+        """
+        if not self.is_glob:
+            return self.key == key
+        wanted = key.split(".")
+        keys = [one.split(".") for one in braces(self.key)]
+        return any(len(one) == len(wanted) and all(map(matches, one, wanted)) for one in keys)
 
 
 class Sources(NamedTuple):
@@ -50,7 +65,7 @@ def _assignments(file: File) -> Iterator[Assignment]:
         forgiving = key.startswith("-")
         dotted = _dotted(key.lstrip("-").strip())
         if equals:
-            yield Assignment(logical.line, dotted, " ".join(value.split()))
+            yield Assignment(logical.line, dotted, value.strip(" \t\r"))
         elif forgiving:
             yield Assignment(logical.line, dotted, None)
 
@@ -67,11 +82,9 @@ def winner(assignments: Sequence[Assignment], key: str) -> Optional[Assignment]:
     """Return the line that sets a key: the last one that names it, or else the last glob."""
     about = [one for one in assignments if one.covers(key)]
     named = [one for one in about if not one.is_glob]
-    if named:
-        return named[-1] if named[-1].value is not None else None
-    if any(one.value is None for one in about):
-        return None
-    return about[-1] if about else None
+    # A glob without a value has no effect: only the name of a key excludes it from globs.
+    about = named or [one for one in about if one.value is not None]
+    return about[-1] if about and about[-1].value is not None else None
 
 
 def check(sources: Sources, wanted: Mapping[str, str]) -> List[Finding]:
@@ -103,10 +116,16 @@ def _keys(assignments: Sequence[Assignment]) -> List[str]:
     return sorted(named | known)
 
 
-def _judge(key: str, one: Assignment, value: str, when: str, wanted: Optional[str]) -> Finding:
+def _judge(key: str, one: Assignment, text: str, when: str, wanted: Optional[str]) -> Finding:
     if wanted is None and key not in sysctl_values.KNOWN_KEYS:
         summary = f"{key} is not a key known to this version"
         advice = "check the spelling; if it is right, put the line under [sysctl] in guard.conf"
+        return Finding(TOPIC, Severity.WARNING, summary, (one.line,), advice)
+    value = written_value.taken(key, text)
+    if value is None:
+        summary = f"{key} = {text}: the line has no effect {when}, since the kernel refuses this "
+        summary += "value (Invalid argument)"
+        advice = "remove the line: sysctl and systemd-sysctl report a failure because of it"
         return Finding(TOPIC, Severity.WARNING, summary, (one.line,), advice)
     if wanted is None:
         summary = f"{key} is set to {value} {when}, but every load of ip_vs resets it"
@@ -125,11 +144,12 @@ def _overridden(
     key: str, one: Assignment, winners: Sequence[Optional[Assignment]], wanted: Optional[str]
 ) -> List[Finding]:
     """Return a hint on a line that another line overrides, if it has another value than wanted."""
-    if wanted is None or one.value is None or sysctl_values.same(key, one.value, wanted):
+    value = written_value.taken(key, one.value or "")
+    if wanted is None or value is None or sysctl_values.same(key, value, wanted):
         return []
     stronger = tuple(other.line for other in winners if other is not None)
     if not stronger:  # the key is excluded from globs: on purpose
         return []
-    summary = f"{key} = {one.value} has no effect: another line wins"
+    summary = f"{key} = {value} has no effect: another line wins"
     advice = "remove the first line: it would take effect if the other one were removed"
     return [Finding(TOPIC, Severity.HINT, summary, (one.line, *stronger), advice)]

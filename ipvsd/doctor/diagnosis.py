@@ -53,7 +53,7 @@ class Diagnosis(NamedTuple):
 
     findings: Tuple[Finding, ...]
     supported: Optional[bool]
-    failed: Tuple[str, ...] = ()  # topics whose check itself failed
+    failed: Tuple[str, ...] = ()  # topics whose check failed, or could not see what it is about
 
 
 def in_order(findings: Iterable[Finding]) -> List[Finding]:

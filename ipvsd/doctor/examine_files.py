@@ -3,7 +3,14 @@
 import os
 from typing import Dict, List, Sequence
 
-from ipvsd.doctor import check_modprobe, check_other_writers, check_sysctl_files
+from ipvsd.doctor import (
+    check_containers,
+    check_modprobe,
+    check_scripts,
+    check_sysctl_files,
+    check_tuned,
+    check_udev,
+)
 from ipvsd.doctor.diagnosis import Finding, Severity
 from ipvsd.doctor.file_syntax import File
 from ipvsd.doctor.host import Host
@@ -14,50 +21,52 @@ _UNREADABLE_SHOWN = 5
 def sysctl_files(host: Host) -> List[Finding]:
     """Return what the sysctl files do to keys of IPVS."""
     last = host.files.file(check_sysctl_files.LAST_FILE)
-    boot = host.files.folders(check_sysctl_files.FOLDERS, ".conf")
-    # A link to sysctl.conf is replaced by sysctl.conf, so that a finding shows this name.
-    boot = [_same(file, last) for file in boot]
-    return check_sysctl_files.check(check_sysctl_files.Sources(boot, boot + last), host.wanted())
+    boot, by_hand = (
+        # A link to sysctl.conf is replaced by sysctl.conf, so that a finding shows this name.
+        [_same(file, last) for file in _sysctl_folders(host, hidden)]
+        for hidden in (False, True)
+    )
+    return check_sysctl_files.check(check_sysctl_files.Sources(boot, by_hand + last), host.wanted())
+
+
+def _sysctl_folders(host: Host, hidden: bool) -> List[File]:
+    return host.files.folders(check_sysctl_files.FOLDERS, ".conf", hidden=hidden)
 
 
 def modprobe_files(host: Host) -> List[Finding]:
     """Return the hooks on ip_vs."""
-    files = host.files.folders(check_modprobe.FOLDERS, ".conf")
-    fixable = [file.path for file in files if is_fixable(host.root, file)]
-    return check_modprobe.check(files, fixable)
+    files = host.files.folders(check_modprobe.FOLDERS, *check_modprobe.SUFFIXES)
+    return check_modprobe.check(files, changeable(host.root, files))
 
 
 def udev(host: Host) -> List[Finding]:
     """Return the udev rules that act on ip_vs."""
-    return check_other_writers.check_udev(
-        host.files.folders(check_other_writers.UDEV_FOLDERS, ".rules")
-    )
+    return check_udev.check(host.files.folders(check_udev.FOLDERS, ".rules"))
 
 
 def tuned(host: Host) -> List[Finding]:
     """Return the tuned profiles that set values of IPVS."""
     profiles: Dict[str, File] = {}
-    for folder in check_other_writers.TUNED_FOLDERS:  # the last folder wins
+    for folder in check_tuned.FOLDERS:
         for file in host.files.matching(f"{folder}/*/tuned.conf"):
             profiles[file.path.split("/")[-2]] = file
-    active = tuple(host.files.text("etc/tuned/active_profile").split())
-    return check_other_writers.check_tuned(
-        check_other_writers.Tuned(active, profiles), host.wanted()
-    )
+    active = " ".join(host.files.text(name) for name in check_tuned.ACTIVE_FILES)
+    return check_tuned.check(check_tuned.Tuned(tuple(active.split()), profiles), host.wanted())
 
 
 def scripts(host: Host) -> List[Finding]:
     """Return the scripts, cron lines and units that mention settings of IPVS."""
-    return check_other_writers.check_scripts(host.script_files())
+    return check_scripts.check(host.script_files())
 
 
 def containers(host: Host) -> List[Finding]:
     """Return the containers with another value, and what the kubelet lets pods set."""
-    kubelet = check_other_writers.check_kubelet(
-        host.files.matching(*check_other_writers.KUBELET_FILES)
-    )
-    bundles = host.files.matching(*check_other_writers.BUNDLE_FILES)
-    return kubelet + check_other_writers.check_containers(bundles, host.wanted())
+    kubelet = host.files.matching(*check_containers.KUBELET_FILES)
+    kubelet += host.files.matching(*check_containers.configurations(kubelet))
+    once = list({os.path.realpath(file.path): file for file in kubelet}.values())
+    bundles = host.files.matching(*check_containers.BUNDLE_FILES)
+    findings = check_containers.check_kubelet(once, host.policy)
+    return findings + check_containers.check_containers(bundles, host.policy)
 
 
 def unreadable(host: Host) -> List[Finding]:
@@ -71,10 +80,16 @@ def unreadable(host: Host) -> List[Finding]:
     return [Finding("files", Severity.HINT, text, evidence, "to check these too, run it as root")]
 
 
-def is_fixable(root: str, file: File) -> bool:
-    """Return whether `doctor --fix` may change a file: only the administrator's, below /etc."""
+def changeable(root: str, files: Sequence[File]) -> List[str]:
+    """Return the paths that `doctor --fix` may change: the administrator's, below /etc.
+
+    Of two names of one file, only the first is returned.
+    """
     etc = os.path.realpath(os.path.join(root, "etc"))
-    return os.path.realpath(file.path).startswith(etc + "/")
+    found: Dict[str, str] = {}
+    for file in files:
+        found.setdefault(os.path.realpath(file.path), file.path)
+    return [path for real, path in found.items() if real.startswith(etc + "/")]
 
 
 def _same(file: File, others: Sequence[File]) -> File:

@@ -1,14 +1,18 @@
 """Reads facts about kernel, namespaces, programs and service; the pure checks judge them."""
 
+import fcntl
 import os
+import time
 from typing import List, Optional, Tuple
 
 from ipvsd import __version__
+from ipvsd.config import estimation_files
 from ipvsd.config import files as config_files
 from ipvsd.config.parser import ConfigError
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.doctor import (
     check_environment,
+    check_estimation_on,
     check_ipvs_usage,
     check_kernel,
     check_service,
@@ -42,6 +46,18 @@ def configuration(host: Host) -> List[Finding]:
     return check_values.check_configuration((), config.warnings)
 
 
+def estimation_on(host: Host) -> List[Finding]:
+    """Return what keeps estimation on deliberately."""
+    switched = estimation_files.files(host.places)
+    dated = [
+        check_estimation_on.Dated(one, _changed_ns(one.path), one.path in switched)
+        for one in check_estimation_on.choices(host.policy)
+    ]
+    return check_estimation_on.check(
+        dated, _comparison(host.places.runtime), int(time.time() * 1e9)
+    )
+
+
 def kernel(host: Host) -> List[Finding]:
     """Return whether the kernel has the setting, and which kind of estimator it has."""
     release = host.files.text(_RELEASE).strip() or os.uname().release
@@ -70,14 +86,20 @@ def use(host: Host) -> List[Finding]:
     loaded = module.state(host.root).loaded
     (_, own), *others = _services(host) if loaded else [("", None)]
     is_root, host_only = os.geteuid() == 0, host.policy.scope is Scope.HOST
-    facts = check_ipvs_usage.Usage(loaded, own, others, is_root, host_only, host.programs())
+    excluding = bool(host.policy.exclusions)
+    facts = check_ipvs_usage.Usage(
+        loaded, own, others, is_root, host_only, excluding, host.programs()
+    )
     return check_ipvs_usage.check_use(facts)
 
 
 def readers(host: Host) -> List[Finding]:
     """Return which programs read statistics that stand still."""
     files = host.script_files() + host.files.matching(*check_ipvs_usage.KEEPALIVED_FILES)
-    return check_ipvs_usage.check_readers(host.programs(), files)
+    hidden = host.hides_processes()
+    if hidden:
+        host.unseen.append(check_ipvs_usage.READERS)
+    return check_ipvs_usage.check_readers(host.programs(), files, hidden)
 
 
 def environment(host: Host) -> List[Finding]:
@@ -107,12 +129,51 @@ def service(host: Host) -> List[Finding]:
     if host.is_live:
         shown = programs.unit_properties(check_service.NAME, check_service.PROPERTIES)
     properties = check_service.parse_show(shown) if shown is not None else None
-    return check_service.check(check_service.Service(properties, host.daemon, __version__))
+    if host.running is None:
+        host.unseen.append(check_service.TOPIC)
+    facts = check_service.Service(properties, host.daemon, host.running, __version__)
+    return check_service.check(facts)
+
+
+def _changed_ns(path: str) -> Optional[int]:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _comparison(folder: Optional[str]) -> Optional[check_estimation_on.Comparison]:
+    """Return the drop-in of a comparison, None without one."""
+    path = os.path.join(folder or "", check_estimation_on.COMPARISON)
+    if folder is None or not os.path.lexists(path):
+        return None
+    return check_estimation_on.Comparison(path, _is_locked(folder))
+
+
+def _is_locked(folder: str) -> Optional[bool]:
+    """Return whether a comparison holds its lock on the folder; None if that is unknown."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    else:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def _services(host: Host) -> List[Tuple[str, Optional[int]]]:
-    """Return the namespaces, the host's first, with the number of services and real servers."""
-    reader = NamespaceReader(host.policy._replace(scope=Scope.ALL, exclusions=()), host.root)
+    """Return the namespaces, the host's first, with the number of services and real servers.
+
+    Those that the configuration excludes are left out: what is in them matters to nobody here.
+    """
+    reader = NamespaceReader(host.policy._replace(scope=Scope.ALL), host.root)
     try:
         found = reader.read(lambda: ipvs.facts(host.root, exactly=True))
     finally:

@@ -48,13 +48,16 @@ class Reader:
         """Return a list with the file, empty if it does not exist."""
         return self._read(os.path.join(self._root, name))
 
-    def folders(self, folders: Sequence[str], suffix: str) -> List[File]:
-        """Return the files in effect in folders of drop-ins; the first folder ranks first."""
+    def folders(self, folders: Sequence[str], *suffixes: str, hidden: bool = False) -> List[File]:
+        """Return the files in effect in folders of drop-ins; the first folder ranks first.
+
+        systemd, udev and kmod pass over `hidden` files, whose names begin with a dot.
+        """
         listings = []
         for folder in folders:
             path = os.path.join(self._root, folder)
-            names = [name for name in self._names(path) if name.endswith(suffix)]
-            listings.append((path, names))
+            names = [name for name in self._names(path) if name.endswith(suffixes)]
+            listings.append((path, [name for name in names if hidden or name[0] != "."]))
         return [file for path in in_effect(listings)[:_MAX_FILES] for file in self._read(path)]
 
     def matching(self, *patterns: str) -> List[File]:

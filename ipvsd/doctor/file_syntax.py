@@ -1,12 +1,18 @@
 """Decides which files of other programs are in effect, and splits them into lines (pure)."""
 
+import re
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ipvsd.config import policy
-from ipvsd.doctor.diagnosis import Line
+from ipvsd.doctor.diagnosis import Finding, Line, Severity
+
+# A line with it probably reads or sets a value of IPVS.
+SETTING = re.compile(r"net[./]ipv4[./]vs[./]\w|\brun_estimation\b")
 
 # Users write crontabs, and matching a line of a megabyte would take long.
 _MAX_LINE = 4096
+_MAX_PATTERNS = 1000
+_BRACES = re.compile(r"\{([^{}]+)\}")
 
 
 class File(NamedTuple):
@@ -51,19 +57,19 @@ def plain_lines(file: File, comments: str = "#") -> Iterator[LogicalLine]:
 def continued_lines(file: File) -> Iterator[LogicalLine]:
     """Yield the lines, joined where a backslash at the end continues one, also in comments.
 
-    kmod reads modprobe.d so (libkmod-util.c, freadline_wrapped), and udev its rules. Comments are
-    left out.
+    kmod reads modprobe.d so (libkmod-util.c, freadline_wrapped), also where the text ends in a
+    backslash. Comments are left out.
     """
     parts: List[str] = []
     first = 1
-    for number, raw in enumerate(file.text.split("\n"), 1):
-        text = raw.rstrip("\r")
+    lines = file.text.split("\n")
+    for number, text in enumerate(lines, 1):
         if not parts:
             first = number
-        if text.endswith("\\"):
+        if text.endswith("\\") and number < len(lines):
             parts.append(text[:-1])
             continue
-        joined = "".join([*parts, text]).strip()[:_MAX_LINE]
+        joined = "".join([*parts, text.rstrip("\\")]).strip()[:_MAX_LINE]
         if joined and joined[0] != "#":
             yield LogicalLine(Line(file.path, first, joined), number - first + 1)
         parts = []
@@ -75,3 +81,23 @@ def matches(pattern: str, text: str) -> bool:
         return policy.glob(pattern)(text) is not None
     except ValueError:
         return False
+
+
+def braces(pattern: str) -> List[str]:
+    """Return the patterns that a pattern with `{a,b}` stands for, as glob(3) expands them."""
+    todo: List[str] = [pattern]
+    done: List[str] = []
+    while todo and len(todo) + len(done) < _MAX_PATTERNS:
+        one = todo.pop()
+        found = _BRACES.search(one)
+        if found is None:
+            done.append(one)
+        else:
+            choices = found.group(1).split(",")
+            todo += [one[: found.start()] + choice + one[found.end() :] for choice in choices]
+    return done
+
+
+def none_found(topic: str, files: Sequence[File], what: str) -> Finding:
+    """Return the finding that files have been read, and all is in order."""
+    return Finding(topic, Severity.OK, f"none of {len(files)} files {what}")

@@ -1,11 +1,11 @@
 """Reads what several checks of the doctor need, each fact only once."""
 
 import os
-from typing import Dict, List, Mapping, Optional
+from typing import List, Mapping, Optional
 
 from ipvsd.config.files import Places
 from ipvsd.config.parser import parse
-from ipvsd.doctor import check_ipvs_usage, check_other_writers, processes
+from ipvsd.doctor import check_ipvs_usage, check_scripts, processes
 from ipvsd.doctor.check_ipvs_usage import Program
 from ipvsd.doctor.file_reader import Reader
 from ipvsd.doctor.file_syntax import File
@@ -23,7 +23,10 @@ class Host:
         self.files = Reader(root)
         self.enforcer = Enforcer(root)
         self.policy = parse([]).policy  # until the configuration has been read
-        self.daemon = RuntimeFolder(root).daemon()
+        self.unseen: List[str] = []  # topics that could not be checked
+        folder = RuntimeFolder(root)
+        self.daemon = folder.daemon()
+        self.running = True if self.daemon is not None else folder.running()  # None: unknown
         self.supported: Optional[bool] = None  # until the kernel has been examined
         self._programs: Optional[List[Program]] = None
         self._script_files: Optional[List[File]] = None
@@ -44,17 +47,23 @@ class Host:
             self._programs = [self._with_user(program) for program in found]
         return self._programs
 
+    def hides_processes(self) -> bool:
+        """Return whether the caller cannot see the processes of other users."""
+        return processes.are_hidden(self.root)
+
     def script_files(self) -> List[File]:
         """Return the cron tables, boot scripts and units."""
         if self._script_files is None:
-            files = self.files.matching(*check_other_writers.SCRIPT_FILES)
-            units = self.files.folders(check_other_writers.UNIT_FOLDERS, ".service")
+            files = self.files.matching(*check_scripts.FILES)
+            units = self.files.folders(check_scripts.UNIT_FOLDERS, ".service")
             self._script_files = files + units
         return self._script_files
 
     def _with_user(self, program: Program) -> Program:
-        known: Dict[str, str] = {**check_ipvs_usage.USERS, **check_ipvs_usage.READING}
-        if program.name not in known or not self.is_live:
+        tables = (check_ipvs_usage.USERS, check_ipvs_usage.READING)
+        if not self.is_live or not any(
+            check_ipvs_usage.known(program.name, table) for table in tables
+        ):
             return program
         found: Optional[Member] = member(program.pid)
         return program if found is None else program._replace(user=found.user)

@@ -33,6 +33,12 @@ def programs(root: str, host: Identity) -> List[Program]:
     return found
 
 
+def are_hidden(root: str) -> bool:
+    """Return whether /proc, mounted with hidepid=1 or 2, hides processes of other users."""
+    is_mounted = os.path.lexists(os.path.join(root, "proc/self"))
+    return is_mounted and not os.access(os.path.join(root, "proc/1/stat"), os.R_OK)
+
+
 def status(root: str, pid: int) -> Dict[str, str]:
     """Return the fields of the status file of a process, none if the process has ended."""
     return parse_status(_read(os.path.join(root, "proc", str(pid), "status"), _STATUS_BYTES))

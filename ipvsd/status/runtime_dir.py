@@ -78,9 +78,12 @@ class RuntimeFolder:
 
     def publish(self, name: str, document: Dict[str, Any]) -> Optional[str]:
         """Replace a file atomically; return why that failed, None if it did not."""
-        document = dict(document, pid=os.getpid(), start_time=self._start_time(os.getpid()))
-        text = json.dumps(document) + "\n"
-        return publish(os.path.join(self._folder, name), text, _MODES[name])
+        path = os.path.join(self._folder, name)
+        try:
+            document = dict(document, pid=os.getpid(), start_time=_start_time(os.getpid()))
+        except OSError as error:  # too many open files
+            return f"{path}: {error.strerror}"
+        return publish(path, json.dumps(document) + "\n", _MODES[name])
 
     def withdraw(self) -> None:
         """Remove the files that are about a running daemon: it ends."""
@@ -106,20 +109,59 @@ class RuntimeFolder:
     def daemon(self, name: str = STATUS) -> Optional[Dict[str, Any]]:
         """Return a file's content if the daemon that wrote it still runs, else None.
 
-        None too where the caller may not read it, or it is not as this version writes it.
+        None too where the caller may not see that, or the file is not as this version writes it.
         """
         try:
-            data = files.read(os.path.join(self._folder, name), _MAX_BYTES)
-            document = json_shape.load(data.decode("utf-8"), _SHAPES[name])
+            document = self._read(name)
         except (OSError, ValueError):
             return None
-        alive = document["start_time"] == self._start_time(document["pid"])
-        return document if alive else None
+        return document if _runs(document["pid"], document["start_time"]) else None
 
-    def _start_time(self, pid: int) -> Optional[str]:
-        """Return when a process started, in clock ticks since boot: with its pid it is unique."""
+    def running(self) -> Optional[bool]:
+        """Return whether the daemon runs; None if that is unknown.
+
+        It is unknown where the caller may not read its status, or may not see its process, and
+        where its status is not as this version writes it.
+        """
         try:
-            with open(os.path.join("/proc", str(pid), "stat"), encoding="latin-1") as file:
-                return file.read().rpartition(") ")[2].split()[_START_TIME_FIELD]
-        except (OSError, IndexError):
+            document = self._read(STATUS)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except (OSError, ValueError):
             return None
+        return _runs(document["pid"], document["start_time"])
+
+    def _read(self, name: str) -> Dict[str, Any]:
+        data = files.read(os.path.join(self._folder, name), _MAX_BYTES)
+        return json_shape.load(data.decode("utf-8"), _SHAPES[name])
+
+
+def _runs(pid: int, start_time: str) -> Optional[bool]:
+    """Return whether the process with this pid and start time runs; None if it is hidden.
+
+    With hidepid=1 other users' processes cannot be read, with hidepid=2 they seem not to exist
+    (proc(5)). kill(2) finds them all the same.
+    """
+    try:
+        return start_time == _start_time(pid)
+    except PermissionError:
+        return None
+    except (OSError, IndexError):
+        return None if _exists_for_another_user(pid) else False
+
+
+def _exists_for_another_user(pid: int) -> bool:
+    try:
+        if pid > 0:
+            os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        pass
+    return False
+
+
+def _start_time(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot: with its pid it is unique."""
+    with open(os.path.join("/proc", str(pid), "stat"), encoding="latin-1") as file:
+        return file.read().rpartition(") ")[2].split()[_START_TIME_FIELD]

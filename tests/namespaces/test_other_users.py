@@ -1,10 +1,13 @@
 """What users other than root can read: nothing that identifies a namespace."""
 
+import ctypes
+import functools
 import io
 import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 
@@ -61,13 +64,24 @@ def root(folder):
     return made
 
 
-def as_nobody(*arguments):
-    """Run a command as nobody in a process of its own; return its output and exit code."""
+def hide_processes(hidepid):
+    """Give the calling process a /proc that hides the processes of other users."""
+    assert ctypes.CDLL(None, use_errno=True).unshare(0x00020000) == 0  # CLONE_NEWNS
+    subprocess.check_call(["mount", "--make-rprivate", "/"])
+    subprocess.check_call(["mount", "-t", "proc", "-o", f"hidepid={hidepid}", "proc", "/proc"])
+
+
+def as_nobody(*arguments, before=lambda: None):
+    """Run a command as nobody in a process of its own; return its output and exit code.
+
+    `before` is called in that process, still as root.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         code = 99
         try:
+            before()
             os.setgroups([])
             os.setgid(NOBODY)
             os.setuid(NOBODY)
@@ -101,6 +115,23 @@ def test_status_shows_other_users_how_many_but_not_which(root, capsys, options):
             [],
             None,
         )
+
+
+@pytest.mark.parametrize("hidepid", [1, 2])
+@pytest.mark.parametrize("verb", ["status", "doctor"])
+def test_a_hidden_daemon_is_not_said_to_be_stopped_or_well(root, capsys, verb, hidepid):
+    cli.main(["--root", root.path, verb])  # imports what nobody may be unable to read
+    assert "cannot tell" not in capsys.readouterr().out
+    hide = functools.partial(hide_processes, hidepid)
+    text, code = as_nobody("--root", root.path, verb, before=hide)
+    assert code == 5 and "cannot tell whether" in " ".join(text.split())
+    assert "NOT RUNNING" not in text and "nothing has leaked" not in text
+    text, code = as_nobody("--root", root.path, verb, "--json", before=hide)
+    document = json.loads(text)
+    if verb == "status":
+        assert (code, document["running"], document["daemon"]) == (5, None, None)
+    else:
+        assert (code, document["failed"]) == (5, ["service"])
 
 
 def test_only_root_can_read_the_files_with_details_or_change_any(root):

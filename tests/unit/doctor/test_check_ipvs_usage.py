@@ -11,7 +11,7 @@ from ipvsd.doctor.file_syntax import File
 from tests.unit.doctor.findings import HINT, OK, WARNING, severities
 
 KUBE = Program(7, "kube-proxy", True)
-BASE = Usage(True, 5, (), True, False, (KUBE,))
+BASE = Usage(True, 5, (), True, False, False, (KUBE,))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,12 @@ BASE = Usage(True, 5, (), True, False, (KUBE,))
             BASE._replace(others=[("web", 3)], host_only=True),
             [OK, WARNING],
             "scope = all",
+        ),
+        (
+            "some are excluded",
+            BASE._replace(others=[("web", 0)], excluding=True),
+            [OK, OK],
+            "none of 1 (without those that the configuration excludes)",
         ),
         ("without root", BASE._replace(root=False, host=None), [OK, HINT], "unknown"),
     ],
@@ -43,7 +49,25 @@ def test_swarms_sandboxes_are_shown():
     assert findings[1].evidence[0] == Line(swarm, 0, "9")
 
 
-@pytest.mark.parametrize("name", sorted(check_ipvs_usage.READING))
+@pytest.mark.parametrize("name", ["ldirectord", "kube-router", "keepalived"])
+def test_users_by_name(name):
+    programs = (Program(7, name, True),)
+    findings = check_ipvs_usage.check_use(BASE._replace(programs=programs))
+    assert [line.path for line in findings[0].evidence] == ["pid 7"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(check_ipvs_usage.READING),
+        "node-exporter",
+        "node_exporter-1",
+        "prometheus-node",
+        "grafana-agent",
+        "grafana-agent-1",
+        "kube-router",
+    ],
+)
 def test_readers_by_name(name):
     (finding,) = check_ipvs_usage.check_readers([Program(3, name), Program(4, "bash")], [])
     assert finding.severity is HINT and finding.evidence == (Line("pid 3", 0, name),)
@@ -69,3 +93,8 @@ def test_readers_by_name(name):
 )
 def test_readers_by_file(text, expected):
     assert severities(check_ipvs_usage.check_readers([], [File("/f", text)])) == expected
+
+
+def test_hidden_processes_are_not_said_to_be_absent():
+    (finding,) = check_ipvs_usage.check_readers([], [], hidden=True)
+    assert finding.severity is HINT and "cannot tell" in finding.summary

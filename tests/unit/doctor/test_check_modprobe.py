@@ -36,6 +36,28 @@ HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -p"
             HOOK.replace("ip_vs", "ip_vs_rr"),
             [(PROBLEM, "/m.conf:1")],
         ),
+        ("a backslash at the end of the file", HOOK + "\\", [(PROBLEM, "/m.conf:1")]),
+        ("a backslash before a carriage return", "# x \\\r\n" + HOOK, [(PROBLEM, "/m.conf:2")]),
+        (
+            "only the first line runs",
+            f"install ip_vs /bin/false\n{HOOK}",
+            [(HINT, "/m.conf:1"), (HINT, "/m.conf:2")],
+        ),
+        (
+            "only the first line runs, also with a glob",
+            f"{HOOK}\ninstall ip_v? /bin/false",
+            [(PROBLEM, "/m.conf:1"), (HINT, "/m.conf:2")],
+        ),
+        (
+            "each module has a first line",
+            f"{HOOK}\n{HOOK.replace('ip_vs', 'ip_vs_rr')}",
+            [(PROBLEM, "/m.conf:1"), (PROBLEM, "/m.conf:2")],
+        ),
+        (
+            "a glob that runs for another module",
+            "install ip_vs /bin/false\ninstall ip_vs* sysctl -p\noptions ip_vs_rr a=1",
+            [(HINT, "/m.conf:1"), (HINT, "/m.conf:2")],
+        ),
         ("a comment", "#" + HOOK, []),
         ("the rest of a comment", "# x \\\n" + HOOK, []),
         ("switched off on purpose", "install ip_vs /bin/false", [(HINT, "/m.conf:1")]),
@@ -56,6 +78,13 @@ def test_the_advice_is_fix_only_where_fix_can_change_the_file(fixable, advice):
     assert advice in finding.advice
 
 
+def removed(text):
+    """Return the text without the hooks that --fix removes."""
+    file = File("/m.conf", text)
+    found = check_modprobe.to_remove([file], ["/m.conf"])
+    return check_modprobe.comment_out(file, found.get("/m.conf", ()))
+
+
 @pytest.mark.parametrize(
     "why, text, expected",
     [
@@ -63,19 +92,35 @@ def test_the_advice_is_fix_only_where_fix_can_change_the_file(fixable, advice):
         ("one line", f"a b\n{HOOK}\nc d\n", f"a b\n{check_modprobe.NOTE}\n# {HOOK}\nc d\n"),
         (
             "a hook with the lines that continue it",
-            "install ip_vs x; \\\n sysctl \\\n -p\nc d\n",
-            f"{check_modprobe.NOTE}\n# install ip_vs x; \\\n#  sysctl \\\n#  -p\nc d\n",
+            "install ip_vs modprobe -i ip_vs; \\\n sysctl \\\n -p\nc d\n",
+            f"{check_modprobe.NOTE}\n# install ip_vs modprobe -i ip_vs; \\\n"
+            "#  sysctl \\\n#  -p\nc d\n",
+        ),
+        (
+            "a hook that ends in a backslash",
+            f"{HOOK} \\",
+            f"{check_modprobe.NOTE}\n# {HOOK} \\",
         ),
         ("a deliberate line stays", "install ip_vs /bin/false\n", "install ip_vs /bin/false\n"),
         (
-            "two hooks",
+            "two hooks: the second one would run without the first",
             f"{HOOK}\n{HOOK}",
             f"{check_modprobe.NOTE}\n# {HOOK}\n{check_modprobe.NOTE}\n# {HOOK}",
         ),
+        (
+            "a hook that never runs stays",
+            f"install ip_vs /bin/false\n{HOOK}\n",
+            f"install ip_vs /bin/false\n{HOOK}\n",
+        ),
+        (
+            "the line after it would never run",
+            f"{HOOK}\ninstall ip_vs /bin/false\n{HOOK}\n",
+            f"{check_modprobe.NOTE}\n# {HOOK}\ninstall ip_vs /bin/false\n{HOOK}\n",
+        ),
     ],
 )
-def test_commenting_out(why, text, expected):
-    assert check_modprobe.comment_out(File("/m.conf", text)) == expected, why
+def test_removing_hooks(why, text, expected):
+    assert removed(text) == expected, why
 
 
 _LINES = st.sampled_from(
@@ -84,10 +129,12 @@ _LINES = st.sampled_from(
 
 
 @given(st.lists(_LINES).map("\n".join))
-def test_after_commenting_out_no_hook_is_left_and_nothing_else_has_changed(text):
+def test_after_removing_no_removable_hook_runs_and_nothing_else_has_changed(text):
     file = File("/m.conf", text)
-    after = File("/m.conf", check_modprobe.comment_out(file))
-    assert check_modprobe.hooks(after) == []
-    kept = [one for one in check_modprobe.parse(file) if not check_modprobe.is_hook(one)]
+    gone = check_modprobe.to_remove([file], [file.path]).get(file.path, [])
+    after = File("/m.conf", removed(text))
+    findings = check_modprobe.check([after], [after.path])
+    assert not any("comments it out" in finding.advice for finding in findings)
+    kept = [one for one in check_modprobe.parse(file) if one not in gone]
     assert [one[:3] for one in check_modprobe.parse(after)] == [one[:3] for one in kept]
-    assert check_modprobe.comment_out(after) == after.text
+    assert removed(after.text) == after.text

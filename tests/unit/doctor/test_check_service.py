@@ -30,11 +30,11 @@ DAEMON = {
 
 
 def shown(**changes):
-    return Service(dict(SHOWN, **changes), DAEMON, "1.0")
+    return Service(dict(SHOWN, **changes), DAEMON, True, "1.0")
 
 
 def running(**changes):
-    return Service(SHOWN, dict(DAEMON, **changes), "1.0")
+    return Service(SHOWN, dict(DAEMON, **changes), True, "1.0")
 
 
 def counting(name):
@@ -45,13 +45,23 @@ def counting(name):
     "why, service_seen, expected, words",
     [
         ("well", shown(), [OK], "running"),
-        ("no systemd", Service(None, None, "1.0"), [HINT], "does not answer"),
+        ("no systemd", Service(None, None, False, "1.0"), [HINT], "does not answer"),
+        (
+            "hidden",
+            Service(SHOWN, None, None, "1.0"),
+            [HINT],
+            "cannot tell whether the daemon runs",
+        ),
+        ("hidden, without systemd", Service(None, None, None, "1.0"), [HINT, HINT], "cannot tell"),
+        ("no state", Service(SHOWN, None, False, "1.0"), [HINT], "what it has done is unknown"),
         ("not installed", shown(LoadState="not-found"), [HINT], "systemctl enable"),
         ("masked", shown(LoadState="masked"), [PROBLEM], "unmask"),
         ("disabled", shown(UnitFileState="disabled"), [WARNING], "after a boot"),
         (
             "just installed",
-            Service(dict(SHOWN, UnitFileState="disabled", ActiveState="inactive"), None, "1.0"),
+            Service(
+                dict(SHOWN, UnitFileState="disabled", ActiveState="inactive"), None, False, "1.0"
+            ),
             [WARNING],
             "enable --now",
         ),

@@ -51,7 +51,33 @@ def boot(*texts):
             [(HINT, "/0.conf:1"), (HINT, "/1.conf:1")],
         ),
         ("excluded from globs", [f"-{RUN}", "net.ipv4.vs.run_* = 1"], []),
+        (
+            "a glob excludes nothing",
+            ["-net.ipv4.vs.run_*", "net.ipv4.vs.run_* = 1"],
+            [(PROBLEM, "/1.conf:1")],
+        ),
         ("neither key nor exclusion", [RUN], []),
+        (
+            "braces",
+            ["net.ipv4.v?.{run_estimation,conntrack} = 1"],
+            [(WARNING, "/0.conf:1"), (PROBLEM, "/0.conf:1")],
+        ),
+        ("braces in braces", ["net.ipv4.v*.{x,run_{a,estimation}} = 1"], [(PROBLEM, "/0.conf:1")]),
+        (
+            "braces without another glob are a name",
+            ["net.ipv4.vs.{run_estimation,conntrack} = 1"],
+            [(WARNING, "/0.conf:1")],
+        ),
+        ("a comment after the value", [f"{RUN} = 0 # text"], [(HINT, "/0.conf:1")]),
+        ("another notation", [f"{RUN} = 0x0", f"{RUN} = 00"], [(HINT, "/1.conf:1")]),
+        ("a comment after 1", [f"{RUN} = 1 # text"], [(PROBLEM, "/0.conf:1")]),
+        ("a refused value", [f'{RUN} = "0"'], [(WARNING, "/0.conf:1")]),
+        (
+            "a refused value wins",
+            [f"{RUN} = 1", f"{RUN} = 0;"],
+            [(WARNING, "/1.conf:1"), (HINT, "/0.conf:1")],
+        ),
+        ("a refused value that loses", [f"{RUN} = 1;", f"{RUN} = 0"], [(HINT, "/1.conf:1")]),
     ],
 )
 def test_sysctl_files(why, texts, expected):
@@ -73,3 +99,9 @@ def test_a_value_of_1_is_no_conflict_where_1_is_wanted():
     assert bad_places(check_sysctl_files.check(Sources(files, files), {RUN: "1"})) == [
         (HINT, "/a.conf:1")
     ]
+
+
+@pytest.mark.parametrize("text", ['"0"', "0;", "+0", "off"])
+def test_a_value_that_the_kernel_refuses_is_not_said_to_be_set(text):
+    (finding,) = boot(f"{RUN} = {text}")
+    assert "has no effect at boot" in finding.summary and "is set to" not in finding.summary

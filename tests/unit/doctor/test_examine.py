@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from ipvsd.model import Exit
-from tests.unit.doctor_host import HOOK, RELEASE, RUN
+from tests.unit.doctor_host import HOOK, RELEASE, RUN, unwrapped
 
 
 def test_a_clean_host_has_neither_problems_nor_warnings(host):
@@ -50,20 +50,6 @@ PLANTED = [
         "warning",
     ),
     ("proc/77/comm", "node_exporter\n", None, "readers of statistics", "hint"),
-    (
-        "var/lib/kubelet/config.yaml",
-        'allowedUnsafeSysctls:\n- "net.ipv4.vs.*"\n',
-        2,
-        "containers",
-        "warning",
-    ),
-    (
-        "run/containerd/io.containerd.runtime.v2.task/k8s.io/1/config.json",
-        f'{{"sysctl":{{"{RUN}":"1"}}}}',
-        None,
-        "containers",
-        "warning",
-    ),
     ("run/systemd/container", "docker\n", None, "caller", "warning"),
     ("etc/ipvs-estoff-guard/guard.conf", "[guard]\nmode = x\n", None, "configuration", "problem"),
 ]
@@ -86,6 +72,73 @@ def test_each_planted_file_is_found_with_its_place(host, name, text, line, topic
             line,
         )
     assert code == (Exit.AS_WANTED if severity == "hint" else Exit.NOT_AS_WANTED)
+
+
+TASK = "io.containerd.runtime.v2.task"
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        f"run/containerd/{TASK}/k8s.io/1",
+        f"run/docker/containerd/daemon/{TASK}/moby/1",
+        f"run/k3s/containerd/{TASK}/k8s.io/1",
+        "run/containerd/io.containerd.runtime.v1.linux/moby/1",
+        "run/containers/storage/overlay-containers/1/userdata",
+        "var/lib/containers/storage/overlay-containers/1/userdata",
+    ],
+)
+def test_the_bundles_of_every_container_runtime_are_read(host, folder):
+    host.root.unconfigure()
+    text = f'{{"linux":{{"sysctl":{{"{RUN}":"1"}}}}}}'
+    host.root.write(f"{folder}/config.json", text)
+    (finding,) = host.found("warning")[2]
+    assert finding["topic"] == "containers"
+    assert finding["evidence"][0]["path"] == host.root.join(f"{folder}/config.json")
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("var/lib/kubelet/config.yaml", "allowedUnsafeSysctls:\n- net.ipv4.vs.*\n"),
+        ("etc/kubernetes/kubelet.conf.d/1.conf", "allowedUnsafeSysctls: [net.ipv4.vs.*]\n"),
+        ("opt/k.json", '{"allowedUnsafeSysctls": ["net.ipv4.vs.*"]}'),
+        ("opt/k.d/1.conf", "allowedUnsafeSysctls: [net.ipv4.vs.*]\n"),
+        ("etc/default/kubelet", "KUBELET_EXTRA_ARGS=--allowed-unsafe-sysctls=net.ipv4.vs.*\n"),
+        ("usr/lib/systemd/system/kubelet.service.d/9.conf", "A=--allowed-unsafe-sysctls=net.*\n"),
+    ],
+)
+def test_all_configuration_of_a_kubelet_is_read(host, name, text):
+    host.root.unconfigure()
+    host.root.write(
+        "etc/systemd/system/kubelet.service.d/10-kubeadm.conf",
+        'Environment="A=--config=/opt/k.json --config-dir=/opt/k.d"\n',
+    )
+    host.root.write(name, text)
+    (finding,) = host.found("warning")[2]
+    assert (finding["topic"], finding["evidence"][0]["path"]) == (
+        "containers",
+        host.root.join(name),
+    )
+
+
+def test_hidden_files_are_read_by_sysctl_alone(host):
+    host.root.write("etc/modprobe.d/.a.conf", HOOK)
+    host.root.write("etc/udev/rules.d/.a.rules", 'KERNEL=="ip_vs", RUN+="/x"\n')
+    host.root.write("etc/sysctl.d/.a.conf", f"{RUN} = 1\n")
+    code, out, _ = host.run("--fix")
+    assert code == Exit.NOT_AS_WANTED and "nothing to fix" in out
+    assert host.root.read("etc/modprobe.d/.a.conf") == HOOK
+    (finding,) = host.found("problem", "warning")[2]
+    assert finding["topic"] == "sysctl files" and "by `sysctl --system`" in finding["summary"]
+
+
+def test_lib_is_read_where_it_is_not_merged_into_usr(host):
+    host.root.write("lib/sysctl.d/a.conf", f"{RUN} = 1\n")
+    (finding,) = host.found("problem")[2]
+    assert finding["evidence"][0]["path"] == host.root.join("lib/sysctl.d/a.conf")
+    host.root.write("usr/lib/sysctl.d/a.conf", f"{RUN} = 0\n")
+    assert host.found("problem")[2] == []
 
 
 def test_a_masked_file_does_not_count(host):
@@ -112,6 +165,26 @@ def test_a_link_to_sysctl_conf_is_sysctl_conf(host):
     assert "at boot" in finding["summary"]
 
 
+def test_namespaces_that_the_configuration_excludes_are_not_counted(host, monkeypatch):
+    policies = []
+
+    class Reader:
+        def __init__(self, policy, root):
+            policies.append(policy)
+
+        def read(self, read):
+            return [("host", read())]
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("ipvsd.doctor.examine_system.NamespaceReader", Reader)
+    host.root.load_ip_vs(run_estimation="0")
+    host.root.configure("[namespaces]\nexclude = name:lab-*\n", "conf.d/10.conf")
+    assert "without those that the configuration excludes" in unwrapped(host.run()[1])
+    assert [str(one) for policy in policies for one in policy.exclusions] == ["name:lab-*"]
+
+
 def test_a_loaded_module_shows_its_support(host):
     host.root.load_ip_vs(am_droprate="10")
     assert host.run()[0] == Exit.UNSUPPORTED
@@ -126,7 +199,7 @@ def test_a_broken_check_hides_no_other(host, monkeypatch):
     def broken(*_):
         raise RuntimeError("broken\x1b")
 
-    monkeypatch.setattr("ipvsd.doctor.check_other_writers.check_udev", broken)
+    monkeypatch.setattr("ipvsd.doctor.check_udev.check", broken)
     host.root.write("etc/modprobe.d/a.conf", HOOK)
     code, out, err = host.run()
     assert code == Exit.CANNOT_TELL and err == ""

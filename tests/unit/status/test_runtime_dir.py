@@ -84,6 +84,43 @@ def test_a_status_file_of_a_dead_daemon_or_of_another_version_does_not_count(roo
     assert runtime.daemon() is None
 
 
+def test_whether_the_daemon_runs(root):
+    runtime = RuntimeFolder(root.path)
+    assert runtime.running() is False
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    runtime.publish(STATUS, DOCUMENTS[STATUS])
+    assert runtime.running() is True
+    document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
+    for change, expected in (
+        ({"pid": 2**22 + 1}, False),  # no pid is larger than PID_MAX_LIMIT
+        ({"pid": 2**31}, False),
+        ({"pid": 0}, False),
+        ({"pid": -1}, False),
+        ({"start_time": "1"}, False),
+        ({"counters": {}}, None),  # of another version
+    ):
+        text = json.dumps(dict(document, **change))
+        root.write("run/ipvs-estoff-guard/status.json", text)
+        assert (runtime.running(), runtime.daemon()) == (expected, None), change
+
+
+@pytest.mark.parametrize("visible, exists", [("no", True), ("unreadable", True), ("no", False)])
+def test_a_daemon_that_the_caller_may_not_see(root, monkeypatch, visible, exists):
+    def kill(pid, number):
+        assert (pid, number) == (os.getpid(), 0)
+        raise PermissionError(1, "x") if exists else ProcessLookupError(3, "x")
+
+    def start_time(pid):
+        raise FileNotFoundError(2, "x") if visible == "no" else PermissionError(1, "x")
+
+    os.makedirs(root.join("run/ipvs-estoff-guard"))
+    runtime = RuntimeFolder(root.path)
+    runtime.publish(STATUS, DOCUMENTS[STATUS])
+    monkeypatch.setattr(runtime_dir, "_start_time", start_time)
+    monkeypatch.setattr(os, "kill", kill)
+    assert (runtime.running(), runtime.daemon()) == (None if exists else False, None)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", "\x00"])
 def test_a_broken_status_file_does_not_count(root, text):
     root.write("run/ipvs-estoff-guard/status.json", text)

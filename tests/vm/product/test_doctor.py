@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.doctor.written_texts import TEXTS
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.product.kernels import BOOKWORM, on
 from tests.vm.product.setups import ADD_SERVICE
@@ -142,6 +143,53 @@ def test_a_masked_file_is_no_conflict(host: Guarded, doctor: Doctor):
         host.succeed("rm /usr/lib/sysctl.d/50-lb.conf /etc/sysctl.d/50-lb.conf")
 
 
+@KINDS
+def test_ip_vs_takes_the_same_value_from_a_text_as_the_doctor(host: Guarded):
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.load()
+    script = """
+import json, sys
+name = "/proc/sys/net/ipv4/vs/run_estimation"
+def after(text):
+    for data in ("7", text):
+        try:
+            with open(name, "wb", 0) as file:
+                file.write(data.encode())
+        except OSError:
+            return None
+    with open(name) as file:
+        return file.read().strip()
+print(json.dumps([after(text) for text in json.load(sys.stdin)]))
+"""
+    texts = [text for text, _ in TEXTS if text]
+    try:
+        answer = host.succeed(
+            f"python3 -ISBc {shlex.quote(script)}", input=json.dumps(texts).encode()
+        )
+    finally:
+        host.succeed(f"echo 0 >/proc/sys/net/ipv4/vs/run_estimation; systemctl start {SERVICE}")
+    expected = {text: value for text, value in TEXTS if text}
+    assert dict(zip(texts, json.loads(answer), strict=True)) == expected
+
+
+@BOOKWORM
+def test_only_the_first_install_line_runs_and_no_hidden_file(host: Guarded, doctor: Doctor):
+    folder = "/etc/modprobe.d"
+    doctor.plant(f"{folder}/10-lb.conf", "install ip_vs /bin/touch /tmp/first; exit 1\n")
+    doctor.plant(f"{folder}/60-lb.conf", HOOK + "\n")
+    doctor.plant(f"{folder}/.05-lb.conf", "install ip_vs /bin/touch /tmp/hidden\n")
+    try:
+        host.fail("modprobe ip_vs")
+        host.succeed("test -e /tmp/first -a ! -e /tmp/hidden -a ! -e /sys/module/ip_vs")
+        found = doctor.findings("problem", "warning", "hint", code=1)
+        by_path = {one["evidence"][0]["path"]: one for one in found}
+        assert by_path[f"{folder}/10-lb.conf"]["severity"] == "warning"
+        assert "never runs" in by_path[f"{folder}/60-lb.conf"]["summary"]
+        assert len(found) == 2
+    finally:
+        host.succeed(f"rm {folder}/10-lb.conf {folder}/60-lb.conf {folder}/.05-lb.conf /tmp/first")
+
+
 @SUPPORTED
 def test_fix_removes_a_hook_that_prevents_the_load(host: Guarded, doctor: Doctor):
     doctor.plant(MODPROBE_FILE, f"# of last year\n{HOOK}\n")
@@ -242,6 +290,24 @@ def test_without_root_the_doctor_reports_what_it_can(host: Guarded):
     assert result.status == 0 and "not root" in result.stdout and result.stderr == ""
     result = host.execute("setpriv --reuid=65534 --clear-groups ipvsd doctor --fix")
     assert result.status == 4 and "run it as root" in result.stderr and result.stdout == ""
+
+
+@BOOKWORM
+@pytest.mark.parametrize("hidepid", [1, 2])
+def test_a_user_who_cannot_see_the_daemon_is_told_so(host: Guarded, hidepid: int):
+    user = "setpriv --reuid=65534 --regid=65534 --clear-groups ipvsd"
+    result = host.execute(f"{user} status")
+    assert result.status == 0 and "running, pid" in result.stdout
+    host.succeed(f"mount -o remount,hidepid={hidepid} /proc")
+    try:
+        for verb in ("status", "doctor"):
+            result = host.execute(f"{user} {verb}")
+            assert (result.status, result.stderr) == (5, ""), result
+            assert "cannot tell whether" in " ".join(result.stdout.split())
+            assert "NOT RUNNING" not in result.stdout and "has leaked" not in result.stdout
+        assert "running, pid" in host.succeed("ipvsd status")
+    finally:
+        host.succeed("mount -o remount,hidepid=0 /proc")
 
 
 @on("bullseye")

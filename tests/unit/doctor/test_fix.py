@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 from ipvsd.doctor.check_modprobe import NOTE
 from ipvsd.model import Exit
 from tests.unit.doctor_host import (
@@ -70,6 +72,11 @@ def test_fix_without_root_changes_nothing(host, monkeypatch):
     assert host.root.read("etc/modprobe.d/a.conf") == HOOK
 
 
+def folder(host):
+    names = os.listdir(host.root.join("etc/modprobe.d"))
+    return {name: host.root.read("etc/modprobe.d/" + name) for name in names}
+
+
 def test_fix_that_fails_leaves_the_file_as_it_was(host, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -78,6 +85,68 @@ def test_fix_that_fails_leaves_the_file_as_it_was(host, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     code, _, err = host.run("--fix")
     assert code == Exit.CANNOT_TELL and "No space left" in err and "Traceback" not in err
-    assert host.root.read("etc/modprobe.d/a.conf") == HOOK
-    names = os.listdir(host.root.join("etc/modprobe.d"))
-    assert sorted(names) == ["a.conf", "a.conf.ipvsd-backup"]
+    assert "no file is changed" in err
+    assert folder(host) == {"a.conf": HOOK}
+
+
+def two_hooks(host):
+    host.root.write("etc/modprobe.d/a.conf", HOOK)
+    host.root.write("etc/modprobe.d/b.conf", HOOK.replace("ip_vs", "ip_vs_rr"))
+    return folder(host)
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_fix_changes_all_files_or_none(host, monkeypatch, step):
+    before, real, calls = two_hooks(host), getattr(os, step), []
+
+    def second_fails(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(5, "Input/output error")
+        return real(*arguments)
+
+    monkeypatch.setattr(os, step, second_fails)
+    code, _, err = host.run("--fix")
+    assert code == Exit.CANNOT_TELL and "b.conf: cannot be changed: Input/output error" in err
+    assert "no file is changed" in err
+    assert folder(host) == before
+
+
+def test_fix_says_what_it_changed_where_that_cannot_be_undone(host, monkeypatch):
+    two_hooks(host)
+    real, calls = os.replace, []
+
+    def read_only(*arguments):
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise OSError(30, "Read-only file system")
+        return real(*arguments)
+
+    monkeypatch.setattr(os, "replace", read_only)
+    code, _, err = host.run("--fix")
+    path = host.root.join("etc/modprobe.d/a.conf")
+    assert code == Exit.CANNOT_TELL
+    assert f"these files are changed: {path} (copy of the old file: {path}.ipvsd-backup)" in err
+    assert folder(host)["a.conf"].startswith(NOTE) and not folder(host)["b.conf"].startswith(NOTE)
+
+
+def test_fix_of_a_file_with_two_names_changes_it_once(host):
+    host.root.write("etc/modprobe.d/a.conf", HOOK)
+    os.symlink("a.conf", host.root.join("etc/modprobe.d/b.conf"))
+    code, out, _ = host.run("--fix")
+    assert code == Exit.AS_WANTED and out.count("fixed ") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "install ip_vs modprobe -i ip_vs conn_tab_bits=20 && sysctl -p",
+        "install ip_vs modprobe -i ip_vs; modprobe nf_conntrack; sysctl -p",
+        "install ip_* modprobe -i ip_vs && sysctl -p",
+    ],
+)
+def test_fix_leaves_a_line_that_does_more_than_set_sysctls(host, line):
+    host.root.write("etc/modprobe.d/a.conf", line + "\n")
+    code, out, _ = host.run("--fix")
+    assert code == Exit.NOT_AS_WANTED and "nothing to fix" in out and "does something else" in out
+    assert folder(host) == {"a.conf": line + "\n"}
