@@ -5,12 +5,14 @@ import os
 
 from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
+from ipvsd.config.choices import choices
 from ipvsd.config.policy import about
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce.all_namespaces import check_all
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.model import Exit, Scope
 from ipvsd.status import documents
+from ipvsd.system import files
 from ipvsd.text import printable
 from ipvsd.verify import judge
 from ipvsd.verify.judge import Judgement, WatchedNamespace
@@ -29,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Watch the estimator for two periods, then compare the values with the configuration."""
     policy = about(config_files.load(options.places).policy, RUN_ESTIMATION)
-    if os.geteuid() != 0:
+    everything_seen = os.geteuid() == 0 or policy.scope is Scope.HOST
+    if not everything_seen:
         policy = policy._replace(scope=Scope.HOST)  # entering the others needs root
     before, after, watch = _watch(policy, options.root)
     now = check_all(Enforcer(options.root), policy, options.root, dry=True)
@@ -39,7 +42,8 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         )
         for result in documents.in_order(now.results)
     ]
-    judgement = judge.judge(namespaces, watch)
+    since_ns = {one.path: files.changed_ns(one.path) for one in choices(policy)}
+    judgement = judge.judge(namespaces, watch, everything_seen, since_ns)
     if options.json:
         document = judge.document(namespaces, watch, judgement)
         output.json(dict(document, version=_VERSION, module=now.module.value))
@@ -55,5 +59,4 @@ def _print(judgement: Judgement, output: Output) -> None:
         output.line(f"note {printable(note)}")
     for line in judgement.summary:
         output.line(line)
-    as_wanted = judgement.exit_code is Exit.AS_WANTED
-    output.line("estimation is off wherever it can be" if as_wanted else "estimation is NOT off")
+    output.line(printable(judgement.conclusion))

@@ -2,9 +2,10 @@
 
 from typing import List, NamedTuple, Optional, Sequence
 
+from ipvsd.config.choices import Choice
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.doctor.diagnosis import Finding, Line, Severity
-from ipvsd.model import NS_PER_S, Policy
+from ipvsd.model import NS_PER_S
 from ipvsd.text import iso_time
 
 TOPIC = "estimation on"
@@ -12,24 +13,6 @@ TOPIC = "estimation on"
 COMPARISON = "95-measure.conf"
 # A switch that is older has probably been forgotten.
 _FORGOTTEN_NS = 24 * 3600 * NS_PER_S
-
-
-class Choice(NamedTuple):
-    """A line of the configuration that wants estimation on."""
-
-    path: str
-    number: int  # of the line
-    selector: str  # empty: in all namespaces
-
-    @property
-    def line(self) -> Line:
-        """The line as evidence."""
-        return Line(self.path, self.number, f"{RUN_ESTIMATION} = 1")
-
-    @property
-    def where(self) -> str:
-        """Text for the namespaces."""
-        return f"in the namespaces {self.selector}" if self.selector else "in all namespaces"
 
 
 class Comparison(NamedTuple):
@@ -47,18 +30,8 @@ class Dated(NamedTuple):
     switched: bool  # whether `ipvsd estimation` wrote the file
 
 
-def choices(policy: Policy) -> List[Choice]:
-    """Return the lines that want estimation on."""
-    found = [("", one.origin) for one in policy.settings if _is_on(one.key, one.wanted)]
-    found += [
-        (str(one.selector), one.origin) for one in policy.overrides if _is_on(one.key, one.wanted)
-    ]
-    places = [(selector, *origin.rpartition(":")[::2]) for selector, origin in found]
-    return [Choice(path, int(number), selector) for selector, path, number in places]
-
-
-def _is_on(key: str, wanted: Optional[str]) -> bool:
-    return (key, wanted) == (RUN_ESTIMATION, "1")
+def _line(choice: Choice) -> Line:
+    return Line(choice.path, choice.number, f"{RUN_ESTIMATION} = 1")
 
 
 def check(dated: Sequence[Dated], comparison: Optional[Comparison], now_ns: int) -> List[Finding]:
@@ -74,7 +47,7 @@ def _since(since_ns: Optional[int]) -> str:
 
 
 def _comparison(comparison: Comparison, compared: Sequence[Dated]) -> Finding:
-    evidence = tuple(one.choice.line for one in compared) or (Line(comparison.path),)
+    evidence = tuple(_line(one.choice) for one in compared) or (Line(comparison.path),)
     since = "".join(f", since {_since(one.since_ns)}" for one in compared[:1])
     if comparison.running is not False:
         text = "`ipvsd measure --compare` switches estimation on while it measures"
@@ -97,9 +70,9 @@ def _choice(one: Dated, now_ns: int) -> Finding:
         text = f"the configuration wants estimation on {choice.where}; the file was last changed: "
         text += _since(one.since_ns)
         advice = "if this is no longer wanted, remove the line and reload the guard"
-        return Finding(TOPIC, Severity.HINT, text, (choice.line,), advice)
+        return Finding(TOPIC, Severity.HINT, text, (_line(choice),), advice)
     namespace = f" --namespace {choice.selector}" if choice.selector else ""
     advice = f"if this is no longer wanted: ipvsd estimation off{namespace}"
     is_old = one.since_ns is None or now_ns - one.since_ns > _FORGOTTEN_NS
     severity = Severity.WARNING if is_old else Severity.HINT
-    return Finding(TOPIC, severity, text, (choice.line,), advice)
+    return Finding(TOPIC, severity, text, (_line(choice),), advice)

@@ -6,7 +6,7 @@ import time
 from typing import List, Optional, Tuple
 
 from ipvsd import __version__
-from ipvsd.config import estimation_files
+from ipvsd.config import choices, estimation_files
 from ipvsd.config import files as config_files
 from ipvsd.config.parser import ConfigError
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
@@ -25,7 +25,7 @@ from ipvsd.doctor.host import Host
 from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.kernel import ipvs, module, netns_births
 from ipvsd.model import GuardError, Reason, Scope
-from ipvsd.system import programs
+from ipvsd.system import files, programs
 from ipvsd.system.processes import available
 
 _AUDIT_LOG = "var/log/audit/audit.log"
@@ -50,8 +50,8 @@ def estimation_on(host: Host) -> List[Finding]:
     """Return what keeps estimation on deliberately."""
     switched = estimation_files.files(host.places)
     dated = [
-        check_estimation_on.Dated(one, _changed_ns(one.path), one.path in switched)
-        for one in check_estimation_on.choices(host.policy)
+        check_estimation_on.Dated(one, files.changed_ns(one.path), one.path in switched)
+        for one in choices.choices(host.policy)
     ]
     return check_estimation_on.check(
         dated, _comparison(host.places.runtime), int(time.time() * 1e9)
@@ -133,13 +133,6 @@ def service(host: Host) -> List[Finding]:
         host.unseen.append(check_service.TOPIC)
     facts = check_service.Service(properties, host.daemon, host.running, __version__)
     return check_service.check(facts)
-
-
-def _changed_ns(path: str) -> Optional[int]:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return None
 
 
 def _comparison(folder: Optional[str]) -> Optional[check_estimation_on.Comparison]:

@@ -26,9 +26,13 @@ class Counters(NamedTuple):
         """Return the sums of both counters."""
         return Counters(*(one + another for one, another in zip(self, other)))
 
+    def reset_since(self, earlier: "Counters") -> bool:
+        """Return whether a counter has been reset since an earlier reading."""
+        return any(now < then for now, then in zip(self, earlier))
+
     def since(self, earlier: "Counters") -> "Counters":
         """Return the differences to an earlier reading; zeros if a counter has been reset."""
-        if any(now < then for now, then in zip(self, earlier)):
+        if self.reset_since(earlier):
             return Counters()
         return Counters(*(now - then for now, then in zip(self, earlier)))
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import stat
+from typing import Optional
 
 
 def open_at_once(path: str, flags: int) -> int:
@@ -22,6 +23,14 @@ def read(path: str, limit: int) -> bytes:
         if status.st_size > limit:
             raise OSError(0, f"is larger than {limit} bytes")
         return file.read(status.st_size)
+
+
+def changed_ns(path: str) -> Optional[int]:
+    """Return when a file was last changed (since the epoch), None if that is unknown."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
 
 
 def replace(path: str, text: str, last: bool = False, mode: int = 0o644) -> None:

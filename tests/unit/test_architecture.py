@@ -38,6 +38,7 @@ SHARED_BY_COMMANDS = {"ipvsd.commands.arguments", "ipvsd.commands.output"}
 PURE = {
     "ipvsd.model",
     "ipvsd.text",
+    "ipvsd.config.choices",
     "ipvsd.config.estimation_dropin",
     "ipvsd.config.parser",
     "ipvsd.config.policy",
@@ -82,6 +83,7 @@ PURE = {
     "ipvsd.measure.text_report",
     "ipvsd.status.documents",
     "ipvsd.status.metrics",
+    "ipvsd.status.saved_counters",
     "ipvsd.status.severity",
     "ipvsd.status.shapes",
     "ipvsd.system.json_shape",
