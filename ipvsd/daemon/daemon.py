@@ -171,7 +171,7 @@ class Daemon:
         """Check the host's namespace, the others if need be, and open or close event sources."""
         self._others.rescan(self._host.check(trigger, event_ns, self._sources.writer))
         state = self._state
-        state.new_events += self._sources.arrange(state.policy.scope is Scope.ALL)
+        state.new_events += self._sources.arrange(state.looks_for_others)
         state.new_events += self._writes.arrange(state.memory.loads if state.loaded else None)
         # From the first change by somebody else until the value is called contested.
         known = state.memory.namespaces.values()

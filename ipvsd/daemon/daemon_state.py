@@ -30,10 +30,18 @@ class DaemonState:
         return self.memory.module is not None and self.memory.module.loaded
 
     @property
-    def guards_others(self) -> bool:
-        """Whether namespaces other than the host's can have values to set."""
+    def looks_for_others(self) -> bool:
+        """Whether namespaces other than the host's can have values to set, once ip_vs is loaded."""
         has_others = self.host.inode != 0  # a kernel without CONFIG_NET_NS has none
-        return self.loaded and self.policy.scope is Scope.ALL and has_others
+        wanted = {setting.key for setting in self.policy.settings}
+        wanted |= {override.key for override in self.policy.overrides}
+        supported = not wanted or bool(wanted - self.memory.unsupported)
+        return self.policy.scope is Scope.ALL and has_others and supported
+
+    @property
+    def guards_others(self) -> bool:
+        """Whether namespaces other than the host's can have values to set now."""
+        return self.loaded and self.looks_for_others
 
     @property
     def host_keys(self) -> Tuple[KeyStatus, ...]:

@@ -1,6 +1,6 @@
 """The memory of the guard: what one check leaves for the next; never changed in place."""
 
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, FrozenSet, NamedTuple, Optional
 
 from ipvsd.enforce import exposure
 from ipvsd.enforce.exposure import Exposure
@@ -68,6 +68,7 @@ class Memory(NamedTuple):
     events_lost: int = 0
     last_write: Optional[LastWrite] = None
     rate_limiter: RateLimiter = RateLimiter()
+    unsupported: FrozenSet[str] = frozenset()  # keys that ip_vs lacks, seen in the host's namespace
 
     def reloaded_since(self, known: Optional[NamespaceState]) -> bool:
         """Return whether ip_vs was loaded after a namespace was last checked."""

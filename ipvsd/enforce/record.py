@@ -26,6 +26,8 @@ def record_host(memory: Memory, policy: Policy, done: CheckResults) -> Tuple[Mem
     memory = memory._replace(checked_ns=done.now_ns, instance=done.instance)
     memory, more = record(memory, policy, done)
     new_events += more
+    lacking = (key.setting.key for key in host.keys if key.state is State.UNSUPPORTED)
+    memory = memory._replace(unsupported=frozenset(lacking))
     appeared = done.module.loaded and before.module is not None and not before.module.loaded
     if appeared and not new_events and not _all_well(before, host) and _all_well(memory, host):
         message = "ip_vs: loaded; all guarded values are as wanted"

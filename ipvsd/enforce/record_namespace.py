@@ -10,6 +10,7 @@ from ipvsd.enforce.namespace_state import NamespaceState, is_another
 from ipvsd.journal import events
 from ipvsd.journal.events import Event
 from ipvsd.model import (
+    HOST_NAME,
     CheckResults,
     KeyStatus,
     Mode,
@@ -48,6 +49,7 @@ class NamespaceRecord:
         self.last_write: Optional[LastWrite] = None
         self.events: List[Event] = []
         self._loaded_ns = memory.loaded_ns
+        self._unsupported = memory.unsupported
         self._policy = policy
         self._done = done
         self._result = result
@@ -194,6 +196,8 @@ class NamespaceRecord:
         if key.state in _FOREIGN:
             return events.foreign(name, namespace, key.state)
         if key.state is State.UNSUPPORTED:
+            if namespace.name != HOST_NAME and name in self._unsupported:
+                return None  # logged for the host; no namespace has what ip_vs lacks
             return events.unsupported(name, namespace, key.detail)
         if key.state in (State.DENIED, State.REFUSED) and write is not None:
             return events.not_changed(write, key.detail, self._policy)

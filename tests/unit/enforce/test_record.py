@@ -19,7 +19,7 @@ from ipvsd.model import (
     State,
     Write,
 )
-from tests.builders import HOST, NO_TREE, OBSERVE, POLICY, RUN, value
+from tests.builders import HOST, NO_TREE, OBSERVE, POD, POLICY, RUN, WEB, value
 from tests.stories import HostStory
 
 
@@ -155,6 +155,17 @@ def test_a_lasting_condition_is_logged_once_through_all_loads(state, kind):
         assert story.check(Module.LIVE, state, Reason.LOAD, detail="why") == []
     shown = NO_TREE if state is State.UNSUPPORTED else None
     assert story.check(Module.LIVE, state, detail="another reason", shown=shown) == [kind]
+
+
+def test_a_key_that_ip_vs_lacks_is_logged_for_the_host_only():
+    lacking, kinds = KeyStatus(RUN, State.UNSUPPORTED), []
+    memory = Memory(module=Module.LIVE)
+    for namespace, take in ((HOST, record.record_host), (WEB, record.record), (POD, record.record)):
+        result = NamespaceResult(namespace, Reason.DRIFT, "", (lacking,))
+        done = CheckResults(Module.LIVE, (result,), None, 9, 9)
+        memory, new_events = take(memory, POLICY, done)
+        kinds += [event.kind for event in new_events]
+    assert kinds == [Kind.UNSUPPORTED] and memory.unsupported == {RUN.key}
 
 
 def test_a_write_that_the_kernel_does_not_keep_is_logged_once_and_never_as_a_change():
