@@ -102,7 +102,7 @@ class Enforcer:
         """
         target = Target(self.host, reason, known, event_ns=event_ns)
         with self.kernel.sysctls() as sysctls:
-            result, state = self._check(policy, target, sysctls, dry, is_host=True)
+            result, state = self._check(policy, target, sysctls, dry)
         return check_results((result,), state, now_ns=self.kernel.now_ns())
 
     def visit(self, policy: Policy, target: Target, dry: bool = False) -> NamespaceResult:
@@ -119,7 +119,7 @@ class Enforcer:
 
         def check() -> NamespaceResult:
             with self.kernel.sysctls() as sysctls:
-                return self._check(policy, target, sysctls, dry, is_host=False)[0]
+                return self._check(policy, target, sysctls, dry)[0]
 
         try:
             return self.kernel.enter(target.paths, target.namespace.identity, check)
@@ -133,7 +133,7 @@ class Enforcer:
         return result._replace(keys=keys)
 
     def _check(
-        self, policy: Policy, target: Target, sysctls: Sysctls, dry: bool, is_host: bool
+        self, policy: Policy, target: Target, sysctls: Sysctls, dry: bool
     ) -> Tuple[NamespaceResult, Module]:
         """Check the namespace that the calling thread is in.
 
@@ -143,7 +143,8 @@ class Enforcer:
         rules = rules_for(policy, target.namespace)
         perform = policy.mode is Mode.ENFORCE and not dry
         readings, state = self._observe(sysctls, rules)
-        result, decision = self._decide(policy, target, rules, sysctls, readings, is_host)
+        is_host = target.namespace is self.host
+        result, decision = self._decide(policy, target, rules, sysctls, readings, perform)
         due = decision.due if perform else ()
         outcomes = {write.key: sysctls.write(write, sysctl_values.same) for write in due}
         plain = all(reading.found is Found.VALUE for reading in readings.values())
@@ -190,13 +191,15 @@ class Enforcer:
         rules: Rules,
         sysctls: Sysctls,
         readings: decide.Readings,
-        is_host: bool,
+        perform: bool,
     ) -> Tuple[NamespaceResult, decide.Decision]:
         """Decide what to write; read more of the namespace only if the decision depends on it.
 
-        The host's namespace is always the same one, so that its cookie is not read.
+        The host's namespace is always the same one, so that its cookie is not read. Only who would
+        `perform` a write can hold it.
         """
         namespace, known = target.namespace, target.known
+        is_host = namespace is self.host
         reason, event_ns = target.reason, target.event_ns
         writes = decide.plan(rules.settings, namespace, readings, reason)
         with_kthreads = bool(writes) and sysctls.has(ipvs.EST_NICE)
@@ -209,7 +212,7 @@ class Enforcer:
             reason = Reason.BIRTH if born else decide.why_different(reason, None, reloaded=False)
             writes = decide.plan(rules.settings, namespace, readings, reason)
         held_until_ns = None
-        if with_kthreads:
+        if with_kthreads and perform:
             held_until_ns = decide.hold_until(known, asked.estimators, self.kernel.now_ns())
         decision = decide.restrain(
             writes, known, policy.contest_policy, held_until_ns, self.kernel.now_ns()

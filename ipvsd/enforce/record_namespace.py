@@ -172,11 +172,18 @@ class NamespaceRecord:
             lasts = away and logged is not None and logged[0] in _PERMANENT
             now = logged if lasts and logged is not None else (key.state, key.detail)
             event = self._condition_event(key, writes.get(name)) if now != logged else None
+            if logged is not None and logged[0] is State.HELD and self._is_right_by_itself(key):
+                event = events.held_over(name, self._result.namespace)
             conditions[name] = now
             self.events += [event] if event is not None else []
             if name in writes and key.state in (State.DENIED, State.REFUSED):
                 self.tally = self.tally._replace(failures=self.tally.failures + 1)
         self._update(conditions=conditions, contests=self._contests_that_go_on())
+
+    def _is_right_by_itself(self, key: KeyStatus) -> bool:
+        """Return whether a value is as wanted, and the guard did not write it now."""
+        written = {one.write.key for one in self._result.outcomes}
+        return key.state is State.AS_WANTED and key.setting.key not in written
 
     def _contests_that_go_on(self) -> Dict[str, Contest]:
         """Return the contests that are not over; the end of one that was logged is an event."""

@@ -30,6 +30,7 @@ class Kind(Enum):
     UNSUPPORTED = ("unsupported", "abd84ae44b8f45059f309cb0d6d2edd5", Priority.WARNING)
     UNREADABLE = ("unreadable", "e8e591e878374c3d83086a04fa279525", Priority.ERROR)
     HELD = ("held", "48a40e36d988407d89bf073c33290399", Priority.INFO)
+    HELD_OVER = ("held-over", "f0311d01968940c0ad08bf11859257de", Priority.INFO)
     CONTESTED = ("contested", "8e6f987e1378430f956c747c68f66358", Priority.WARNING)
     CONTEST_OVER = ("contest-over", "3e8cd4671ea94418b035c4c345c3228e", Priority.NOTICE)
     FOREIGN = ("foreign", "cf5384fd28454d389db23efbc3ebb4ea", Priority.NOTICE)
@@ -102,6 +103,12 @@ def held(write: Write) -> Event:
         f"set to {write.wanted} when no service has been added or removed for a few seconds"
     )
     return Event(Kind.HELD, message, _write_fields(write, write.found))
+
+
+def held_over(key: str, namespace: Namespace) -> Event:
+    """A write that waited is not needed any more."""
+    message = f"{key} in {_shown(namespace)}: no longer held; it is as wanted by now"
+    return Event(Kind.HELD_OVER, message, _key_fields(key, namespace))
 
 
 def contested(write: Write, policy: Policy, writer: str) -> Event:

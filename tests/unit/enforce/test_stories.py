@@ -8,6 +8,7 @@ from ipvsd import model
 from ipvsd.enforce import record
 from ipvsd.enforce.contest import QUIET_MIN_NS
 from ipvsd.enforce.decide import HOLD_MAX_NS, HOLD_NS
+from ipvsd.enforce.enforcer import Target
 from ipvsd.enforce.record_module import without_module
 from ipvsd.journal.events import Kind
 from ipvsd.model import NS_PER_MS, NS_PER_S, ContestPolicy, Reason, Selector, Setting, State
@@ -369,6 +370,25 @@ def test_services_that_keep_coming_hold_the_write_half_a_minute_and_no_longer():
         story.now_ns += 2 * NS_PER_S
     assert logged == [Kind.HELD, Kind.CHANGED]
     assert story.now_ns - begin_ns <= HOLD_MAX_NS + 2 * 2 * NS_PER_S
+
+
+def test_what_was_held_and_is_right_by_itself_is_logged():
+    story, kernel = Story(), FakeSysctls()
+    kernel.kthreads, kernel.estimators = True, 5
+    assert story.visit((WEB, kernel), trigger=Reason.BIRTH) == [Kind.HELD]
+    kernel.set("0")
+    assert story.visit((WEB, kernel)) == [Kind.HELD_OVER]
+    assert story.visit((WEB, kernel)) == []
+
+
+@pytest.mark.parametrize("why, dry, mode", [("dry", True, POLICY), ("observing", False, OBSERVE)])
+def test_who_does_not_write_holds_nothing(why, dry, mode):
+    story, kernel = Story(), FakeSysctls()
+    kernel.kthreads, kernel.estimators = True, 5
+    story.kernel.namespaces[WEB.identity] = kernel
+    result = story.enforcer.visit(mode, Target(WEB, Reason.APPLY, None, ("/a/way/in",)), dry)
+    assert [key.state for key in result.keys] == [State.DIFFERS], why
+    assert result.retry_at_ns is None
 
 
 def test_without_services_nothing_is_held():
