@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import os
 import signal
 import sys
 import traceback
@@ -12,6 +11,7 @@ from ipvsd import __version__
 from ipvsd.commands.output import Output, plain
 from ipvsd.config import files as config_files
 from ipvsd.model import Exit, GuardError
+from ipvsd.system import streams
 
 # Each verb is a module of ipvsd.commands, imported only when it is given: the daemon starts without
 # the code for measuring, and no command waits for the others to be compiled.
@@ -71,25 +71,44 @@ def parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run one command and return its exit code; argparse exits with 2 on wrong usage."""
+    """Run one command and return its exit code; argparse exits with 2 on wrong usage.
+
+    Without `arguments`, those of this process are meant, and its standard streams are protected.
+    """
     words = sys.argv[1:] if arguments is None else arguments
+    try:
+        if arguments is None:
+            streams.protect()
+        code = _run(words)
+    except SystemExit as ended:
+        # argparse has printed the help or a usage error, or a signal has ended a measurement.
+        raise SystemExit(_after_output(int(ended.code or 0))) from None
+    return _after_output(code)
+
+
+def _run(words: List[str]) -> int:
     options = parser(words).parse_args(words)
     options.places = config_files.places(options.root, options.config_dir)
     try:
-        code = int(options.command(options, Output(getattr(options, "quiet", False))))
-        sys.stdout.flush()
-        return code
+        return int(options.command(options, Output(getattr(options, "quiet", False))))
     except GuardError as error:
         return _failed(str(error), error.code, options.debug)
-    except BrokenPipeError:
-        # The reader, `head` or a pager, has enough: end as a C program would.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:
         message = f"unexpected {type(error).__name__}: {error}; --debug shows where"
         return _failed(message, Exit.CANNOT_TELL, options.debug)
+
+
+def _after_output(code: int) -> int:
+    """Return the exit code of a command when its output has been written, as far as it can be.
+
+    A reader that has closed the pipe, `head` or a pager, has enough: this is no failure.
+    """
+    error = streams.failure(sys.stdout)
+    if error is None or isinstance(error, BrokenPipeError):
+        return code
+    return _failed(f"stdout: {error.strerror}", Exit(code or Exit.CANNOT_TELL), debug=False)
 
 
 def _failed(message: str, code: Exit, debug: bool) -> int:

@@ -1,6 +1,7 @@
 """Show connections, packets and bytes, and their rates, whether or not estimation is on."""
 
 import argparse
+import sys
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -11,6 +12,7 @@ from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.kernel import ipvs, ipvs_counters, module
 from ipvsd.kernel.ipvs_counters import Counters, Rates, Readout
 from ipvsd.model import HOST_NAME, NS_PER_S, NS_PER_US, Exit, Identity, Module, Namespace
+from ipvsd.system import streams
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.terminal import Screen
 from ipvsd.text import format_count, printable
@@ -60,7 +62,7 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
                 lines: List[str] = []
                 _print(rows, None if options.all else _ROWS, Output(write=lines.append))
                 screen.show(lines)
-            if not options.watch:
+            if not options.watch or streams.failure(sys.stdout) is not None:
                 return Exit.AS_WANTED
             before, before_ns = now, now_ns
     finally:

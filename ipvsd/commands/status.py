@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import time
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -22,6 +23,7 @@ from ipvsd.model import (
     State,
 )
 from ipvsd.status import documents, runtime_dir, severity
+from ipvsd.system import streams
 from ipvsd.system.processes import Member, member
 from ipvsd.system.terminal import Screen
 from ipvsd.text import format_duration, iso_time, plural, printable
@@ -54,11 +56,13 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     screen = Screen()
     while True:
         if options.json:
-            _show(options, output)
+            code = _show(options, output)
         else:
             lines: List[str] = []
-            _show(options, Output(write=lines.append))
+            code = _show(options, Output(write=lines.append))
             screen.show(lines)
+        if streams.failure(sys.stdout) is not None:
+            return code
         time.sleep(options.interval / NS_PER_S)
 
 
