@@ -177,6 +177,15 @@ def test_wrong_usage_is_two(run):
         assert ended.value.code == Exit.USAGE
 
 
+@pytest.mark.parametrize("verb", [["status", "--watch"], ["stats"], ["stats", "--watch"]])
+@pytest.mark.parametrize("time", ["0", "99ms", "61min", "999999999h", "999999999h" * 99])
+def test_an_interval_without_sense_is_refused(run, capsys, verb, time):
+    with pytest.raises(SystemExit) as ended:
+        run(*verb, "--interval", time)
+    assert ended.value.code == Exit.USAGE
+    assert "--interval: " in capsys.readouterr().err
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["--version"])
