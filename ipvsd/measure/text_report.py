@@ -92,8 +92,8 @@ def _row(label: str, found: Parts, show: Callable[[Document], str]) -> List[str]
 def _run_rows(found: Parts) -> Table:
     rows = [
         _row("runs with work", found, lambda one: str(one["count"])),
-        _row("  median", found, lambda one: _duration(one["median_usec"])),
-        _row("  longest", found, lambda one: _duration(one["max_usec"])),
+        _row("  median", found, functools.partial(_of_worst, "median_usec")),
+        _row("  longest", found, functools.partial(_of_worst, "max_usec")),
         _row("ticks without work", found, lambda one: str(one["without_work"])),
     ]
     if any(one["lost"] for one in found if one is not None):
@@ -102,12 +102,27 @@ def _run_rows(found: Parts) -> Table:
     return rows + _shares(found, "namespaces", "name", "")
 
 
+def _of_worst(figure: str, found: Document) -> str:
+    """Return a figure of the namespace whose runs take most time, which is named.
+
+    All runs together have no figure of their own: see statistics.by_namespace().
+    """
+    namespaces = found["namespaces"]
+    worst = found.get("worst") or (namespaces[0] if namespaces else found)
+    shown = _duration(worst[figure])
+    return f"{shown}, {_namespace(worst['name'])}" if worst.get("inode") else shown
+
+
+def _namespace(name: Optional[str]) -> str:
+    return "ended namespace" if name is None else printable(name)
+
+
 def _shares(found: Parts, group: str, key: str, label: str) -> Table:
     """Return a row for each CPU, or for each namespace: number of runs, share, longest run."""
     keys = dict.fromkeys(part[key] for one in found if one is not None for part in one[group])
     rows = []
     for value in list(keys)[:_ROWS]:
-        name = "ended namespace" if value is None else printable(f"{label}{value}")
+        name = _namespace(None if value is None else f"{label}{value}")
         rows.append(_row(name, found, functools.partial(_share, group, key, value)))
     return rows
 
@@ -116,7 +131,9 @@ def _share(group: str, key: str, value: Any, found: Document) -> str:
     one = next((part for part in found[group] if part[key] == value), None)
     if one is None:
         return "-"
-    return f"{one['count']}, {_percent(one['share'])}, longest {_duration(one['max_usec'])}"
+    median = f"median {_duration(one['median_usec'])}, " if group == "namespaces" else ""
+    longest = _duration(one["max_usec"])
+    return f"{one['count']}, {_percent(one['share'])}, {median}longest {longest}"
 
 
 def _thread(threads: Optional[Sequence[Document]], name: str) -> str:

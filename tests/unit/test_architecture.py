@@ -68,6 +68,7 @@ PURE = {
     "ipvsd.journal.rate_limit",
     "ipvsd.kernel.ipvs_counters",
     "ipvsd.kernel.netns_owner",
+    "ipvsd.measure.clock",
     "ipvsd.measure.conclusions",
     "ipvsd.measure.measurement",
     "ipvsd.measure.statistics",
@@ -81,6 +82,7 @@ PURE = {
     "ipvsd.verify.judge",
 }
 PURE_LIBRARY = {
+    "bisect",
     "collections",
     "datetime",
     "difflib",
