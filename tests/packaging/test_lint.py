@@ -90,8 +90,46 @@ def test_the_page_has_every_option_and_no_other():
     foreign = {"--stats", "--rate", "--now", "--system"}  # of ipvsadm, systemctl and sysctl
     assert page_options(page) - foreign == known
     for verb in VERBS:
-        (synopsis,) = re.findall(rf"^\.TP\n\.BR? {verb}\b(.*\n(?:\.[BIR]+ .*\n)*)", page, re.M)
+        (synopsis,) = [tag for tag in tags(page) if re.match(rf"(\.BR? |\\fB){verb}\b", tag)]
         assert page_options(synopsis) == help_options(verb) - {"--help"}
+
+
+def tags(page):
+    """Return the source of each tag of a page: the line after .TP, which man(7) takes as the tag.
+
+    What follows belongs to the text, even if it were meant to be the rest of the tag.
+    """
+    return re.findall(r"^\.TP\n(.*)$", page, re.M)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "ipvs-estoff-guard.8"])
+def test_no_tag_runs_into_its_text(page):
+    """A tag is complete on its source line, and stands on lines of its own when it is long."""
+    path = ROOT / "man" / page
+    found = tags(path.read_text())
+    assert len(found) > 10
+    for tag in found:
+        for opened, closed in ("[]", "{}", "()"):
+            assert tag.count(opened) == tag.count(closed), tag
+        assert not tag.endswith("\\"), tag
+    rendered = run("mandoc", "-T", "ascii", "-O", "width=80", str(path))
+    lines = re.sub("(?s).\b", "", rendered).split("\n")
+    for tag in found:
+        if not tag.startswith(("\\fB", "Of ")):
+            continue
+        text = re.sub(r"\\f[BIR]", "", tag).replace("\\-", "-")
+        assert is_alone(text, lines), text
+
+
+def is_alone(text, lines):
+    """Return whether a text is on rendered lines that have nothing else, at the indent of tags."""
+    for at, line in enumerate(lines):
+        joined, more = line.strip(), at + 1
+        while text.startswith(joined) and joined != text and more < len(lines):
+            joined, more = f"{joined} {lines[more].strip()}", more + 1
+        if joined == text and re.match(r" {7}\S", line):
+            return True
+    return False
 
 
 def test_no_placeholder_is_left():
