@@ -11,7 +11,7 @@ from ipvsd import __version__
 from ipvsd.commands.output import Output, plain
 from ipvsd.config import files as config_files
 from ipvsd.model import Exit, GuardError
-from ipvsd.system import streams
+from ipvsd.system import streams, terminal
 
 # Each verb is a module of ipvsd.commands, imported only when it is given: the daemon starts without
 # the code for measuring, and no command waits for the others to be compiled.
@@ -90,7 +90,8 @@ def _run(words: List[str]) -> int:
     options = parser(words).parse_args(words)
     options.places = config_files.places(options.root, options.config_dir)
     try:
-        return int(options.command(options, Output(getattr(options, "quiet", False))))
+        output = Output(getattr(options, "quiet", False), terminal=terminal.size(sys.stdout))
+        return int(options.command(options, output))
     except GuardError as error:
         return _failed(str(error), error.code, options.debug)
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ipvsd.measure.text_chart import Size, chart
 from ipvsd.model import NS_PER_US
-from ipvsd.text import format_duration, printable
+from ipvsd.text import format_duration, printable, table
 
 Document = Dict[str, Any]
 Parts = Sequence[Optional[Document]]  # the same part of each phase
@@ -60,11 +60,11 @@ def _namespaces(document: Document) -> List[str]:
         cells = [one["value"], one["services"], one["real_servers"], one["estimators"]]
         shown = ["-" if cell is None else printable(str(cell)) for cell in cells]
         rows.append([printable(one["name"]), *shown, _range(one["predicted_usec"])])
-    table = columns(rows)
+    shown = table(rows)
     if len(namespaces) > _ROWS:
         left = len(namespaces) - _ROWS
-        table.append(f"... and {left} more with fewer estimators; --json has all.")
-    return table
+        shown.append(f"... and {left} more with fewer estimators; --json has all.")
+    return shown
 
 
 def _range(bounds: Optional[Sequence[int]]) -> str:
@@ -82,7 +82,7 @@ def _results(phases: Sequence[Document]) -> List[str]:
         rows.append([printable(name), *(_thread(phase["threads"], name) for phase in phases)])
     if any(phase["pings"] for phase in phases):
         rows += _ping_rows([phase["pings"] for phase in phases])
-    return columns(rows)
+    return table(rows)
 
 
 def _row(label: str, found: Parts, show: Callable[[Document], str]) -> List[str]:
@@ -178,12 +178,6 @@ def _charts(phases: Sequence[Document], title: str, series: str, plain: bool) ->
         foot = "0 s" + _duration(length).rjust(_SIZE.width - len("0 s"))
         text.append(" " * (_LABEL_WIDTH + 2) + foot)
     return text
-
-
-def columns(rows: Table) -> List[str]:
-    """Return the lines of a table in columns; the first row is the heading."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in rows]
 
 
 def _sentence(text: str) -> str:

@@ -158,12 +158,15 @@ def _reactions(reactions: Histogram) -> Dict[str, Any]:
 
 
 def within(reactions: Dict[str, Any], share: float) -> str:
-    """Return a bound on the duration of a share of the reactions, of a document as above."""
+    """Return a bound on the duration of a share of the reactions, of a document as above.
+
+    None is longer than the slowest, which may be less than the bound of its bucket.
+    """
     needed = share * reactions["count"]
-    for bound_usec, count in reactions["buckets"]:
-        if count >= needed:
-            return format_duration(bound_usec * NS_PER_US)
-    return f"more than {format_duration(BOUNDS_NS[-1])}"
+    bounds = [bound_usec for bound_usec, count in reactions["buckets"] if count >= needed]
+    if reactions["slowest_usec"] is not None:
+        bounds.append(reactions["slowest_usec"])
+    return format_duration(min(bounds) * NS_PER_US) if bounds else "unknown"
 
 
 def namespace_document(

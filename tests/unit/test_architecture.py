@@ -76,6 +76,7 @@ PURE = {
     "ipvsd.measure.text_report",
     "ipvsd.status.documents",
     "ipvsd.status.metrics",
+    "ipvsd.status.page",
     "ipvsd.status.severity",
     "ipvsd.status.shapes",
     "ipvsd.system.json_shape",
@@ -93,6 +94,7 @@ PURE_LIBRARY = {
     "re",
     "textwrap",
     "typing",
+    "unicodedata",
 }
 
 # Libraries, and interfaces of the system, that only these modules touch.
