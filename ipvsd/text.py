@@ -1,8 +1,6 @@
 """Text for people: escaping what came from outside, durations."""
 
-import datetime
 import re
-import unicodedata
 from typing import List, Optional, Sequence
 
 from ipvsd.model import NS_PER_MS, NS_PER_S
@@ -52,6 +50,8 @@ def columns(text: str) -> int:
 
 
 def _columns_of(character: str) -> int:
+    import unicodedata
+
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
@@ -149,5 +149,7 @@ def plural(number: int, noun: str) -> str:
 
 def iso_time(wall_ns: int) -> str:
     """Write nanoseconds since the epoch as UTC in ISO 8601, to the millisecond."""
+    import datetime
+
     moment = datetime.datetime.fromtimestamp(wall_ns / 1e9, datetime.timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,5 @@
 """Prints JSON alone, or text for people, in which text from outside cannot control a terminal."""
 
-import json
 import sys
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, TextIO
 
@@ -44,10 +43,14 @@ class Output:
 
     def json(self, document: Dict[str, Any]) -> None:
         """Print one JSON document and nothing else."""
+        import json
+
         print(json.dumps(document, indent=2), flush=True)
 
     def json_line(self, document: Dict[str, Any]) -> None:
         """Print one of several JSON documents, each in a line of its own."""
+        import json
+
         print(json.dumps(document), flush=True)
 
     def table(self, cells: Sequence[Sequence[str]], text_columns: Sequence[int] = ()) -> None:

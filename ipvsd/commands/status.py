@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
@@ -14,15 +14,17 @@ from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.model import NS_PER_S, Exit, Identity, NamespaceResult, Scope, State
 from ipvsd.status import documents, page, runtime_dir, severity
 from ipvsd.system import streams
-from ipvsd.system.processes import Member, member
 from ipvsd.system.terminal import Screen
 from ipvsd.text import iso_time
+
+if TYPE_CHECKING:
+    from ipvsd.system.processes import Member
 
 # Why a value is left as it is.
 _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
 
 Remembered = Dict[Identity, Dict[str, Any]]
-Members = Dict[int, Member]  # by pid
+Members = Dict[int, "Member"]  # by pid
 
 # How many namespaces are listed where there is no terminal, and at least below the last events.
 _ROWS = 11
@@ -96,6 +98,11 @@ def _members(results: Sequence[NamespaceResult], began_s: float) -> Members:
     A process that was started since the check began has only inherited the pid.
     """
     pids = {result.namespace.owner.pid for result in results} - {0}
+    if not pids:
+        return {}
+
+    from ipvsd.system.processes import member  # imports psutil
+
     found = {pid: member(pid) for pid in pids}
     return {pid: one for pid, one in found.items() if one is not None and one.started_s < began_s}
 

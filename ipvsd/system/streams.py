@@ -5,9 +5,12 @@ A command does its work and returns its exit code whether or not somebody can re
 
 import io
 import os
-import select
 import sys
-from typing import Optional, TextIO
+
+# As `typing` has it, whose import takes a quarter of the time in which a bare Python starts.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional, TextIO
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
@@ -15,7 +18,7 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 class _Written(io.FileIO):
     """Stdout or stderr: the first failed write is remembered, and what follows is discarded."""
 
-    error: Optional[OSError] = None
+    error: "Optional[OSError]" = None
 
     def write(self, data) -> int:  # type: ignore[no-untyped-def]  # Buffer is Python 3.12
         """Write at most `data` and return how much of it needs no other write. Never raises."""
@@ -25,6 +28,8 @@ class _Written(io.FileIO):
         try:
             written = super().write(data)
             while written is None:  # another program has made the terminal non-blocking
+                import select
+
                 select.select([], [self], [])
                 written = super().write(data)
         except OSError as error:
@@ -50,14 +55,14 @@ def protect() -> None:
     sys.stderr = _stream(_STDERR, sys.stderr, "backslashreplace")
 
 
-def failure(stream: TextIO) -> Optional[OSError]:
+def failure(stream: "TextIO") -> "Optional[OSError]":
     """Flush a stream; return why something could not be written to it, None if all was."""
     stream.flush()
     raw = getattr(getattr(stream, "buffer", None), "raw", None)
     return raw.error if isinstance(raw, _Written) else None
 
 
-def _stream(number: int, old: Optional[TextIO], errors: str) -> TextIO:
+def _stream(number: int, old: "Optional[TextIO]", errors: str) -> "TextIO":
     encoding = "utf-8"
     if old is not None:
         encoding, errors = old.encoding, old.errors or errors

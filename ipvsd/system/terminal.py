@@ -19,7 +19,7 @@ class Size(NamedTuple):
 
 
 # Where a terminal does not tell its size, as on a serial line.
-_USUAL = Size(80, 24)
+USUAL = Size(80, 24)
 
 
 def size(stream: TextIO, environ: Mapping[str, str] = os.environ) -> Optional[Size]:
@@ -34,7 +34,7 @@ def size(stream: TextIO, environ: Mapping[str, str] = os.environ) -> Optional[Si
     return Size(
         *(
             int(word) if word.isdigit() and int(word) else told or usual
-            for word, told, usual in zip(named, found, _USUAL)
+            for word, told, usual in zip(named, found, USUAL)
         )
     )
 
@@ -53,7 +53,7 @@ class Screen:
     @property
     def size(self) -> Optional[Size]:
         """The size of the terminal, None where pages follow each other."""
-        return (size(self._stdout, self._environ) or _USUAL) if self._over else None
+        return (size(self._stdout, self._environ) or USUAL) if self._over else None
 
     def show(self, lines: Sequence[str]) -> None:
         """Show a page; if it is too large for the terminal, show its upper left part."""

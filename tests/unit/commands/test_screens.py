@@ -95,7 +95,7 @@ def run(loaded_root, monkeypatch):
 
     monkeypatch.setattr(status.time, "sleep", nap)
     monkeypatch.setattr(status, "check_all", check_all)
-    monkeypatch.setattr(status, "member", lambda _pid: None)
+    monkeypatch.setattr("ipvsd.system.processes.member", lambda _pid: None)
     monkeypatch.setattr(stats, "_readouts", readouts)
     monkeypatch.setattr(history.reader, "lines", journal)
     with mock.patch.object(runtime_dir.RuntimeFolder, "daemon", daemon):
