@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from ipvsd.journal import entries
 from tests.packaging.conftest import NAME, ROOT, run
 
 PAGES = sorted(path.name for path in (ROOT / "man").iterdir())
@@ -146,7 +147,18 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def complete(*words):
-    return set(run("bash", "-c", COMPLETE, "bash", "ipvsd", *words).split())
+    return set(complete_lines(*words))
+
+
+def complete_lines(*words):
+    lines = run("bash", "-c", COMPLETE, "bash", "ipvsd", *words).splitlines()
+    return {line for line in lines if line}
+
+
+def complete_in(folder, *words):
+    """Complete words in a folder, which the shell enters after it has read the completion."""
+    script = COMPLETE.replace("COMP_WORDS", f"cd {folder}; COMP_WORDS", 1)
+    return set(run("bash", "-c", script, "bash", "ipvsd", *words).splitlines())
 
 
 def test_completion_offers_all_options_and_verbs():
@@ -156,6 +168,45 @@ def test_completion_offers_all_options_and_verbs():
         assert complete("--root", "/", verb, "") == help_options(verb) | choices(verb)
     assert complete("ap") == {"apply"}
     assert complete("apply", "--d") == {"--dry-run"}
+
+
+def test_completion_of_events():
+    assert complete("history", "--kind", "") == set(entries.KINDS)
+    assert complete("history", "--kind", "chan") == {"changed", "changed-many"}
+    assert complete("history", "--kind", "=", "chan") == {"changed", "changed-many"}
+    assert complete("history", "--kind=chan") == {"--kind=changed", "--kind=changed-many"}
+    assert "--since" in complete("history", "--kind", "changed", "")
+
+
+@pytest.mark.parametrize("option", ["--duration", "--interval", "--since", "--namespace"])
+def test_completion_offers_no_option_as_a_value(option):
+    assert complete("measure", option, "") == complete("measure", option, "=", "") == set()
+    assert "--yes" in complete("measure", option, "1", "")
+    assert "--yes" in complete("measure", option, "=", "1", "")
+
+
+@pytest.mark.parametrize("option", ["--save", "--show", "--plot"])
+def test_completion_of_files(tmp_path, option):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "o two").write_text("")
+    begin = f"{tmp_path}/o"
+    both = {f"{tmp_path}/one", f"{tmp_path}/o two"}
+    assert complete_lines("measure", option, begin) == both
+    assert complete_lines("measure", option, "=", begin) == both
+    assert complete_lines("measure", f"{option}={begin}") == {f"{option}={one}" for one in both}
+
+
+@pytest.mark.parametrize("option", ["--root", "--config-dir"])
+def test_completion_of_folders_after_an_equals_sign(tmp_path, option):
+    """Bash splits words at "=", unless COMP_WORDBREAKS lacks it."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").write_text("")
+    assert complete(option, "=", f"{tmp_path}/") == {f"{tmp_path}/one"}
+    assert complete(f"{option}={tmp_path}/") == {f"{option}={tmp_path}/one"}
+    assert "sys" in {name.strip("/") for name in complete_in("/", option, "=")}
+    for words in ((option, "=", "/x"), (f"{option}=/x",)):
+        assert complete(*words, "") == help_options() | set(VERBS)
+        assert complete(*words, "apply", "--d") == {"--dry-run"}
 
 
 def test_completion_of_folders(tmp_path):

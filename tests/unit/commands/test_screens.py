@@ -149,4 +149,4 @@ def test_nothing_is_cut_elsewhere(run, verb, capsys, loaded_root):
 def test_a_terminal_that_cannot_show_the_ellipsis_gets_dots(run):
     with mock.patch.object(Terminal, "encoding", "ascii"):
         shown = run((50, 15), "stats")
-    assert "..." in shown and shown.isascii()
+    assert "..." in shown and max(shown) < "\x7f"
