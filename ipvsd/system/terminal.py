@@ -88,13 +88,16 @@ class Progress:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._stderr = sys.stderr if stderr is None else stderr
+        self._environ = environ
         terminal = self._stderr.isatty() and environ.get("TERM", "dumb") != "dumb"
         self._shown = wanted and terminal
         self._drawn = ""
 
     def show(self, what: str, done: float) -> None:
         """Show the progress of something; `done` is between 0 and 1."""
-        text = bar(what, done)
+        # One row, and not its last column: what wraps would stay on the screen.
+        columns = (size(self._stderr, self._environ) or USUAL).columns
+        text = clipped(bar(what, done), columns - 1)
         if self._shown and text != self._drawn:
             self._drawn = text
             self._stderr.write(f"\r{text}{_CLEAR_LINE}")

@@ -73,6 +73,9 @@ class ProgressTerminal:
     def isatty(self):
         return self.is_one
 
+    def fileno(self):
+        raise OSError
+
     def write(self, text):
         self.written += text
 
@@ -98,6 +101,15 @@ def test_progress(why, terminal, wanted, environ, shown):
     assert (stderr.written.count("[") - stderr.written.count("\x1b[") == 1) is shown, why
     progress.end()
     assert stderr.written.endswith("\r\x1b[K") or not shown
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_progress_stays_on_one_row(columns):
+    stderr = Terminal()
+    environ = {"TERM": "xterm", "COLUMNS": str(columns)}
+    Progress(True, stderr, environ).show("checking that no services are added or removed" * 2, 0.5)
+    shown = stderr.getvalue().replace("\r", "").replace("\x1b[K", "")
+    assert len(shown) == columns - 1
 
 
 @pytest.mark.parametrize("done, full", [(-1, 0), (0, 0), (0.5, 15), (1, 30), (7, 30)])
