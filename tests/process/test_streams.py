@@ -56,6 +56,12 @@ def test_a_full_stderr_changes_no_exit_code(run, words, code):
     assert run("2>/dev/full", *words) == (code, "")
 
 
+@pytest.mark.parametrize("words", [["doctor"], ["history"]])
+def test_what_a_command_finds_does_not_depend_on_its_streams(run, words):
+    code, _ = run("", *words)
+    assert [run(how, *words)[0] for how in (">&-", "2>/dev/full", ">&- 2>&-")] == [code] * 3
+
+
 @pytest.mark.parametrize("redirections", ["2>&-", "2>/dev/full", ">&- 2>&-", ">/dev/full 2>&-"])
 @pytest.mark.parametrize("words", [["status", "--quiet"], ["config", "--check"], ["nonsense"], []])
 def test_errors_that_nobody_can_read_keep_their_exit_code(root, run, redirections, words):
