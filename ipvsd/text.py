@@ -1,7 +1,7 @@
 """Text for people: escaping what came from outside, durations."""
 
-import datetime
 import re
+from typing import List, Optional, Sequence
 
 from ipvsd.model import NS_PER_MS, NS_PER_S
 
@@ -15,6 +15,10 @@ MAX_PRINTED = 400
 MAX_LINE = 10 * MAX_PRINTED
 
 _UNIT_STEP = 1000
+
+# Between two columns of a table, and the least that is left of a column whose heading is shorter.
+_GAP = 2
+_NARROWEST = 5
 
 
 def printable(text: str) -> str:
@@ -33,6 +37,81 @@ def _escaped(text: str, limit: int) -> str:
         escape = "unicode_escape"
         begin = "".join(c if c.isprintable() else c.encode(escape).decode() for c in begin)
     return begin if len(begin) <= limit and len(text) <= limit else begin[:limit] + "..."
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a printable text takes.
+
+    As in Unicode Standard Annex 11: wide and fullwidth characters take two, combining marks none.
+    """
+    if len(text) == len(text.encode("utf-8", "replace")):
+        return len(text)
+    return sum(map(_columns_of, text))
+
+
+def _columns_of(character: str) -> int:
+    import unicodedata
+
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def rows(text: str, width: int) -> int:
+    """Return how many rows of a terminal a line takes, which wraps at the width."""
+    return max(1, -(-columns(text) // width))
+
+
+def clipped(text: str, width: int) -> str:
+    """Return the beginning of a text that fits into a number of columns."""
+    taken = 0
+    for at, character in enumerate(text):
+        taken += _columns_of(character)
+        if taken > width:
+            return text[:at]
+    return text
+
+
+def shortened(text: str, width: int, mark: str = "...") -> str:
+    """Return a text that fits into a number of columns: what is in its middle may be cut out.
+
+    The beginning and the end distinguish ids, paths and names best.
+    """
+    if columns(text) <= width:
+        return text
+    left = max(0, width - len(mark))
+    begin = clipped(text, left - left // 2)
+    end = text[::-1]
+    while columns(end) > left - columns(begin):
+        end = end[:-1]
+    return begin + mark + end[::-1]
+
+
+def table(
+    cells: Sequence[Sequence[str]],
+    width: Optional[int] = None,
+    text_columns: Sequence[int] = (),
+    mark: str = "...",
+) -> List[str]:
+    """Return the lines of a table; the first row is the heading.
+
+    Where it is wider than `width`, the cells of the columns that have only text are shortened, the
+    widest first, but not to less than the heading: the table may still be too wide.
+    """
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(cells[0]))]
+    excess = 0 if width is None else sum(widths) + _GAP * (len(widths) - 1) - width
+    least = [max(_NARROWEST, columns(heading)) for heading in cells[0]]
+    for _ in range(excess):
+        wide = [i for i in text_columns if widths[i] > least[i]]
+        if not wide:
+            break
+        widths[max(wide, key=lambda i: widths[i])] -= 1
+    lines = []
+    for row in cells:
+        shown = [shortened(cell, limit, mark) for cell, limit in zip(row, widths)]
+        padded = [cell + " " * (limit - columns(cell)) for cell, limit in zip(shown, widths)]
+        lines.append((" " * _GAP).join(padded).rstrip())
+    return lines
 
 
 def parse_duration(text: str) -> int:
@@ -70,5 +149,7 @@ def plural(number: int, noun: str) -> str:
 
 def iso_time(wall_ns: int) -> str:
     """Write nanoseconds since the epoch as UTC in ISO 8601, to the millisecond."""
+    import datetime
+
     moment = datetime.datetime.fromtimestamp(wall_ns / 1e9, datetime.timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -77,9 +77,10 @@ def decoded(data):
 def journal_lines(new_events):
     """Return the lines that events are on stderr and in the journal's library."""
     stderr = io.StringIO()
-    send = sender.connect({}, stderr)
+    with sender.connected({}, stderr) as send:
+        for event in new_events:
+            send(event)
     for event in new_events:
-        send(event)
         for field in sender.fields(event):
             field.encode("utf-8")  # as the journal's library does
     assert stderr.getvalue().count("\n") == len(new_events), "a line an event, and none forged"

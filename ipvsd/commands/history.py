@@ -3,7 +3,7 @@
 import argparse
 import collections
 import os
-from typing import Deque
+from typing import Deque, List, Sequence
 
 from ipvsd.commands.output import Output
 from ipvsd.journal import entries, reader
@@ -13,8 +13,9 @@ from ipvsd.text import printable
 
 # Version of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
-# How many entries fit on a screen.
+# How many entries are listed where there is no terminal.
 _ROWS = 20
+_TEXT_COLUMNS = (2, 3)  # the namespace, and what happened
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Read the journal once, and print the entries, the newest last, and the totals."""
     totals = Totals()
-    shown: Deque[Entry] = collections.deque(maxlen=None if options.all else _ROWS)
+    most = None
+    if not options.all:
+        most = _ROWS if options.json else output.room([], _ROWS)
+    shown: Deque[Entry] = collections.deque(maxlen=most)
     for line in reader.lines(options.since):
         entry = entries.parse(line)
         if entry is not None and (not options.kind or entry.kind in options.kind):
@@ -54,18 +58,30 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
             }
         )
     else:
-        _print(totals, shown, output)
+        _print(totals, list(shown), options.all, output)
     return Exit.AS_WANTED
 
 
-def _print(totals: Totals, shown: Deque[Entry], output: Output) -> None:
+def _print(totals: Totals, shown: Sequence[Entry], everything: bool, output: Output) -> None:
+    lines: List[str] = []
     if shown:
         rows = [["TIME", "EVENT", "NAMESPACE", "WHAT", "REACTION"]]
-        output.table(rows + [list(map(printable, entries.row(entry))) for entry in shown])
-    left = totals.entries - len(shown)
-    if left:
-        output.line(f"... and {left} earlier; `ipvsd history --all` lists them.")
+        rows += [list(map(printable, entries.row(entry))) for entry in shown]
+        heading, *lines = output.table_lines(rows, _TEXT_COLUMNS)
+        if not everything:
+            room = output.room([heading, _left_out(totals.entries), str(totals)], _ROWS)
+            newest_first = [[line] for line in reversed(lines)]
+            lines = lines[-output.that_fit(newest_first, room) :]
+        output.line(heading)
+    for line in lines:
+        output.line(line)
+    if totals.entries > len(lines):
+        output.line(_left_out(totals.entries - len(lines)))
     if not totals.entries and os.geteuid() != 0:
         text = "journal: has no entries of the guard that you may read;"
         output.line(f"{text} run it as root, or as a member of the group systemd-journal.")
     output.always(str(totals))
+
+
+def _left_out(count: int) -> str:
+    return f"... and {count} earlier; `ipvsd history --all` lists them."

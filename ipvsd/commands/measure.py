@@ -16,7 +16,7 @@ from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce.all_namespaces import check_all
 from ipvsd.enforce.decide import HOLD_NS
 from ipvsd.enforce.enforcer import Enforcer
-from ipvsd.measure import compare, measurement, plot, saved_file, session, text_report
+from ipvsd.measure import compare, measurement, ping, plot, saved_file, session, text_report
 from ipvsd.measure.sampler import Task
 from ipvsd.measure.session import Result, Setup
 from ipvsd.measure.text_chart import can_blocks
@@ -100,6 +100,8 @@ def _check(options: argparse.Namespace) -> None:
     if options.show is not None and (options.compare or options.save or options.ping):
         message = "--show measures nothing: it can be combined with --plot and --json only"
         raise GuardError(message, Exit.USAGE)
+    if options.ping is not None and os.geteuid() == 0:
+        ping.check()
     if options.plot is not None:
         plot.check(options.plot)
     if options.save is not None:

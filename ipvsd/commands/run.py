@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import sys
 
 from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
 from ipvsd.daemon.daemon import Daemon, Parts
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.journal import sender
+from ipvsd.journal.sender import Send
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.model import Exit, GuardError
 from ipvsd.status import runtime_dir
@@ -20,18 +22,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, _output: Output) -> Exit:
     """Build the parts and run; returns when a stop signal has come."""
-    parts = Parts(
+    # Not the protected stream, see system/streams.py: it would discard what stderr does not take.
+    with sender.connected(os.environ, sys.__stderr__ or sys.stderr) as send:
+        try:
+            return Daemon(_parts(options, send)).run()
+        except (OSError, RuntimeError, MemoryError) as error:  # no descriptors, threads or memory
+            message = f"guard: cannot start now: {error}; systemd starts it again"
+            raise GuardError(message, Exit.CANNOT_TELL) from error
+
+
+def _parts(options: argparse.Namespace, send: Send) -> Parts:
+    return Parts(
         enforcer=Enforcer(options.root),
         load_config=lambda: config_files.load(options.places),
         folder=runtime_dir.RuntimeFolder(options.root),
-        send=sender.connect(os.environ),
+        send=send,
         notifier=sd_notify.Notifier(os.environ),
         watchdog_ns=sd_notify.watchdog_ns(os.environ),
         new_monitor=Monitor,
         root=options.root,
     )
-    try:
-        return Daemon(parts).run()
-    except (OSError, RuntimeError, MemoryError) as error:  # no descriptors, threads or memory
-        message = f"guard: cannot start now: {error}; systemd starts it again"
-        raise GuardError(message, Exit.CANNOT_TELL) from error

@@ -1,8 +1,9 @@
 """Show connections, packets and bytes, and their rates, whether or not estimation is on."""
 
 import argparse
+import sys
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
@@ -11,17 +12,23 @@ from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.kernel import ipvs, ipvs_counters, module
 from ipvsd.kernel.ipvs_counters import Counters, Rates, Readout
 from ipvsd.model import HOST_NAME, NS_PER_S, NS_PER_US, Exit, Identity, Module, Namespace
+from ipvsd.system import streams
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.terminal import Screen
 from ipvsd.text import format_count, printable
 
 # Of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
-# What fits on a screen together with the lines around the table.
+# How many namespaces are listed where there is no terminal.
 _ROWS = 18
+_SEVERAL = 2
 
-_COLUMNS = ["NAMESPACE", "CONNS", "IN PKTS", "OUT PKTS", "IN BYTES", "OUT BYTES"]
-_RATE_COLUMNS = ["CONNS/s", "IN PKTS/s", "OUT PKTS/s", "IN BYTES/s", "OUT BYTES/s"]
+_COLUMNS = ["CONNS", "IN PKTS", "OUT PKTS", "IN BYTES", "OUT BYTES"]
+# Two rows of a narrow table, with the rates below the totals.
+_NARROW = [
+    ["", "", "IN", "OUT", "IN", "OUT"],
+    ["NAMESPACE", "CONNS", "PKTS", "PKTS", "BYTES", "BYTES"],
+]
 
 
 class Row(NamedTuple):
@@ -30,6 +37,14 @@ class Row(NamedTuple):
     namespace: Namespace
     readout: Readout
     rates: Rates
+
+
+class Shown(NamedTuple):
+    """The cells of one namespace: its name, its totals, and its rates."""
+
+    name: str
+    live: List[str]
+    rates: List[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,14 +72,21 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
                 show = output.json_line if options.watch else output.json
                 show(_document(rows, state, now_ns - before_ns))
             else:
-                lines: List[str] = []
-                _print(rows, None if options.all else _ROWS, Output(write=lines.append))
-                screen.show(lines)
-            if not options.watch:
+                _show(rows, options, output, screen)
+            if not options.watch or streams.failure(sys.stdout) is not None:
                 return Exit.AS_WANTED
             before, before_ns = now, now_ns
     finally:
         reader.close()
+
+
+def _show(rows: Sequence[Row], options: argparse.Namespace, output: Output, screen: Screen) -> None:
+    if not options.watch:
+        _print(rows, options.all, output)
+        return
+    lines: List[str] = []
+    _print(rows, options.all, Output(write=lines.append, terminal=screen.size, wraps=False))
+    screen.show(lines)
 
 
 # By identity: the owner that is found first may be another process the next time.
@@ -94,31 +116,68 @@ def _rows(before: Readouts, now: Readouts, elapsed_ns: int) -> List[Row]:
     )
 
 
-def _print(rows: Sequence[Row], limit: Optional[int], output: Output) -> None:
-    shown = rows if limit is None else rows[:limit]
-    heading = [cell for pair in zip(_COLUMNS[1:], _RATE_COLUMNS) for cell in pair]
-    table = [[_COLUMNS[0], *heading]]
-    table += [_cells(str(row.namespace), row.readout.live, row.rates) for row in shown]
-    if len(rows) > 1:
-        total, rates = Counters(), Rates()
-        for row in rows:
-            total = total.plus(row.readout.live)
-            rates = Rates(*(one + another for one, another in zip(rates, row.rates)))
-        table.append(_cells(f"all {len(rows)}", total, rates))
-    output.table(table)
-    if len(rows) > len(shown):
-        output.line(f"... {len(rows) - len(shown)} are not listed; `ipvsd stats --all` does.")
+def _print(rows: Sequence[Row], everything: bool, output: Output) -> None:
+    below = _below(rows)
+    heading, groups = _drawn([_shown(row) for row in rows] + _total(rows), output)
+    total = [line for group in groups[len(rows) :] for line in group]
+    count = len(rows)
+    if not everything:
+        room = output.room([*heading, *total, _left_out(count), *below], _ROWS)
+        count = output.that_fit(groups[:count], room)
+    for line in [*heading, *(line for group in groups[:count] for line in group), *total]:
+        output.line(line)
+    if count < len(rows):
+        output.line(_left_out(len(rows) - count))
+    for line in below:
+        output.line(line)
+
+
+def _shown(row: Row) -> Shown:
+    return _figures(printable(str(row.namespace)), row.readout.live, row.rates)
+
+
+def _total(rows: Sequence[Row]) -> List[Shown]:
+    """Return the sums over all namespaces, nothing if there is only one."""
+    if len(rows) < _SEVERAL:
+        return []
+    live, rates = Counters(), Rates()
+    for row in rows:
+        live = live.plus(row.readout.live)
+        rates = Rates(*(one + another for one, another in zip(rates, row.rates)))
+    return [_figures(f"all {len(rows)}", live, rates)]
+
+
+def _figures(name: str, live: Counters, rates: Rates) -> Shown:
+    return Shown(name, list(map(format_count, live)), list(map(format_count, rates)))
+
+
+def _drawn(shown: Sequence[Shown], output: Output) -> Tuple[List[str], List[List[str]]]:
+    """Return the lines of the heading, and those of each namespace.
+
+    On a terminal that is too narrow, the rates stand below the totals; numbers are never cut.
+    """
+    heading = ["NAMESPACE", *(cell for name in _COLUMNS for cell in (name, f"{name}/s"))]
+    cells = [[one.name, *(n for pair in zip(one.live, one.rates) for n in pair)] for one in shown]
+    if output.fits([heading, *cells]):
+        wide = output.table_lines([heading, *cells])
+        return wide[:1], [[line] for line in wide[1:]]
+    cells = [row for one in shown for row in ([one.name, *one.live], ["  per second", *one.rates])]
+    narrow = output.table_lines([*_NARROW, *cells], text_columns=[0])
+    return narrow[:2], [list(pair) for pair in zip(narrow[2::2], narrow[3::2])]
+
+
+def _left_out(count: int) -> str:
+    return f"... {count} are not listed; `ipvsd stats --all` does."
+
+
+def _below(rows: Sequence[Row]) -> List[str]:
+    """Return the lines below the table."""
     frozen = sum(row.readout.live != row.readout.estimated for row in rows)
+    lines = ["Of single services, only ActiveConn and InActConn (ipvsadm -L) are live."]
     if frozen:
-        output.line(
-            f"The totals of ipvsadm --stats and of exporters are behind in {frozen} of them."
-        )
-    output.line("Of single services, only ActiveConn and InActConn (ipvsadm -L) are live.")
-
-
-def _cells(name: str, live: Counters, rates: Rates) -> List[str]:
-    cells = [format_count(number) for pair in zip(live, rates) for number in pair]
-    return [printable(name), *cells]
+        behind = "The totals of ipvsadm --stats and of exporters are behind in"
+        lines.insert(0, f"{behind} {frozen} of them.")
+    return lines
 
 
 def _document(rows: Sequence[Row], state: Module, elapsed_ns: int) -> Dict[str, Any]:

@@ -2,39 +2,33 @@
 
 import argparse
 import os
+import sys
 import time
-from typing import Any, Dict, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
 from ipvsd.enforce.all_namespaces import AllNamespaces, check_all
 from ipvsd.enforce.enforcer import Enforcer
-from ipvsd.kernel.netns_owner import describe
-from ipvsd.model import (
-    HOST_NAME,
-    NS_PER_S,
-    Exit,
-    Identity,
-    KeyStatus,
-    NamespaceResult,
-    Scope,
-    State,
-)
-from ipvsd.status import documents, runtime_dir, severity
-from ipvsd.system.processes import Member, member
+from ipvsd.model import NS_PER_S, Exit, Identity, NamespaceResult, Scope, State
+from ipvsd.status import documents, page, runtime_dir, severity
+from ipvsd.system import streams
 from ipvsd.system.terminal import Screen
-from ipvsd.text import format_duration, iso_time, plural, printable
+from ipvsd.text import iso_time
+
+if TYPE_CHECKING:
+    from ipvsd.system.processes import Member
 
 # Why a value is left as it is.
 _DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
 
 Remembered = Dict[Identity, Dict[str, Any]]
-Members = Dict[int, Member]  # by pid
+Members = Dict[int, "Member"]  # by pid
 
-# What fits on a screen together with the lines above the table.
+# How many namespaces are listed where there is no terminal, and at least below the last events.
 _ROWS = 11
-_NS_PER_USEC = NS_PER_S // 10**6
+_ROWS_BELOW_EVENTS = 4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,18 +48,19 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     screen = Screen()
     while True:
         if options.json:
-            _show(options, output)
+            code = _show(options, output)
         else:
             lines: List[str] = []
-            _show(options, Output(write=lines.append))
+            code = _show(options, Output(write=lines.append, terminal=screen.size, wraps=False))
             screen.show(lines)
+        if streams.failure(sys.stdout) is not None:
+            return code
         time.sleep(options.interval / NS_PER_S)
 
 
 def _show(options: argparse.Namespace, output: Output) -> Exit:
     policy = config_files.load(options.places).policy
-    is_root = os.geteuid() == 0
-    if not is_root:
+    if os.geteuid() != 0:
         policy = policy._replace(scope=Scope.HOST)  # the others cannot be entered
     began_s = time.time()
     now = check_all(Enforcer(options.root), policy, options.root, dry=True)
@@ -79,13 +74,14 @@ def _show(options: argparse.Namespace, output: Output) -> Exit:
         document = _document(now, daemon, remembered, _members(now.results, began_s))
         show(dict(document, running=running))
         return _exit_code(now, running)
-    _print_head(now, daemon, running, output)
-    if not is_root:
-        output.line("Only the host's namespace is shown: run it as root to see the others.")
-    if options.watch:
-        _print_recent(daemon, output)
-    shown = now.results if options.all else now.results[:_ROWS]
-    _print_namespaces(now.results, shown, _members(shown, began_s), output)
+    _print(
+        now,
+        page.head(now.module, os.uname().release, now.results, daemon, running),
+        daemon,
+        options,
+        began_s,
+        output,
+    )
     return _exit_code(now, running)
 
 
@@ -117,6 +113,11 @@ def _members(results: Sequence[NamespaceResult], began_s: float) -> Members:
     A process that was started since the check began has only inherited the pid.
     """
     pids = {result.namespace.owner.pid for result in results} - {0}
+    if not pids:
+        return {}
+
+    from ipvsd.system.processes import member  # imports psutil
+
     found = {pid: member(pid) for pid in pids}
     return {pid: one for pid, one in found.items() if one is not None and one.started_s < began_s}
 
@@ -137,130 +138,58 @@ def _explained(result: Sequence[NamespaceResult], remembered: Remembered) -> Lis
     return explained
 
 
-def _print_head(
+def _print(
     now: AllNamespaces,
+    head: List[str],
     daemon: Optional[Dict[str, Any]],
-    running: Optional[bool],
+    options: argparse.Namespace,
+    began_s: float,
     output: Output,
 ) -> None:
-    if running is None:
-        output.line(
-            "guard:       cannot tell whether it runs: its process is hidden from this user, or"
-        )
-        output.line("             its version differs (systemctl status ipvs-estoff-guard)")
-    elif daemon is None:
-        output.line("guard:       NOT RUNNING (systemctl enable --now ipvs-estoff-guard)")
-    else:
-        text = f"{daemon['guard']}, mode {daemon['mode']}, since {daemon['started']}"
-        output.line(f"guard:       running, pid {daemon['pid']}, version {printable(text)}")
-    output.line(f"ip_vs:       {now.module.value}, kernel {os.uname().release}")
-    counts = documents.count_states(result.keys for result in now.results)
-    states = ", ".join(f"{count} {word}" for word, count in counts.items())
-    output.line(f"namespaces:  {len(now.results)}: {states}")
-    if daemon is None:
-        return
-    sources = ", ".join(f"{name} {text}" for name, text in daemon["sources"].items())
-    output.line(f"sources:     {printable(sources)}")
-    output.line(f"canary:      {_canary(daemon['canary'])}")
-    output.line(f"cost:        {_cost(daemon.get('cost'))}")
-    _print_counters(daemon["counters"], output)
+    if os.geteuid() != 0:
+        head.append("Only the host's namespace is shown: run it as root to see the others.")
+    if options.watch:
+        head += _recent(daemon, head, len(now.results), output)
+    for line in [*head, ""]:
+        output.line(line)
+    room = len(now.results)
+    if not options.all:
+        room = output.room([*head, "", "heading", *page.left_out(now.results)], _ROWS)
+    candidates = now.results[: max(1, room)]
+    heading, groups = _drawn(candidates, _members(candidates, began_s), output)
+    count = len(groups)
+    if output.terminal is not None and not options.all:
+        count = output.that_fit(groups, room)
+    for line in [heading, *(line for group in groups[:count] for line in group)]:
+        output.line(line)
+    for line in page.left_out(now.results[count:]):
+        output.line(line)
 
 
-def _cost(cost: Optional[Dict[str, Any]]) -> str:
-    """Return what the daemon itself costs, as it last measured that."""
-    if cost is None:
-        return "unknown (not measured yet, or the daemon runs without psutil)"
-    minute = cost["cpu_share_last_minute"]
-    recently = "unknown" if minute is None else f"{minute * 100:.2g} %"
-    return (
-        f"{cost['resident_bytes'] / 2**20:.1f} MiB resident, CPU {cost['cpu_share'] * 100:.2g} % "
-        f"since its start, {recently} in the last minute, {cost['descriptors']} descriptors, "
-        f"{cost['threads']} threads"
-    )
+def _drawn(
+    results: Sequence[NamespaceResult], members: Members, output: Output
+) -> Tuple[str, List[List[str]]]:
+    """Return the heading of a table, and the lines of each namespace."""
+    users = {pid: one.user for pid, one in members.items()}
+    for brief in (False, True):
+        groups = [page.rows(one, users.get(one.namespace.owner.pid), brief) for one in results]
+        cells = [page.HEADING, *(row for group in groups for row in group)]
+        if brief or output.fits(cells):
+            break
+    heading, *lines = output.table_lines(cells, page.TEXT_COLUMNS)
+    left = iter(lines)
+    return heading, [[next(left) for _ in group] for group in groups]
 
 
-def _canary(canary: Optional[Dict[str, Any]]) -> str:
-    if canary is None:
-        return "none"
-    if canary["fixed_usec"] is None:
-        return printable(f"{canary['error']}, {canary['time']}")
-    return f"set {_duration(canary['fixed_usec'])} after its birth, {canary['time']}"
-
-
-def _print_counters(counters: Dict[str, Any], output: Output) -> None:
-    writes = ", ".join(f"{count} {reason}" for reason, count in counters["writes"].items())
-    output.line(f"loads seen:  {counters['loads']}; writes by reason: {writes or 'none'}")
-    exposed = _duration(counters["exposed_usec"])
-    runs = plural(counters["passes_leaked"], "estimation run")
-    output.line(f"leaked:      at most {runs}, {exposed} at 1")
-    output.line(f"reactions:   {_reactions(counters['reactions'])}")
-    last = counters["last_write"]
-    if last is not None:
-        reaction = ""
-        if last["reaction_usec"] is not None:
-            reaction = f", {_duration(last['reaction_usec'])} after its event"
-        change = f"{last['key']} in {printable(last['namespace'])} {last['old']} -> {last['new']}"
-        output.line(f"last write:  {last['time']} {change} ({last['reason']}{reaction})")
-
-
-def _reactions(reactions: Dict[str, Any]) -> str:
-    if not reactions["count"]:
-        return "none"
-    half, most = (documents.within(reactions, share) for share in (0.5, 0.95))
-    slowest = _duration(reactions["slowest_usec"])
-    return f"{reactions['count']}, half within {half}, 95 % within {most}, slowest {slowest}"
-
-
-def _print_recent(daemon: Optional[Dict[str, Any]], output: Output) -> None:
-    output.line()
-    for event in daemon["recent"] if daemon is not None else []:
-        output.line(f"{event['time']}  {event['message']}")
-
-
-def _duration(usec: Optional[int]) -> str:
-    return "-" if usec is None else format_duration(usec * _NS_PER_USEC)
-
-
-def _print_namespaces(
-    results: Sequence[NamespaceResult],
-    shown: Sequence[NamespaceResult],
-    members: Members,
-    output: Output,
-) -> None:
-    rows = [["NAMESPACE", "STATE", "SYSCTL", "VALUE", "WANTED", "OWNER"]]
-    for one in shown:
-        rows += _rows(one, members.get(one.namespace.owner.pid))
-    output.line()
-    output.table(rows)
-    left = results[len(shown) :]
-    if left:
-        counts = documents.count_states(one.keys for one in left)
-        text = ", ".join(f"{count} {word}" for word, count in counts.items())
-        output.line(f"... and {len(left)} more: {text}; `ipvsd status --all` lists them.")
-
-
-def _rows(one: NamespaceResult, member: Optional[Member]) -> List[List[str]]:
-    """Return a row for each key that is not as wanted, or for the first; for the host, for all."""
-    keys = list(one.keys)
-    if one.namespace.name != HOST_NAME:
-        wrong = [key for key in keys if not documents.is_right([key])]
-        keys = wrong or keys[:1]
-    name, owner = printable(str(one.namespace)), printable(_owner(one, member))
-    if not keys:
-        return [[name, documents.state_word(()), "-", "-", "-", owner]]
-    return [[name, *_key(key), owner] for key in keys]
-
-
-def _key(key: KeyStatus) -> List[str]:
-    word = documents.state_word([key])
-    shown = word + (f" ({printable(key.detail)})" if key.detail else "")
-    return [shown, key.setting.key, printable(key.value) or "-", key.setting.wanted]
-
-
-def _owner(one: NamespaceResult, member: Optional[Member]) -> str:
-    user = f"user {member.user}" if member is not None else ""
-    hints = [describe(one.namespace.owner), user, f"[{one.rule}]" if one.rule else ""]
-    return ", ".join(filter(None, hints))
+def _recent(
+    daemon: Optional[Dict[str, Any]], head: Sequence[str], namespaces: int, output: Output
+) -> List[str]:
+    """Return an empty line and the last events, as many as leave room for some namespaces."""
+    events = [] if daemon is None else daemon["recent"]
+    table = ["", "heading", *["row"] * min(namespaces, _ROWS_BELOW_EVENTS), "left out"]
+    room = output.room([*head, "", *table], len(events))
+    lines = [f"{event['time']}  {event['message']}" for event in events]
+    return ["", *lines[-room:]] if room and lines else []
 
 
 def _document(

@@ -1,6 +1,5 @@
 """Parses the texts of configuration files into a policy; errors have file, line, key (pure)."""
 
-import difflib
 import re
 from enum import Enum
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
@@ -262,5 +261,7 @@ class _Draft:
 
 
 def _nearest(name: str, valid: Sequence[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else f" (valid: {', '.join(valid[:8])})"

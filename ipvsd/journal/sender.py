@@ -4,10 +4,10 @@ It uses the journal's native protocol (https://systemd.io/JOURNAL_NATIVE_PROTOCO
 since nothing here may block: sd_journal_sendv(3) blocks as long as journald does not read.
 """
 
+import contextlib
 import os
 import socket
-import sys
-from typing import Callable, List, Mapping, TextIO
+from typing import Callable, Iterator, List, Mapping, TextIO
 
 from ipvsd.journal.events import Event
 from ipvsd.model import SERVICE
@@ -19,10 +19,9 @@ SOCKET = "/run/systemd/journal/socket"
 Send = Callable[[Event], bool]
 
 
-def connect(
-    environ: Mapping[str, str], stderr: TextIO = sys.stderr, journald: str = SOCKET
-) -> Send:
-    """Return the function that sends an event: natively to journald if stderr leads there.
+@contextlib.contextmanager
+def connected(environ: Mapping[str, str], stderr: TextIO, journald: str = SOCKET) -> Iterator[Send]:
+    """Yield the function that sends an event: natively to journald if stderr leads there.
 
     Otherwise, and if journald cannot be reached, the function writes a line to stderr. The line has
     the prefix `<N>`, which journald turns into a priority (sd-daemon(3)), unless stderr is a
@@ -37,21 +36,22 @@ def connect(
         return True
 
     if not _leads_to_journal(environ, stderr):
-        return print_line
-    native = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    native.setblocking(False)
+        yield print_line
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as native:
+        native.setblocking(False)
 
-    def send_native(event: Event) -> bool:
-        try:
-            # The path is used each time, since journald may have been restarted.
-            native.sendto(_entry(event), journald)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return print_line(event)
-        return True
+        def send_native(event: Event) -> bool:
+            try:
+                # The path is used each time, since journald may have been restarted.
+                native.sendto(_entry(event), journald)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return print_line(event)
+            return True
 
-    return send_native
+        yield send_native
 
 
 def _leads_to_journal(environ: Mapping[str, str], stderr: TextIO) -> bool:

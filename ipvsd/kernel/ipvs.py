@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import socket
 import struct
 from typing import Iterable, NamedTuple, Optional
 
@@ -105,6 +104,8 @@ def _estimators(path: str, exactly: bool) -> Optional[int]:
 
 
 def _cookie() -> Optional[int]:
+    import socket
+
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             data = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, _COOKIE.size)

@@ -183,7 +183,4 @@ def _names(result: Sequence[NamespaceResult]) -> str:
 
 
 def _complain(message: str) -> None:
-    try:
-        print(f"ipvsd: --compare: {printable_line(message)}", file=sys.stderr, flush=True)
-    except OSError:
-        pass  # the terminal no longer exists
+    print(f"ipvsd: --compare: {printable_line(message)}", file=sys.stderr, flush=True)

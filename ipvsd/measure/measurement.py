@@ -8,6 +8,7 @@ from ipvsd.measure.statistics import (
     Pings,
     ServiceCount,
     apart,
+    by_namespace,
     peaks,
     predicted_ns,
     slow_ns,
@@ -15,7 +16,7 @@ from ipvsd.measure.statistics import (
 )
 from ipvsd.model import NS_PER_US, EstimationRun
 from ipvsd.system import json_shape
-from ipvsd.system.json_shape import Maybe
+from ipvsd.system.json_shape import Maybe, Newer
 
 # Raised when a field changes its meaning or is removed, not when one is added.
 VERSION = 1
@@ -30,18 +31,22 @@ _TIMES = {
     "sum_usec": int,
     "share": float,
 }
+_OF_NAMESPACE = {**_TIMES, "name": Maybe(str), "inode": Maybe(int)}
 _PASSES = {
     **_TIMES,
     "without_work": int,
     "lost": int,
     "cpus": [{**_TIMES, "cpu": int}],
-    "namespaces": [{**_TIMES, "name": Maybe(str), "inode": int}],
+    "namespaces": [_OF_NAMESPACE],
+    "worst": Newer(Maybe(_OF_NAMESPACE)),
 }
 _PINGS = {
     **_TRIPS,
     "sent": int,
     "lost": int,
     "slow_usec": int,
+    "own_address": Newer(Maybe(bool)),
+    "discarded": Newer(int),
     "during_passes": _TRIPS,
     "apart_from_passes": _TRIPS,
 }
@@ -52,6 +57,7 @@ _PHASE = {
     "passes": Maybe(_PASSES),
     "threads": Maybe([{"name": str, "run_usec": int, "share": float}]),
     "pings": Maybe(_PINGS),
+    "cpu_busy": Newer(Maybe([{"cpu": int, "share": float}])),
     "timeline_usec": {"passes": Maybe([(int, int)]), "pings": Maybe([(int, int)])},
 }
 _NAMESPACE = {
@@ -111,7 +117,7 @@ def document(host: Host, counts: Sequence[ServiceCount], phases: Sequence[Phase]
         "notes": list(host.notes),
         "namespaces": [_service_count(one, host.possible_cpus) for one in counts],
         "phases": [_phase(phase, names) for phase in phases],
-        "verdict": conclude(phases),
+        "verdict": conclude(phases, names),
     }
 
 
@@ -158,6 +164,7 @@ def _phase(phase: Phase, names: Dict[int, str]) -> Dict[str, Any]:
         "passes": None if phase.runs is None else _runs(phase, length_ns, names),
         "threads": _threads(phase, length_ns),
         "pings": None if phase.pings is None else _pings(phase.pings, phase.working_runs),
+        "cpu_busy": _cpu_busy(phase),
         "timeline_usec": timeline,
     }
 
@@ -170,25 +177,20 @@ def _points(points: Iterable[Tuple[int, int]], length_ns: int) -> List[List[int]
 def _runs(phase: Phase, length_ns: int, names: Dict[int, str]) -> Dict[str, Any]:
     working = phase.working_runs
     by_cpu: Dict[int, List[EstimationRun]] = {}
-    by_namespace: Dict[int, List[EstimationRun]] = {}
     for sample in working:
         by_cpu.setdefault(sample.cpu, []).append(sample)
-        if sample.inode is not None:
-            by_namespace.setdefault(sample.inode, []).append(sample)
+    namespaces = [
+        {"name": names.get(inode or 0), "inode": inode, **_durations(runs, length_ns)}
+        for inode, runs in by_namespace(working)
+    ]
     return {
         **_durations(working, length_ns),
         "without_work": len(phase.runs or ()) - len(working),
         "lost": phase.lost,
         "cpus": [{"cpu": cpu, **_durations(by_cpu[cpu], length_ns)} for cpu in sorted(by_cpu)],
-        "namespaces": [
-            {"name": names.get(inode), "inode": inode, **_durations(runs, length_ns)}
-            for inode, runs in sorted(by_namespace.items(), key=_busiest)
-        ],
+        "namespaces": [one for one in namespaces if one["inode"] is not None],
+        "worst": namespaces[0] if namespaces else None,
     }
-
-
-def _busiest(item: Tuple[int, List[EstimationRun]]) -> int:
-    return -sum(sample.duration_ns for sample in item[1])
 
 
 def _durations(runs: Sequence[EstimationRun], length_ns: int) -> Dict[str, Any]:
@@ -216,13 +218,21 @@ def _threads(phase: Phase, length_ns: int) -> Optional[List[Dict[str, Any]]]:
     ]
 
 
+def _cpu_busy(phase: Phase) -> Optional[List[Dict[str, Any]]]:
+    if phase.cpu_busy is None:
+        return None
+    return [{"cpu": cpu, "share": round(phase.cpu_busy[cpu], 3)} for cpu in sorted(phase.cpu_busy)]
+
+
 def _pings(pings: Pings, working_runs: Sequence[EstimationRun]) -> Dict[str, Any]:
     during, others = apart(pings, working_runs)
     return {
         "sent": pings.sent,
         "lost": pings.lost,
+        "discarded": pings.discarded,
         **_round_trips(probe.rtt_ns for probe in pings.probes),
         "slow_usec": _usec(slow_ns(pings)),
+        "own_address": pings.own_address,
         "during_passes": _round_trips(probe.rtt_ns for probe in during),
         "apart_from_passes": _round_trips(probe.rtt_ns for probe in others),
     }

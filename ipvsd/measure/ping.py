@@ -12,8 +12,12 @@ import tempfile
 import time
 from typing import IO, List, NamedTuple, Optional
 
+from ipvsd.kernel import routes
+from ipvsd.measure.clock import Clock, Reading
 from ipvsd.measure.statistics import Pings, Probe
 from ipvsd.model import NS_PER_MS, NS_PER_S, Exit, GuardError
+from ipvsd.system import programs
+from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.text import printable
 
 # "[1700000000.123456] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.043 ms": -D stamps the
@@ -23,6 +27,8 @@ _ANSWER = re.compile(
     r"icmp_seq=\d+ .*time=(?P<ms>\d{1,9}(?:\.\d{1,9})?) ms(?P<more>.*)",
     re.ASCII,
 )
+# With -n the address stands alone; an IPv6 address may have a zone: "fe80::1%eth0".
+_ADDRESS = re.compile(r" bytes from (?P<address>[0-9A-Fa-f.:]+?)(?:%[^ :]+)?: icmp_seq=", re.ASCII)
 _SUMMARY = re.compile(r"^(?P<sent>\d{1,12}) packets transmitted", re.M | re.ASCII)
 
 # If this process is killed, ping still ends, this long after the planned end.
@@ -36,6 +42,7 @@ class Found(NamedTuple):
 
     probes: List[Probe]
     sent: Optional[int]
+    address: Optional[str] = None  # of the host that answers
 
 
 class Ping:
@@ -46,8 +53,8 @@ class Ping:
         self._host = host
         # Not a pipe: the output is read only at the end, and ping would block on a full pipe.
         self._out: IO[bytes] = tempfile.TemporaryFile()
-        # ping stamps with the time of day; this difference turns it into monotonic time.
-        self._offset_ns = int((time.time() - time.monotonic()) * NS_PER_S)
+        self._clock: List[Reading] = []
+        self.read_clock()
         interval = f"{interval_ns / NS_PER_S:.6f}"
         deadline = str(-(-duration_ns // NS_PER_S) + _SPARE_S)
         command = ["ping", "-n", "-D", "-i", interval, "-w", deadline, "--", host]
@@ -62,13 +69,18 @@ class Ping:
             )
         except OSError as error:
             self._out.close()
-            message = f"ping: {error.strerror}; install the package iputils (iputils-ping)"
-            raise GuardError(message, Exit.CANNOT_TELL) from error
+            check()
+            raise GuardError(f"ping: {error.strerror}", Exit.CANNOT_TELL) from error
+
+    def read_clock(self) -> None:
+        """Note what the time is; has to be called again and again, to find steps of the clock."""
+        self._clock.append(Reading(int(time.time() * NS_PER_S), monotonic_ns()))
 
     def stop(self) -> Pings:
         """End ping and return its round trips, with monotonic times.
 
-        Raises GuardError when ping did not work.
+        ping measures with the time of day, so that round trips during which this clock is stepped
+        are left out. Raises GuardError when ping did not work.
         """
         try:
             self._process.send_signal(signal.SIGINT)
@@ -77,17 +89,24 @@ class Ping:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+            self.read_clock()
             self._out.seek(0)
             text = self._out.read().decode("utf-8", "replace")
         finally:
             self._out.close()
         found = parse(text)
         if found.sent is None:
+            check()
             reason = text.strip().split("\n")[-1] or "printed nothing"
             message = f"ping {printable(self._host)}: {printable(reason)}"
             raise GuardError(message, Exit.CANNOT_TELL)
-        probes = [probe._replace(sent_ns=probe.sent_ns - self._offset_ns) for probe in found.probes]
-        return Pings(tuple(probes), found.sent)
+        clock, probes = Clock(self._clock), []
+        for probe in found.probes:
+            sent_ns = clock.monotonic_ns(probe.sent_ns, probe.sent_ns + probe.rtt_ns)
+            if sent_ns is not None:
+                probes.append(Probe(sent_ns, probe.rtt_ns))
+        own = None if found.address is None else routes.is_own(found.address)
+        return Pings(tuple(probes), found.sent, own, len(found.probes) - len(probes))
 
     def abandon(self) -> None:
         """End ping if it still runs, and discard its output."""
@@ -95,6 +114,14 @@ class Ping:
             self._process.kill()
             self._process.wait()
         self._out.close()
+
+
+def check() -> None:
+    """Raise GuardError if ping is not the one of iputils: others have no time stamps (-D)."""
+    # iputils prints "ping from iputils 20221126", in older versions "ping utility, iputils-s2012".
+    if "iputils" not in (programs.output(["ping", "-V"]) or ""):
+        message = "ping: is missing, or not the one of iputils, which --ping needs; install the "
+        raise GuardError(f"{message}package iputils (Debian: iputils-ping)", Exit.CANNOT_TELL)
 
 
 def parse(text: str) -> Found:
@@ -106,5 +133,9 @@ def parse(text: str) -> Found:
         back_ns = int(match.group("seconds")) * NS_PER_S + int(match.group("micros")) * 1000
         rtt_ns = int(round(float(match.group("ms")) * NS_PER_MS))
         probes.append(Probe(back_ns - rtt_ns, rtt_ns))
-    summary = _SUMMARY.search(text)
-    return Found(probes, None if summary is None else int(summary.group("sent")))
+    summary, address = _SUMMARY.search(text), _ADDRESS.search(text)
+    return Found(
+        probes,
+        None if summary is None else int(summary.group("sent")),
+        None if address is None else address.group("address"),
+    )

@@ -3,7 +3,7 @@
 import signal
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from ipvsd.kernel import estimation_kthreads
+from ipvsd.kernel import cpu_times, estimation_kthreads
 from ipvsd.kernel.estimation_runs import RunProbes
 from ipvsd.measure.ping import Ping
 from ipvsd.measure.statistics import Phase, Pings
@@ -42,14 +42,14 @@ class Sampler:
         """Measure one phase."""
         self._take()  # runs that ended before this phase
         lost = self._lost()
-        before = estimation_kthreads.run_times(self._root)
+        before, busy = estimation_kthreads.run_times(self._root), cpu_times.read(self._root)
         ping = None
         if task.ping_host is not None:
             ping = Ping(task.ping_host, task.interval_ns, task.duration_ns)
         pings: Optional[Pings] = None
         began_ns = monotonic_ns()
         try:
-            runs = self._watch(name, began_ns, began_ns + task.duration_ns)
+            runs = self._watch(name, began_ns, began_ns + task.duration_ns, ping)
             ended_ns = monotonic_ns()
             pings = ping.stop() if ping is not None else None
         finally:
@@ -57,6 +57,7 @@ class Sampler:
                 ping.abandon()
             self._progress.end()
         ran = _difference(before, estimation_kthreads.run_times(self._root))
+        shares = cpu_times.busy_shares(busy, cpu_times.read(self._root))
         within = tuple(sample for sample in runs if sample.start_ns >= began_ns)
         if self._runs is not None:
             self.why_blind = self.why_blind or self._runs.defect() or ""
@@ -68,6 +69,7 @@ class Sampler:
             self._lost() - lost,
             ran or None,
             pings,
+            shares or None,
         )
 
     def wait(self, what: str, duration_ns: int) -> None:
@@ -88,7 +90,9 @@ class Sampler:
             signal.signal(number, handler)
         return left
 
-    def _watch(self, what: str, began_ns: int, until_ns: int) -> List[EstimationRun]:
+    def _watch(
+        self, what: str, began_ns: int, until_ns: int, ping: Optional[Ping] = None
+    ) -> List[EstimationRun]:
         runs: List[EstimationRun] = []
         while True:
             now_ns = monotonic_ns()
@@ -99,6 +103,8 @@ class Sampler:
             woken = self._loop.wait(min(until_ns, now_ns + _READ_INTERVAL_NS))
             if woken.signals:
                 raise SystemExit(128 + min(woken.signals))
+            if ping is not None:
+                ping.read_clock()
             runs += self._take()
 
     def _take(self) -> List[EstimationRun]:

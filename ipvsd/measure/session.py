@@ -183,5 +183,6 @@ def _of_selected(phase: Phase, there: Setup) -> Phase:
     if not there.selected or phase.runs is None:
         return phase
     inodes = {one.namespace.inode for one in there.counts}
-    kept = (sample for sample in phase.runs if sample.inode in (None, *inodes))
-    return phase._replace(runs=tuple(kept))
+    kept = tuple(sample for sample in phase.runs if sample.inode in (None, *inodes))
+    chosen = phase._replace(runs=kept)
+    return chosen._replace(others_ran=len(chosen.working_runs) < len(phase.working_runs))

@@ -28,11 +28,13 @@ class Pings(NamedTuple):
 
     probes: Tuple[Probe, ...]
     sent: int
+    own_address: Optional[bool] = None  # the address that answers is one of this host
+    discarded: int = 0  # answered, but the clock that measured them was stepped meanwhile
 
     @property
     def lost(self) -> int:
         """Number of probes that were not answered."""
-        return max(0, self.sent - len(self.probes))
+        return max(0, self.sent - len(self.probes) - self.discarded)
 
 
 class ServiceCount(NamedTuple):
@@ -61,6 +63,8 @@ class Phase(NamedTuple):
     lost: int = 0  # hits of probes that are missing from the samples
     threads: Optional[Dict[str, int]] = None  # nanoseconds run, by the thread's name
     pings: Optional[Pings] = None
+    cpu_busy: Optional[Dict[int, float]] = None  # share of the time, by CPU
+    others_ran: bool = False  # namespaces that were not selected had runs, which are not in `runs`
 
     @property
     def working_runs(self) -> Tuple[EstimationRun, ...]:
@@ -92,6 +96,20 @@ def spread(durations_ns: Iterable[int]) -> Optional[Spread]:
         return None
     ranks = [_ranked(ranked, permille) for permille in (500, 900, 990, 999, 1000)]
     return Spread(len(ranked), *ranks)
+
+
+def by_namespace(
+    runs: Iterable[EstimationRun],
+) -> List[Tuple[Optional[int], List[EstimationRun]]]:
+    """Return the runs of each namespace, by inode, None for those of which it is unknown.
+
+    The namespace whose runs take most time comes first. Runs of several namespaces have no median
+    in common: where one has all the services, it would be that of the empty ones.
+    """
+    found: Dict[Optional[int], List[EstimationRun]] = {}
+    for run in runs:
+        found.setdefault(run.inode, []).append(run)
+    return sorted(found.items(), key=lambda item: -sum(run.duration_ns for run in item[1]))
 
 
 def _ranked(ranked: Sequence[int], permille: int) -> int:

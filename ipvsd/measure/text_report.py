@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ipvsd.measure.text_chart import Size, chart
 from ipvsd.model import NS_PER_US
-from ipvsd.text import format_duration, printable
+from ipvsd.text import format_duration, printable, table
 
 Document = Dict[str, Any]
 Parts = Sequence[Optional[Document]]  # the same part of each phase
@@ -60,11 +60,11 @@ def _namespaces(document: Document) -> List[str]:
         cells = [one["value"], one["services"], one["real_servers"], one["estimators"]]
         shown = ["-" if cell is None else printable(str(cell)) for cell in cells]
         rows.append([printable(one["name"]), *shown, _range(one["predicted_usec"])])
-    table = columns(rows)
+    shown = table(rows)
     if len(namespaces) > _ROWS:
         left = len(namespaces) - _ROWS
-        table.append(f"... and {left} more with fewer estimators; --json has all.")
-    return table
+        shown.append(f"... and {left} more with fewer estimators; --json has all.")
+    return shown
 
 
 def _range(bounds: Optional[Sequence[int]]) -> str:
@@ -82,7 +82,7 @@ def _results(phases: Sequence[Document]) -> List[str]:
         rows.append([printable(name), *(_thread(phase["threads"], name) for phase in phases)])
     if any(phase["pings"] for phase in phases):
         rows += _ping_rows([phase["pings"] for phase in phases])
-    return columns(rows)
+    return table(rows)
 
 
 def _row(label: str, found: Parts, show: Callable[[Document], str]) -> List[str]:
@@ -92,8 +92,8 @@ def _row(label: str, found: Parts, show: Callable[[Document], str]) -> List[str]
 def _run_rows(found: Parts) -> Table:
     rows = [
         _row("runs with work", found, lambda one: str(one["count"])),
-        _row("  median", found, lambda one: _duration(one["median_usec"])),
-        _row("  longest", found, lambda one: _duration(one["max_usec"])),
+        _row("  median", found, functools.partial(_of_worst, "median_usec")),
+        _row("  longest", found, functools.partial(_of_worst, "max_usec")),
         _row("ticks without work", found, lambda one: str(one["without_work"])),
     ]
     if any(one["lost"] for one in found if one is not None):
@@ -102,12 +102,27 @@ def _run_rows(found: Parts) -> Table:
     return rows + _shares(found, "namespaces", "name", "")
 
 
+def _of_worst(figure: str, found: Document) -> str:
+    """Return a figure of the namespace whose runs take most time, which is named.
+
+    All runs together have no figure of their own: see statistics.by_namespace().
+    """
+    namespaces = found["namespaces"]
+    worst = found.get("worst") or (namespaces[0] if namespaces else found)
+    shown = _duration(worst[figure])
+    return f"{shown}, {_namespace(worst['name'])}" if worst.get("inode") else shown
+
+
+def _namespace(name: Optional[str]) -> str:
+    return "ended namespace" if name is None else printable(name)
+
+
 def _shares(found: Parts, group: str, key: str, label: str) -> Table:
     """Return a row for each CPU, or for each namespace: number of runs, share, longest run."""
     keys = dict.fromkeys(part[key] for one in found if one is not None for part in one[group])
     rows = []
     for value in list(keys)[:_ROWS]:
-        name = "ended namespace" if value is None else printable(f"{label}{value}")
+        name = _namespace(None if value is None else f"{label}{value}")
         rows.append(_row(name, found, functools.partial(_share, group, key, value)))
     return rows
 
@@ -116,7 +131,9 @@ def _share(group: str, key: str, value: Any, found: Document) -> str:
     one = next((part for part in found[group] if part[key] == value), None)
     if one is None:
         return "-"
-    return f"{one['count']}, {_percent(one['share'])}, longest {_duration(one['max_usec'])}"
+    median = f"median {_duration(one['median_usec'])}, " if group == "namespaces" else ""
+    longest = _duration(one["max_usec"])
+    return f"{one['count']}, {_percent(one['share'])}, {median}longest {longest}"
 
 
 def _thread(threads: Optional[Sequence[Document]], name: str) -> str:
@@ -161,12 +178,6 @@ def _charts(phases: Sequence[Document], title: str, series: str, plain: bool) ->
         foot = "0 s" + _duration(length).rjust(_SIZE.width - len("0 s"))
         text.append(" " * (_LABEL_WIDTH + 2) + foot)
     return text
-
-
-def columns(rows: Table) -> List[str]:
-    """Return the lines of a table in columns; the first row is the heading."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in rows]
 
 
 def _sentence(text: str) -> str:

@@ -1,13 +1,11 @@
 """Decides how memory and results are shown: plain data for JSON, words for people."""
 
 import collections
-from typing import Any, Dict, Iterable, List, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional
 
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce import exposure
 from ipvsd.enforce.histogram import BOUNDS_NS, Histogram
-from ipvsd.enforce.memory import Memory
-from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.model import (
     HOST_NAME,
     NS_PER_US,
@@ -20,6 +18,10 @@ from ipvsd.model import (
 )
 from ipvsd.status.severity import SEVERITY, worst
 from ipvsd.text import format_duration, iso_time, plural
+
+if TYPE_CHECKING:  # the commands need no memory
+    from ipvsd.enforce.memory import Memory
+    from ipvsd.enforce.namespace_state import NamespaceState
 
 # Version of the documents that `status --json` prints and status.json holds: raised when a
 # field changes its meaning or is removed, not when one is added.
@@ -56,7 +58,7 @@ def severity(keys: Iterable[KeyStatus]) -> int:
     return SEVERITY[State.EXCLUDED if key is None else key.state]
 
 
-def summary(memory: Memory, policy: Policy) -> str:
+def summary(memory: "Memory", policy: Policy) -> str:
     """Return the one sentence that `systemctl status` shows."""
     module = memory.module.value if memory.module is not None else "unknown"
     namespaces = memory.namespaces.values()
@@ -77,12 +79,12 @@ def summary(memory: Memory, policy: Policy) -> str:
     return f"{text}{mode}{_others(memory)}; {loads} seen, {written}{_last(memory)}"
 
 
-def known(memory: Memory) -> List[NamespaceState]:
+def known(memory: "Memory") -> "List[NamespaceState]":
     """Return the namespaces to publish: not those whose values were removed with ip_vs."""
     return [ns_state for ns_state in memory.namespaces.values() if ns_state.keys or ns_state.rule]
 
 
-def _others(memory: Memory) -> str:
+def _others(memory: "Memory") -> str:
     """Return the states of the namespaces other than the host's, empty if there are none."""
     counts = count_states(
         ns_state.keys for ns_state in known(memory) if ns_state.namespace.name != HOST_NAME
@@ -104,13 +106,13 @@ def count_states(namespaces: Iterable[Iterable[KeyStatus]]) -> Dict[str, int]:
     return counts
 
 
-def _last(memory: Memory) -> str:
+def _last(memory: "Memory") -> str:
     if memory.last_write is None or memory.last_write.reaction_ns is None:
         return ""
     return f" (last {format_duration(memory.last_write.reaction_ns)} after its event)"
 
 
-def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
+def counters(memory: "Memory", now_ns: int) -> Dict[str, Any]:
     """Return what only the daemon knows, as plain data for status.json."""
     exposed_ns, runs = memory.tally.exposed_ns, memory.tally.runs_leaked
     for ns_state in memory.namespaces.values():
@@ -132,7 +134,7 @@ def counters(memory: Memory, now_ns: int) -> Dict[str, Any]:
     }
 
 
-def last_write(memory: Memory) -> Optional[Dict[str, Any]]:
+def last_write(memory: "Memory") -> Optional[Dict[str, Any]]:
     """Return the newest value that was set, as plain data for events.json."""
     last = memory.last_write
     if last is None:
@@ -160,12 +162,15 @@ def _reactions(reactions: Histogram) -> Dict[str, Any]:
 
 
 def within(reactions: Dict[str, Any], share: float) -> str:
-    """Return a bound on the duration of a share of the reactions, of a document as above."""
+    """Return a bound on the duration of a share of the reactions, of a document as above.
+
+    None is longer than the slowest, which may be less than the bound of its bucket.
+    """
     needed = share * reactions["count"]
-    for bound_usec, count in reactions["buckets"]:
-        if count >= needed:
-            return format_duration(bound_usec * NS_PER_US)
-    return f"more than {format_duration(BOUNDS_NS[-1])}"
+    bounds = [bound_usec for bound_usec, count in reactions["buckets"] if count >= needed]
+    if reactions["slowest_usec"] is not None:
+        bounds.append(reactions["slowest_usec"])
+    return format_duration(min(bounds) * NS_PER_US) if bounds else "unknown"
 
 
 def namespace_document(
@@ -205,7 +210,7 @@ def _identity(namespace: Namespace) -> Dict[str, Any]:
     return {"name": namespace.name, "device": namespace.device, "inode": namespace.inode}
 
 
-def ns_state_document(ns_state: NamespaceState, now_ns: int) -> Dict[str, Any]:
+def ns_state_document(ns_state: "NamespaceState", now_ns: int) -> Dict[str, Any]:
     """Return what only the daemon knows of a namespace, as plain data for namespaces.json."""
     return {
         "device": ns_state.namespace.device,
@@ -216,7 +221,7 @@ def ns_state_document(ns_state: NamespaceState, now_ns: int) -> Dict[str, Any]:
     }
 
 
-def _exposure(ns_state: NamespaceState, now_ns: int) -> Dict[str, Any]:
+def _exposure(ns_state: "NamespaceState", now_ns: int) -> Dict[str, Any]:
     now = exposure.right(ns_state.exposure, now_ns)
     return {
         "since": iso_time(ns_state.first_wall_ns),

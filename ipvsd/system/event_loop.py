@@ -1,8 +1,6 @@
 """Waits for descriptors, signals and one deadline."""
 
 import select
-import signal
-import socket
 import time
 from types import FrameType
 from typing import Iterable, NamedTuple, Optional, Set
@@ -24,6 +22,9 @@ class Loop:
     """Waits on all sources at once; signals arrive as data and never interrupt the work."""
 
     def __init__(self, signals: Iterable[int]) -> None:
+        import signal  # most commands need only monotonic_ns()
+        import socket
+
         self._epoll = select.epoll()
         self._signals_in, signals_out = socket.socketpair()
         self._signals_out = signals_out
@@ -55,6 +56,8 @@ class Loop:
 
     def close(self) -> None:
         """Close all descriptors of the loop."""
+        import signal
+
         signal.set_wakeup_fd(-1)
         self._epoll.close()
         self._signals_in.close()

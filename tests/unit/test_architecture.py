@@ -76,6 +76,7 @@ PURE = {
     "ipvsd.journal.rate_limit",
     "ipvsd.kernel.ipvs_counters",
     "ipvsd.kernel.netns_owner",
+    "ipvsd.measure.clock",
     "ipvsd.measure.conclusions",
     "ipvsd.measure.measurement",
     "ipvsd.measure.statistics",
@@ -83,6 +84,7 @@ PURE = {
     "ipvsd.measure.text_report",
     "ipvsd.status.documents",
     "ipvsd.status.metrics",
+    "ipvsd.status.page",
     "ipvsd.status.saved_counters",
     "ipvsd.status.severity",
     "ipvsd.status.shapes",
@@ -90,6 +92,7 @@ PURE = {
     "ipvsd.verify.judge",
 }
 PURE_LIBRARY = {
+    "bisect",
     "collections",
     "datetime",
     "difflib",
@@ -100,6 +103,7 @@ PURE_LIBRARY = {
     "re",
     "textwrap",
     "typing",
+    "unicodedata",
 }
 
 # Libraries, and interfaces of the system, that only these modules touch.

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 
@@ -161,15 +160,6 @@ def test_each_verb_has_its_module_and_each_module_its_verb():
     assert found == set(cli.VERBS)
 
 
-def test_only_the_verb_that_is_given_is_imported():
-    code = "import sys; from ipvsd import cli; cli.main(['--root', sys.argv[1], 'config']); "
-    code += "print([name for name in sys.modules if name.startswith('ipvsd.commands.')])"
-    home = os.path.dirname(os.path.dirname(cli.__file__))
-    out = subprocess.check_output([sys.executable, "-c", code, "/nowhere"], cwd=home)
-    names = {name.rpartition(".")[2] for name in re.findall(r"[a-z.]+", str(out.splitlines()[-1]))}
-    assert names & set(cli.VERBS) == {"config"}
-
-
 def test_wrong_usage_is_two(run):
     for arguments in ([], ["nonsense"], ["status", "--nonsense"]):
         with pytest.raises(SystemExit) as ended:
@@ -177,11 +167,21 @@ def test_wrong_usage_is_two(run):
         assert ended.value.code == Exit.USAGE
 
 
-def test_version(capsys):
+@pytest.mark.parametrize("verb", [["status", "--watch"], ["stats"], ["stats", "--watch"]])
+@pytest.mark.parametrize("time", ["0", "99ms", "61min", "999999999h", "999999999h" * 99])
+def test_an_interval_without_sense_is_refused(run, capsys, verb, time):
     with pytest.raises(SystemExit) as ended:
-        cli.main(["--version"])
+        run(*verb, "--interval", time)
+    assert ended.value.code == Exit.USAGE
+    assert "--interval: " in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--debug", "--version"])
     assert ended.value.code == 0
-    assert capsys.readouterr().out == f"ipvsd {ipvsd.__version__}\n"
+    assert capsys.readouterr().out == f"ipvsd {ipvsd.__version__}\n" * 2
 
 
 @pytest.mark.parametrize("debug", [False, True])
@@ -194,3 +194,40 @@ def test_an_unexpected_error_is_one_line_without_debug(run, monkeypatch, debug):
     assert code == Exit.CANNOT_TELL
     assert "unexpected RuntimeError: broken" in err
     assert ("Traceback" in err) is debug
+
+
+# What takes long to import, and what only the named verbs need.
+HEAVY = {"asyncio", "inspect", "logging", "matplotlib", "pyudev", "ssl", "unittest"}
+SELDOM = {"psutil", "ctypes", "datetime", "difflib", "shutil", "signal", "socket", "subprocess"}
+
+
+def modules(code, *words):
+    """Return the names of the modules that a Python has at its end when it runs some code."""
+    tell = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+    command = [sys.executable, "-I", "-c", f"{tell}sys.path[:0] = ['.']; {code}", *words]
+    home = os.path.dirname(os.path.dirname(cli.__file__))
+    done = subprocess.run(command, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return set(done.stderr.decode().splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    "words, needless",
+    [
+        (["--version"], {"argparse", "enum", "json", "re", "typing"} | SELDOM),
+        (["status"], {"ipvsd.journal", "ipvsd.measure", "ipvsd.daemon"} | SELDOM),
+        (["apply"], {"ipvsd.journal", "ipvsd.measure", "ipvsd.daemon"} | SELDOM),
+        (["config"], {"ipvsd.enforce", "ipvsd.kernel", "json", "threading"} | SELDOM),
+        (["stats", "--interval", "100ms"], {"ipvsd.measure", "ipvsd.daemon"} | SELDOM),
+        (["doctor"], {"ipvsd.measure", "ipvsd.daemon"}),
+        (["nonsense"], {"ipvsd.enforce", "ipvsd.kernel", "threading"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(root, words, needless):
+    root.load_ip_vs(run_estimation="0")
+    root_words = [] if words == ["--version"] else ["--root", root.path]
+    run_it = "from ipvsd import cli; sys.exit(cli.main())"
+    found = modules(run_it, *root_words, *words) - modules("")
+    assert "ipvsd.cli" in found
+    assert found & (HEAVY | needless) == set()
+    verbs = {name.rpartition(".")[2] for name in found if name.startswith("ipvsd.commands.")}
+    assert verbs & set(cli.VERBS) == set(words[:1]) & set(cli.VERBS)

@@ -14,5 +14,6 @@ from tests.unit.output_checks import check_command, encodings, few, namespaces
 @given(st.lists(namespaces(), max_size=3), encodings)
 def test_stats(loaded_root, found, encoding):
     readouts = {one.identity: (one, Readout(Counters(), Counters())) for one in found}
-    with mock.patch.object(stats, "_readouts", lambda *_a: readouts):
-        check_command(loaded_root, ["stats", "--interval", "0"], encoding)
+    no_pause = mock.patch.object(stats.time, "sleep", lambda _seconds: None)
+    with no_pause, mock.patch.object(stats, "_readouts", lambda *_a: readouts):
+        check_command(loaded_root, ["stats", "--interval", "100ms"], encoding)

@@ -1,6 +1,5 @@
 """Sending journal entries: their fields, and lines on stderr where no journal is."""
 
-import functools
 import io
 import os
 import socket
@@ -19,19 +18,21 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("stream, expected", [(io.StringIO, "<6>text\n"), (Terminal, "text\n")])
 def test_lines_on_stderr_have_a_priority_unless_a_person_reads(stream, expected):
     stderr = stream()
-    sender.connect({}, stderr)(events.plain(Kind.STOPPED, "text"))
+    with sender.connected({}, stderr) as send:
+        send(events.plain(Kind.STOPPED, "text"))
     assert stderr.getvalue() == expected
 
 
 def test_the_journal_stream_of_another_process_is_not_used():
     stderr = io.StringIO()
-    sender.connect({"JOURNAL_STREAM": "1:2"}, stderr)(events.plain(Kind.STOPPED, "text"))
+    with sender.connected({"JOURNAL_STREAM": "1:2"}, stderr) as send:
+        send(events.plain(Kind.STOPPED, "text"))
     assert stderr.getvalue() == "<6>text\n"
 
 
 @pytest.fixture
 def journald(tmp_path):
-    """Make a stand-in for journald; yield its socket, a stderr, and connect()."""
+    """Make a stand-in for journald; yield its socket, a stderr, and the function that sends."""
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver, open(os.devnull) as stream:
         receiver.bind(path)
@@ -39,7 +40,8 @@ def journald(tmp_path):
         status = os.fstat(stream.fileno())
         environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
         stderr = Stream(stream.fileno())
-        yield receiver, stderr, functools.partial(sender.connect, environ, stderr, path)
+        with sender.connected(environ, stderr, path) as send:
+            yield receiver, stderr, send
 
 
 class Stream(io.StringIO):
@@ -54,8 +56,7 @@ class Stream(io.StringIO):
 
 
 def test_an_entry_is_fields_and_none_can_be_forged(journald):
-    receiver, stderr, connect = journald
-    send = connect()
+    receiver, stderr, send = journald
     fields = {"IPVSD_PATH": "a\nMESSAGE=forged", "IPVSD_KEY": "k"}
     assert send(events.plain(Kind.STOPPED, "text \udcff")._replace(fields=fields))
     assert receiver.recv(4096) == (
@@ -68,8 +69,7 @@ def test_an_entry_is_fields_and_none_can_be_forged(journald):
 
 
 def test_a_journal_that_does_not_read_is_never_waited_for(journald):
-    receiver, stderr, connect = journald
-    send = connect()
+    receiver, stderr, send = journald
     event = events.plain(Kind.STOPPED, "text")
     sent = 0
     while send(event):
@@ -80,8 +80,7 @@ def test_a_journal_that_does_not_read_is_never_waited_for(journald):
 
 
 def test_without_journald_an_entry_is_a_line(journald):
-    receiver, stderr, connect = journald
-    send = connect()
+    receiver, stderr, send = journald
     receiver.close()
     assert send(events.plain(Kind.STOPPED, "text"))
     assert stderr.getvalue() == "<6>text\n"

@@ -66,7 +66,7 @@ def test_a_count_is_short(number, text):
 @pytest.fixture
 def run(root, capsys):
     def call(*arguments):
-        command = ["--root", root.path, "stats", "--interval", "1ms", *arguments]
+        command = ["--root", root.path, "stats", "--interval", "100ms", *arguments]
         return cli.main(command), capsys.readouterr().out
 
     return call

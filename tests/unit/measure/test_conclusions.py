@@ -46,13 +46,25 @@ FAST = [0.1] * 200
         (
             "slow round trips overlap runs",
             [phase("as found", [0.1, 30, *FAST, 0.1], [(5, 30)])],
-            ["1 of 1 round trip that took longer than 1.0 ms overlaps an", "likely cause"],
+            ["1 round trip took longer than 1.0 ms, and overlaps an", "likely cause"],
             ["Look next at"],
         ),
         (
             "slow round trips do not overlap runs",
             [phase("as found", [*FAST, 30, 30, 0.1], [(0, 2)])],
-            ["0 of 2 round trips", "not the cause of most", "Look next at"],
+            ["2 round trips", "and none of them overlaps", "is not the cause.", "Look next at"],
+            ["likely", "of most", "0 of"],
+        ),
+        (
+            "one slow round trip that overlaps none",
+            [phase("as found", [*FAST, 30], [(0, 2)])],
+            ["1 round trip took longer than 1.0 ms, and does not overlap an estimation run"],
+            ["0 of", "of most", "none of them"],
+        ),
+        (
+            "some overlap",
+            [phase("as found", [*FAST, 30, 30, 30, 0.1], [(2000, 2)])],
+            ["3 round trips took", "and 1 of them overlaps an", "not the cause of most"],
             ["likely"],
         ),
         (
@@ -137,7 +149,7 @@ FAST = [0.1] * 200
     ],
 )
 def test_verdict(why, phases, wanted, unwanted):
-    said = "\n".join(conclusions.conclude(phases))
+    said = "\n".join(conclusions.conclude(phases, {}))
     for words in wanted:
         assert words in said, why
     for words in unwanted:
@@ -145,5 +157,131 @@ def test_verdict(why, phases, wanted, unwanted):
 
 
 def test_the_advice_what_to_examine_next_is_given_once():
-    said = conclusions.conclude([phase(name, [*FAST, 30]) for name in ("on", "off", "off again")])
+    said = conclusions.conclude(
+        [phase(name, [*FAST, 30]) for name in ("on", "off", "off again")], {}
+    )
     assert said.count(conclusions.NEXT) == 1 and len(conclusions.NEXT) < 400
+
+
+def mixed(*runs, **fields):
+    """Make a phase of runs, each (inode, milliseconds), and a slow round trip between them."""
+    took = tuple(
+        EstimationRun(i * 2 * NS_PER_S, int(ms * MS), 1, True, inode)
+        for i, (inode, ms) in enumerate(runs)
+    )
+    slow = Pings((*(probe(NS_PER_S, MS // 10) for _ in range(9)), probe(NS_PER_S, 30 * MS)), 10)
+    return Phase("as found", 0, 20 * NS_PER_S, took, pings=slow)._replace(**fields)
+
+
+NAMES = {1: "host", 2: "empty"}
+
+
+@pytest.mark.parametrize(
+    "why, runs, wanted, unwanted",
+    [
+        (
+            "one namespace with services, and more runs of an empty one",
+            [(1, 17), (2, 0.02), (2, 0.02), (1, 17), (2, 0.15)],
+            [
+                "held a CPU 2 times, for 17.0 ms in the median and 17.0 ms at most (CPU 1), in host"
+                "; in 1 other namespace for 150 us at most."
+            ],
+            ["unknown"],
+        ),
+        ("only empty ones", [(2, 0.02)], ["1 time, for 20 us", "in empty."], ["other"]),
+        ("an ended one", [(7, 5)], ["in a namespace that has ended (net:[7])"], ["other"]),
+        (
+            "not attributable",
+            [(None, 17), (None, 0.02)],
+            ["in namespaces that are unknown, empty ones perhaps among them"],
+            ["host"],
+        ),
+        (
+            "some not attributable",
+            [(1, 17), (None, 0.02)],
+            ["17.0 ms in the median", "in host; in 1 other namespace"],
+            [],
+        ),
+    ],
+)
+def test_the_namespace_whose_runs_take_most_time_is_the_headline(why, runs, wanted, unwanted):
+    said = conclusions.conclude([mixed(*runs)], NAMES)[0]
+    assert all(words in said for words in wanted), (why, said)
+    assert not any(words in said for words in unwanted), (why, said)
+
+
+def own(one):
+    return one._replace(pings=one.pings._replace(own_address=True))
+
+
+@pytest.mark.parametrize(
+    "why, phases",
+    [
+        ("no run", [own(mixed())]),
+        ("apart from runs", [own(mixed((1, 5)))]),
+        ("nothing slow", [own(phase("as found", FAST, [(0, 2)]))]),
+        ("runs unknown", [own(mixed(runs=None))]),
+        ("a comparison", [own(phase(name, [*FAST, 30])) for name in ("on", "off", "off again")]),
+        (
+            "a comparison with a small gain",
+            [
+                own(phase(name, [*FAST, ms, ms]))
+                for name, ms in (("on", 30), ("off", 29), ("x", 29))
+            ],
+        ),
+    ],
+)
+def test_an_address_of_this_host_never_acquits_estimation(why, phases):
+    said = "\n".join(conclusions.conclude(phases, NAMES))
+    assert "cannot show that estimation is harmless" in said, why
+    assert not any(words in said for words in ("not the cause", "not make", "is not what")), said
+    assert conclusions.NEXT not in said
+
+
+def test_an_address_of_this_host_can_convict_estimation():
+    phases = [own(phase("as found", [0.1, 30, *FAST], [(5, 30)]))]
+    assert "likely cause" in "\n".join(conclusions.conclude(phases, NAMES))
+
+
+@pytest.mark.parametrize("why, fields", [("lost", {"lost": 3}), ("not seen", {"runs": None})])
+def test_runs_that_are_not_known_acquit_nothing(why, fields):
+    for one in (mixed(**fields), mixed((1, 5), **fields)):
+        said = "\n".join(conclusions.conclude([one], NAMES))
+        assert "is unknown, since" in said, why
+        assert "not the cause" not in said and "no estimation run did any work" not in said
+        assert conclusions.NEXT not in said
+
+
+def test_runs_of_namespaces_that_were_not_selected_may_be_the_cause():
+    said = "\n".join(conclusions.conclude([mixed(others_ran=True)], NAMES))
+    assert "estimation in the selected namespaces is not the cause" in said
+
+
+@pytest.mark.parametrize(
+    "why, busy, runs, warned",
+    [
+        ("idle", {0: 0.1, 1: 0.3}, [], False),
+        ("one CPU is busy", {0: 0.1, 1: 0.97}, [], True),
+        ("unknown", None, [], False),
+        ("by estimation itself", {0: 0.1, 1: 0.85}, [(1, 300), (1, 300), (1, 1400)], False),
+    ],
+)
+def test_other_load_is_named_where_round_trips_are_late(why, busy, runs, warned):
+    said = "\n".join(conclusions.conclude([mixed(*runs, cpu_busy=busy)], NAMES))
+    words = "1 of 2 CPUs did other work for 80 % of the time or more (CPU 1: 97 %)"
+    assert (words in said) is warned, why
+    assert warned or "other work" not in said, why
+
+
+def test_load_is_not_named_where_no_round_trip_is_late():
+    busy = phase("as found", FAST)._replace(cpu_busy={0: 1.0})
+    assert "other work" not in "\n".join(conclusions.conclude([busy], NAMES))
+
+
+def test_round_trips_over_a_step_of_the_clock_are_said_to_be_left_out():
+    pings = Pings((probe(0, MS),), 9, discarded=2)
+    said = conclusions.conclude([Phase("as found", 0, 1, (), pings=pings)], NAMES)
+    assert any(one.startswith("2 round trips left out: the clock") for one in said)
+    none = Pings((), 2, discarded=2)
+    said = "\n".join(conclusions.conclude([Phase("as found", 0, 1, (), pings=none)], NAMES))
+    assert "was answered" not in said and "2 round trips left out" in said

@@ -6,8 +6,8 @@ import pytest
 
 from ipvsd.measure import measurement, text_report
 from ipvsd.measure.statistics import Phase
-from ipvsd.model import NS_PER_S
-from tests.unit.measure.samples import COUNTS, HOST, PHASE
+from ipvsd.model import NS_PER_S, EstimationRun
+from tests.unit.measure.samples import COUNTS, HOST, MS, PHASE
 
 
 def test_the_document_is_plain_data_and_has_a_version(document):
@@ -34,6 +34,7 @@ def test_the_figures_of_a_document(document):
         [("host", 100), (None, 300)],
         [(None, 300), ("host", 100)],
     )
+    assert working_runs["worst"] == working_runs["namespaces"][0]
     pings = phase["pings"]
     assert (pings["sent"], pings["lost"], pings["count"]) == (3, 1, 2)
     assert pings["during_passes"]["count"] == pings["apart_from_passes"]["count"] == 1
@@ -67,3 +68,20 @@ def test_a_figure_that_was_not_measured_is_null():
 def test_a_text_that_is_no_measurement_is_refused(why, text, words):
     with pytest.raises(ValueError, match=words):
         text_report.lines(measurement.parse(text), True)
+
+
+def test_a_document_of_an_older_version_is_shown(document):
+    (phase,) = document["phases"]
+    del phase["passes"]["worst"], phase["cpu_busy"]
+    del phase["pings"]["own_address"], phase["pings"]["discarded"]
+    text = "\n".join(text_report.lines(measurement.parse(json.dumps(document)), True))
+    assert "ms, host" in text
+
+
+def test_the_worst_runs_may_be_in_a_namespace_that_is_unknown():
+    runs = (EstimationRun(0, 9 * MS, 0, True), EstimationRun(0, MS, 0, True, 100))
+    document = measurement.document(HOST, COUNTS, [PHASE._replace(runs=runs)])
+    found = document["phases"][0]["passes"]
+    assert found["worst"]["inode"] is None and found["worst"]["max_usec"] == 9000
+    assert [one["inode"] for one in found["namespaces"]] == [100]
+    assert "longest           9.0 ms\n" in "\n".join(text_report.lines(document, True))

@@ -11,6 +11,7 @@ from ipvsd.measure import ping
 from ipvsd.measure.ping import Ping
 from ipvsd.measure.statistics import Probe
 from ipvsd.model import NS_PER_MS, NS_PER_S, GuardError
+from ipvsd.system.event_loop import monotonic_ns
 
 # As iputils 20221126 and 20240905 print it in the C locale.
 OUTPUT = """\
@@ -57,6 +58,8 @@ def test_other_output(why, text, probes, sent):
 def fake(tmp_path, monkeypatch):
     def make(script, interpreter="/bin/sh"):
         path = tmp_path / "ping"
+        if interpreter == "/bin/sh":
+            script = f'[ "$1" != -V ] || exec echo ping from iputils 20221126\n{script}'
         path.write_text(f"#!{interpreter}\n{script}")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -74,14 +77,14 @@ def wait_for(path):
 
 # In Python: a shell cannot catch a signal that was ignored at its start, as in the background.
 SUMS_UP = """
-import os, signal, sys
+import os, signal, sys, time
 
 def sum_up(*_):
     print("2 packets transmitted", flush=True)
     os._exit(0)
 
 signal.signal(signal.SIGINT, sum_up)
-print("[1.500000] 64 bytes from h: icmp_seq=1 ttl=1 time=1.5 ms", flush=True)
+print(f"[{time.time():.6f}] 64 bytes from 127.0.0.1: icmp_seq=1 ttl=1 time=0.0 ms", flush=True)
 with open(sys.argv[0] + ".words", "w") as file:
     file.write(" ".join(sys.argv[1:] + [os.environ["LC_ALL"]]))
 while True:
@@ -92,10 +95,12 @@ while True:
 def test_a_run_ends_with_the_signal_that_makes_ping_sum_up(fake, tmp_path):
     fake(SUMS_UP, sys.executable)
     words = tmp_path / "ping.words"
+    began_ns = monotonic_ns()
     run = Ping("-host", 10 * NS_PER_MS, 3 * NS_PER_S)
     wait_for(words)
     pings = run.stop()
-    assert (pings.sent, pings.lost, pings.probes[0].rtt_ns) == (2, 1, 1_500_000)
+    assert (pings.sent, pings.lost, pings.discarded, pings.own_address) == (2, 1, 0, True)
+    assert began_ns <= pings.probes[0].sent_ns <= monotonic_ns()
     assert words.read_text() == "-n -D -i 0.010000 -w 8 -- -host C"
 
 
@@ -117,8 +122,61 @@ def test_an_error_of_ping_is_reported(fake):
 
 def test_without_ping(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(GuardError, match="install the package iputils"):
+    with pytest.raises(GuardError, match="not the one of iputils.*install the package iputils"):
         Ping("host", 10 * NS_PER_MS, NS_PER_S)
+
+
+# What a ping of others prints to options of iputils: busybox 1.36, inetutils 2.4.
+OTHERS = {
+    "busybox": """\
+echo "ping: invalid option -- '$(echo "$1" | tr -d -)'
+BusyBox v1.36.1 () multi-call binary.
+
+Usage: ping [OPTIONS] HOST
+	-p HEXBYTE	Payload pattern" >&2
+exit 1
+""",
+    "inetutils": """\
+[ "$1" = -V ] && echo 'ping (GNU inetutils) 2.4' && exit
+echo "Try 'ping --help' or 'ping --usage' for more information." >&2
+exit 64
+""",
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_ping_is_refused_by_name(fake, tmp_path, name):
+    fake("")
+    (tmp_path / "ping").write_text(f"#!/bin/sh\n{OTHERS[name]}")
+    run = Ping("127.0.0.1", 10 * NS_PER_MS, NS_PER_S)
+    run._process.wait()
+    with pytest.raises(GuardError, match="not the one of iputils, which --ping needs"):
+        run.stop()
+    with pytest.raises(GuardError, match="not the one of iputils, which --ping needs"):
+        ping.check()
+
+
+@pytest.mark.parametrize(
+    "banner", ["ping from iputils 20221126", "ping utility, iputils-s20121221"]
+)
+def test_each_ping_of_iputils_is_accepted(fake, tmp_path, banner):
+    fake("")
+    (tmp_path / "ping").write_text(f"#!/bin/sh\necho {banner}\n")
+    ping.check()
+
+
+@pytest.mark.parametrize(
+    "answer, address",
+    [
+        ("[1.000001] 64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=0.05 ms", "10.0.0.1"),
+        ("[1.000001] 64 bytes from ::1: icmp_seq=1 ttl=64 time=0.05 ms", "::1"),
+        ("[1.000001] 64 bytes from fe80::1%eth0: icmp_seq=1 ttl=64 time=0.05 ms", "fe80::1"),
+        ("[1.000001] 64 bytes from h (::1): icmp_seq=1 ttl=64 time=0.05 ms", None),
+        ("[1.000001] From 10.0.0.9 icmp_seq=4 Destination Host Unreachable", None),
+    ],
+)
+def test_the_address_that_answers(answer, address):
+    assert ping.parse(answer).address == address
 
 
 def test_an_abandoned_ping_is_killed(fake):

@@ -15,7 +15,9 @@ def test_text(document):
     cells = {row[0]: row[1].strip() for row in table if len(row) == 2}
     assert cells["runs with work"] == "3"
     assert cells["CPU 1"] == "2, 0.08 %, longest 6.0 ms"
-    assert cells["host"] == "2, 0.06 %, longest 4.0 ms" and "ended namespace" in cells
+    assert cells["host"] == "2, 0.06 %, median 2.0 ms, longest 4.0 ms"
+    assert "ended namespace" in cells
+    assert "\n  median            2.0 ms, host\n  longest           4.0 ms, host\n" in text
     assert cells["round trips"] == "2, lost 1"
     assert cells["lost samples"] == "2"
     assert "\x1b" not in text and "\\x1b[2J" in text

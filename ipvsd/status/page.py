@@ -1,0 +1,146 @@
+"""Decides what the pages of `ipvsd status` say about the daemon and about namespaces (pure)."""
+
+from typing import Any, Dict, List, Optional, Sequence
+
+from ipvsd.config.sysctl_values import TREE
+from ipvsd.kernel.netns_owner import describe
+from ipvsd.model import HOST_NAME, NS_PER_US, KeyStatus, Module, NamespaceResult
+from ipvsd.status import documents
+from ipvsd.text import format_duration, plural, printable
+
+HEADING = ["NAMESPACE", "STATE", "SYSCTL", "VALUE", "WANTED", "OWNER"]
+# The columns that may be shortened.
+TEXT_COLUMNS = range(len(HEADING))
+
+
+def head(
+    module: Module,
+    kernel: str,
+    results: Sequence[NamespaceResult],
+    daemon: Optional[Dict[str, Any]],
+    running: Optional[bool],
+) -> List[str]:
+    """Return the lines above the table; `daemon` is the daemon's status, None if none is seen.
+
+    `running` is None if it is unknown whether a daemon runs.
+    """
+    guard = "NOT RUNNING (systemctl enable --now ipvs-estoff-guard)"
+    if running is None:
+        guard = (
+            "cannot tell whether it runs: its process is hidden from this user, or its version "
+            "differs (systemctl status ipvs-estoff-guard)"
+        )
+    elif daemon is not None:
+        text = f"{daemon['guard']}, mode {daemon['mode']}, since {daemon['started']}"
+        guard = f"running, pid {daemon['pid']}, version {printable(text)}"
+    lines = [
+        f"guard:       {guard}",
+        f"ip_vs:       {module.value}, kernel {kernel}",
+        f"namespaces:  {len(results)}: {_states(results)}",
+    ]
+    if daemon is None:
+        return lines
+    sources = ", ".join(f"{name} {text}" for name, text in daemon["sources"].items())
+    lines += [
+        f"sources:     {printable(sources)}",
+        f"canary:      {_canary(daemon['canary'])}",
+        f"cost:        {_cost(daemon.get('cost'))}",
+    ]
+    return lines + _counters(daemon["counters"])
+
+
+def left_out(results: Sequence[NamespaceResult]) -> List[str]:
+    """Return the line below a table in which some namespaces have no row."""
+    if not results:
+        return []
+    return [f"... and {len(results)} more: {_states(results)}; `ipvsd status --all` lists them."]
+
+
+def rows(one: NamespaceResult, user: Optional[str], brief: bool) -> List[List[str]]:
+    """Return a row for each key that is not as wanted, or for the first; for the host, for all.
+
+    `user` runs the process that is named as a member of the namespace. A `brief` row is for a
+    narrow terminal: without the inode, and without what all keys begin with.
+    """
+    keys = list(one.keys)
+    if one.namespace.name != HOST_NAME:
+        wrong = [key for key in keys if not documents.is_right([key])]
+        keys = wrong or keys[:1]
+    name = printable(one.namespace.name if brief else str(one.namespace))
+    owner = printable(_owner(one, user))
+    if not keys:
+        return [[name, documents.state_word(()), "-", "-", "-", owner]]
+    return [[name, *_key(key, brief), owner] for key in keys]
+
+
+def _states(results: Sequence[NamespaceResult]) -> str:
+    counts = documents.count_states(result.keys for result in results)
+    return ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def _cost(cost: Optional[Dict[str, Any]]) -> str:
+    """Return what the daemon itself costs, as it last measured that."""
+    if cost is None:
+        return "unknown (not measured yet, or the daemon runs without psutil)"
+    minute = cost["cpu_share_last_minute"]
+    recently = "unknown" if minute is None else f"{minute * 100:.2g} %"
+    return (
+        f"{cost['resident_bytes'] / 2**20:.1f} MiB resident, CPU {cost['cpu_share'] * 100:.2g} % "
+        f"since its start, {recently} in the last minute, {cost['descriptors']} descriptors, "
+        f"{cost['threads']} threads"
+    )
+
+
+def _canary(canary: Optional[Dict[str, Any]]) -> str:
+    if canary is None:
+        return "none"
+    if canary["fixed_usec"] is None:
+        return printable(f"{canary['error']}, {canary['time']}")
+    return f"set {_duration(canary['fixed_usec'])} after its birth, {canary['time']}"
+
+
+def _counters(counters: Dict[str, Any]) -> List[str]:
+    writes = ", ".join(f"{count} {reason}" for reason, count in counters["writes"].items())
+    exposed = _duration(counters["exposed_usec"])
+    runs = plural(counters["passes_leaked"], "estimation run")
+    lines = [
+        f"loads seen:  {counters['loads']}; writes by reason: {writes or 'none'}",
+        f"leaked:      at most {runs}, {exposed} at 1",
+        f"reactions:   {_reactions(counters['reactions'])}",
+    ]
+    last = counters["last_write"]
+    if last is not None:
+        reaction = ""
+        if last["reaction_usec"] is not None:
+            reaction = f", {_duration(last['reaction_usec'])} after its event"
+        change = f"{last['key']} in {printable(last['namespace'])} {last['old']} -> {last['new']}"
+        lines.append(f"last write:  {last['time']} {change} ({last['reason']}{reaction})")
+    return lines
+
+
+def _reactions(reactions: Dict[str, Any]) -> str:
+    if not reactions["count"]:
+        return "none"
+    half, most = (documents.within(reactions, share) for share in (0.5, 0.95))
+    slowest = _duration(reactions["slowest_usec"])
+    return f"{reactions['count']}, half within {half}, 95 % within {most}, slowest {slowest}"
+
+
+def _key(key: KeyStatus, brief: bool) -> List[str]:
+    word = documents.state_word([key])
+    shown = word + (f" ({printable(key.detail)})" if key.detail else "")
+    name = key.setting.key[len(TREE) :] if brief else key.setting.key
+    return [shown, name, printable(key.value) or "-", key.setting.wanted]
+
+
+def _owner(one: NamespaceResult, user: Optional[str]) -> str:
+    hints = [
+        describe(one.namespace.owner),
+        "" if user is None else f"user {user}",
+        f"[{one.rule}]" if one.rule else "",
+    ]
+    return ", ".join(filter(None, hints))
+
+
+def _duration(usec: Optional[int]) -> str:
+    return "-" if usec is None else format_duration(usec * NS_PER_US)
