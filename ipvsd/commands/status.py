@@ -11,7 +11,7 @@ from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
 from ipvsd.enforce.all_namespaces import AllNamespaces, check_all
 from ipvsd.enforce.enforcer import Enforcer
-from ipvsd.model import NS_PER_S, Exit, Identity, NamespaceResult, Scope, State
+from ipvsd.model import NS_PER_S, Exit, Identity, KeyStatus, NamespaceResult, Scope, State
 from ipvsd.status import documents, page, runtime_dir, severity
 from ipvsd.system import streams
 from ipvsd.system.terminal import Screen
@@ -20,8 +20,11 @@ from ipvsd.text import iso_time
 if TYPE_CHECKING:
     from ipvsd.system.processes import Member
 
-# Why a value is left as it is.
-_DAEMONS_STATES = {state.value: state for state in (State.CONTESTED, State.HELD)}
+# Why a value differs: a command that writes nothing does not see it.
+_DAEMONS_STATES = {
+    state.value: state
+    for state in (State.CONTESTED, State.HELD, State.REFUSED, State.DENIED, State.READ_ONLY)
+}
 
 Remembered = Dict[Identity, Dict[str, Any]]
 Members = Dict[int, "Member"]  # by pid
@@ -127,15 +130,17 @@ def _explained(result: Sequence[NamespaceResult], remembered: Remembered) -> Lis
     explained = []
     for one in result:
         known = remembered.get(one.namespace.identity, {"keys": []})
-        words = {key["key"]: key["state"] for key in known["keys"]}
-        keys = [
-            key._replace(state=_DAEMONS_STATES.get(words.get(key.setting.key, ""), key.state))
-            if key.state is State.DIFFERS
-            else key
-            for key in one.keys
-        ]
+        daemons = {key["key"]: key for key in known["keys"]}
+        keys = (_explained_key(key, daemons.get(key.setting.key)) for key in one.keys)
         explained.append(one._replace(keys=tuple(keys)))
     return explained
+
+
+def _explained_key(key: KeyStatus, daemons: Optional[Dict[str, Any]]) -> KeyStatus:
+    state = _DAEMONS_STATES.get(daemons["state"]) if daemons is not None else None
+    if daemons is None or state is None or key.state is not State.DIFFERS:
+        return key
+    return key._replace(state=state, detail=daemons.get("detail", ""))
 
 
 def _print(

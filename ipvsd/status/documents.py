@@ -216,9 +216,15 @@ def ns_state_document(ns_state: "NamespaceState", now_ns: int) -> Dict[str, Any]
         "device": ns_state.namespace.device,
         "inode": ns_state.namespace.inode,
         "state": state_word(ns_state.keys),
-        "keys": [{"key": key.setting.key, "state": key.state.value} for key in ns_state.keys],
+        "keys": [_key_state(key) for key in ns_state.keys],
         "exposure": _exposure(ns_state, now_ns),
     }
+
+
+def _key_state(key: KeyStatus) -> Dict[str, str]:
+    """Return the state of a key, with its reason only where there is one: thousands have none."""
+    detail = {"detail": key.detail} if key.detail else {}
+    return {"key": key.setting.key, "state": key.state.value, **detail}
 
 
 def _exposure(ns_state: "NamespaceState", now_ns: int) -> Dict[str, Any]:

@@ -105,7 +105,7 @@ def _counters(counters: Dict[str, Any]) -> List[str]:
     runs = plural(counters["passes_leaked"], "estimation run")
     lines = [
         f"loads seen:  {counters['loads']}; writes by reason: {writes or 'none'}",
-        f"leaked:      at most {runs}, {exposed} at 1",
+        f"leaked:      at most {runs}, {exposed} at 1{_counted(counters)}",
         f"reactions:   {_reactions(counters['reactions'])}",
     ]
     last = counters["last_write"]
@@ -116,6 +116,15 @@ def _counters(counters: Dict[str, Any]) -> List[str]:
         change = f"{last['key']} in {printable(last['namespace'])} {last['old']} -> {last['new']}"
         lines.append(f"last write:  {last['time']} {change} ({last['reason']}{reaction})")
     return lines
+
+
+def _counted(counters: Dict[str, Any]) -> str:
+    """Return since when the counters count, and how long nobody did; 0.2.0 told neither."""
+    if not counters.get("since"):
+        return ""
+    absent_usec = counters.get("not_counted_usec", 0)
+    without = f", but not the {_duration(absent_usec)} without a guard" if absent_usec else ""
+    return f", counted since {counters['since']}{without}"
 
 
 def _reactions(reactions: Dict[str, Any]) -> str:

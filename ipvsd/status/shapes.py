@@ -63,7 +63,7 @@ NAMESPACES = {
         {
             "device": int,
             "inode": int,
-            "keys": [{"key": str, "state": str}],
+            "keys": [{"key": str, "state": str, "detail": Newer(str)}],
             "exposure": {
                 "since": str,
                 "set_after_usec": Maybe(int),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import CHOSEN, RUNTIME_FOLDER, SERVICE, Guarded
-from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, KTHREADS
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -18,6 +18,23 @@ TEXTFILES = "/var/lib/prometheus/node-exporter"
 def document(host: Guarded, command: str) -> Any:
     """Return the document that a command prints as JSON."""
     return json.loads(host.succeed(f"ipvsd {command} --json"))
+
+
+# status
+
+
+@KTHREADS
+def test_a_value_that_the_kernel_refuses_is_shown_with_its_reason(host: Guarded):
+    cursor = host.cursor()
+    host.configure("[sysctl]\nnet.ipv4.vs.est_cpulist = 0-7\n")  # the machine has two CPUs
+    host.load()
+    (entry,) = host.wait_for_events(cursor, "not-changed")
+    assert "Numerical result out of range" in entry["MESSAGE"]
+    result = host.execute("ipvsd status")
+    assert result.status == 1
+    reason = "/proc/sys/net/ipv4/vs/est_cpulist: Numerical result out of range"
+    assert f"refused ({reason})" in result.stdout
+    host.wait_for_value("0")  # the other value is set all the same
 
 
 # estimation
