@@ -45,6 +45,11 @@ def rules_for(policy: Policy, namespace: Namespace) -> Rules:
     return Rules(in_order(settings), overridden_by=", ".join(sections))
 
 
+def depends_on_owner(policy: Policy) -> bool:
+    """Return whether the rules for a namespace depend on its owner or its names."""
+    return bool(policy.exclusions or policy.overrides)
+
+
 def about(policy: Policy, key: str) -> Policy:
     """Return a policy that has only the settings and overrides of one key."""
     return policy._replace(

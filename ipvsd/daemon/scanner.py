@@ -4,6 +4,7 @@ The loop hands the worker one small job at a time and goes on. Between two jobs 
 comes next, so that a new namespace never waits for a full scan of thousands to end.
 """
 
+import time
 from typing import List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.daemon.scan_progress import ScanProgress
@@ -39,7 +40,7 @@ class Rescan:
         self.reason = reason
         self.event_ns = event_ns
         self.visited: Set[Identity] = set()
-        self.cpu_ns = 0  # of the visits
+        self.cpu_ns = 0  # of the visits, and of describing what is visited
         # The scans that have to begin before the demand is met.
         routine = reason is Reason.DRIFT
         self.pending_scans: Set[Scan] = set() if routine else {Scan.FULL, Scan.DEEP}
@@ -158,6 +159,7 @@ class NamespaceScanner:
         if isinstance(done.result, Discovered):
             if progress.scanning is not None:  # else the scan began before pause()
                 full, load = progress.scanning is Scan.FULL, self._rescan.reason is Reason.LOAD
+                self._rescan.cpu_ns += done.result.described_cpu_ns if full else 0
                 progress.took_ns = done.result.took_ns
                 self._queue.add_found(done.result, full, self._rescan.visited if load else None)
             return Collected(since_ns=since_ns, alive=set(self._queue.places))
@@ -226,13 +228,17 @@ class NamespaceScanner:
 
 
 def _find(finder: NamespaceFinder, scan: Scan, known: Places) -> Discovered:
-    """Scan, on the worker's thread, and describe the namespaces that may be new."""
+    """Scan, on the worker's thread, and describe the namespaces that may be new, or all."""
     began_ns = monotonic_ns()
     found = finder.scan(deep=scan is Scan.DEEP)
     took_ns = monotonic_ns() - began_ns
-    old = {one: known[one][0] for one in set(known) - found.maybe_new}
+    # A member may have moved to another control group: a full scan describes everything anew.
+    same = set() if scan is Scan.FULL else set(known) - found.maybe_new
+    old = {one: known[one][0] for one in same}
+    described_s = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
     places = {
         identity: (old.get(identity) or finder.describe(identity, held), ways_in(held))
         for identity, held in found.holders.items()
     }
-    return Discovered(places, found.maybe_new, took_ns)
+    described_s = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) - described_s
+    return Discovered(places, found.maybe_new, took_ns, int(described_s * 1e9))

@@ -18,6 +18,7 @@ class Discovered(NamedTuple):
     places: Places
     maybe_new: Set[Identity]  # may be other namespaces than those known by the same identity
     took_ns: int  # without describing new namespaces: the next scan need not do that again
+    described_cpu_ns: int = 0
 
 
 class VisitQueue:

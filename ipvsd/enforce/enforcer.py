@@ -4,7 +4,7 @@ import time
 from typing import Callable, Iterable, NamedTuple, Optional, Tuple
 
 from ipvsd.config import sysctl_values
-from ipvsd.config.policy import Rules, rules_for
+from ipvsd.config.policy import Rules, depends_on_owner, rules_for
 from ipvsd.enforce import decide, namespace_state
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.kernel import ipvs, module, netns_discovery, netns_worker
@@ -44,6 +44,11 @@ class KernelAccess:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._finder = netns_discovery.NamespaceFinder(root)
+
+    def described_again(self, namespace: Namespace) -> Namespace:
+        """Return a namespace as its member process, if that still exists, describes it now."""
+        return self._finder.described_again(namespace)
 
     def sysctls(self) -> Sysctls:
         """Return the sysctls of the namespace that the calling thread is in."""
@@ -133,12 +138,18 @@ class Enforcer:
         return result._replace(keys=keys)
 
     def _check(
-        self, policy: Policy, target: Target, sysctls: Sysctls, dry: bool
+        self,
+        policy: Policy,
+        target: Target,
+        sysctls: Sysctls,
+        dry: bool,
+        described: bool = False,
     ) -> Tuple[NamespaceResult, Module]:
         """Check the namespace that the calling thread is in.
 
         The values are read first and the module's state after them. The state only serves to
-        explain a missing value, and, in the host's namespace, to notice loads.
+        explain a missing value, and, in the host's namespace, to notice loads. Before a write it is
+        read again whose namespace it is, unless it has just been `described`.
         """
         rules = rules_for(policy, target.namespace)
         perform = policy.mode is Mode.ENFORCE and not dry
@@ -146,6 +157,11 @@ class Enforcer:
         is_host = target.namespace is self.host
         result, decision = self._decide(policy, target, rules, sysctls, readings, perform)
         due = decision.due if perform else ()
+        if due and not (is_host or described) and depends_on_owner(policy):
+            namespace = self.kernel.described_again(target.namespace)
+            if rules_for(policy, namespace) != rules:
+                target = target._replace(namespace=namespace)
+                return self._check(policy, target, sysctls, dry, described=True)
         outcomes = {write.key: sysctls.write(write, sysctl_values.same) for write in due}
         plain = all(reading.found is Found.VALUE for reading in readings.values())
         if state is None:

@@ -116,6 +116,22 @@ class NamespaceFinder:
             owner = Owner(paths, cgroup, container, unit, pid, command)
         return Namespace(*identity, netns_owner.namespace_name(owner, identity[1]), owner)
 
+    def described_again(self, namespace: Namespace) -> Namespace:
+        """Return a namespace as the member process that described it does now.
+
+        Without that process, or if it has left the namespace, nothing new is known.
+        """
+        pid, mounts = namespace.owner.pid, namespace.owner.mounts
+        member = Holder(os.path.join(self._proc, str(pid), "ns/net"), pid)
+        try:
+            status = os.stat(member.path)
+        except OSError:
+            return namespace
+        if not pid or (status.st_dev, status.st_ino) != namespace.identity:
+            return namespace
+        holders = [member, *(Holder(path, mount=path) for path in mounts)]
+        return self.describe(namespace.identity, holders)
+
     def _is_there(self, holder: Holder, identity: Identity) -> bool:
         """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""
         return (self._wary and _is_mount(holder)) or _identity(holder.path) == identity

@@ -11,7 +11,16 @@ from ipvsd.enforce.decide import HOLD_MAX_NS, HOLD_NS
 from ipvsd.enforce.enforcer import Target
 from ipvsd.enforce.record_module import without_module
 from ipvsd.journal.events import Kind
-from ipvsd.model import NS_PER_MS, NS_PER_S, ContestPolicy, Reason, Selector, Setting, State
+from ipvsd.model import (
+    NS_PER_MS,
+    NS_PER_S,
+    ContestPolicy,
+    Override,
+    Reason,
+    Selector,
+    Setting,
+    State,
+)
 from tests.builders import LB, NO_TREE, OBSERVE, POD, POLICY, RUN, WEB, value
 from tests.stories import FakeSysctls, Story
 
@@ -389,6 +398,35 @@ def test_who_does_not_write_holds_nothing(why, dry, mode):
     result = story.enforcer.visit(mode, Target(WEB, Reason.APPLY, None, ("/a/way/in",)), dry)
     assert [key.state for key in result.keys] == [State.DIFFERS], why
     assert result.retry_at_ns is None
+
+
+MOVED = WEB._replace(owner=WEB.owner._replace(cgroup="/elsewhere"))
+ELSEWHERE = Selector("cgroup", "/elsewhere", "x:1")
+
+
+def test_a_namespace_whose_member_has_moved_into_an_exclusion_is_not_written():
+    story, kernel = Story(POLICY._replace(exclusions=(ELSEWHERE,))), FakeSysctls()
+    story.kernel.moved[WEB.identity] = MOVED
+    assert story.visit((WEB, kernel)) == []
+    assert kernel.reading.value == "1"
+    assert story.results[0].rule == "excluded by cgroup:/elsewhere (x:1)"
+    assert story.results[0].namespace == MOVED
+
+
+def test_a_namespace_whose_member_has_moved_under_another_rule_is_set_as_that_says():
+    override = Override(ELSEWHERE, RUN.key, "1", "x:2")
+    story, kernel = Story(POLICY._replace(overrides=(override,))), FakeSysctls("0")
+    away, back = MOVED, WEB
+    assert story.visit((away, kernel)) == [Kind.CHANGED] and kernel.reading.value == "1"
+    story.kernel.moved[WEB.identity] = back
+    kernel.set("5")
+    assert story.visit((away, kernel)) == [Kind.CHANGED] and kernel.reading.value == "0"
+
+
+def test_without_rules_about_owners_nothing_is_described_again():
+    story = Story()
+    story.kernel.described_again = None
+    assert story.visit((WEB, FakeSysctls())) == [Kind.CHANGED]
 
 
 def test_without_services_nothing_is_held():

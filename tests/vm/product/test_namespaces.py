@@ -167,6 +167,25 @@ def test_without_root_other_namespaces_are_not_shown_and_status_says_so(
 
 
 @BOOKWORM
+def test_a_member_that_moves_to_another_control_group_moves_under_its_rule(
+    host: Guarded, spaces: Spaces
+):
+    host.configure(RESYNC_1S + "[namespaces]\nexclude = cgroup:/left-alone\n")
+    host.load()
+    inode = spaces.process()
+    spaces.wait_for("0")
+    member = host.shown(inode)["owner"]["pid"]
+    group = "/sys/fs/cgroup/left-alone"
+    host.succeed(f"mkdir -p {group} && echo {member} >{group}/cgroup.procs")
+    cursor = host.cursor()
+    spaces.set(inode, "1")
+    host.wait_for_state(inode, "excluded")
+    assert spaces.values()[inode] == "1"
+    assert host.shown(inode)["rule"].startswith("excluded by cgroup:/left-alone")
+    assert host.about(inode, host.events(cursor, "changed")) == []
+
+
+@BOOKWORM
 def test_an_excluded_namespace_is_not_touched_and_shown_with_its_rule(
     host: Guarded, spaces: Spaces
 ):
