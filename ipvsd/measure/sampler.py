@@ -1,6 +1,5 @@
 """Measures estimation runs, the estimating threads and round trips, all at the same time."""
 
-import signal
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ipvsd.kernel import cpu_times, estimation_kthreads
@@ -11,7 +10,6 @@ from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun
 from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.system.terminal import Progress
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How often runs are read from the buffer and progress is shown. Not at each run: waking up a
 # thousand times a second would disturb the measurement.
 _READ_INTERVAL_NS = 250 * NS_PER_MS
@@ -35,8 +33,7 @@ class Sampler:
         self._root = root
         self._runs = working_runs
         self._progress = progress
-        self._handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-        self._loop = Loop(STOP_SIGNALS)
+        self._loop = Loop.of_command()
 
     def run(self, name: str, task: Task) -> Phase:
         """Measure one phase."""
@@ -79,15 +76,13 @@ class Sampler:
         self._progress.end()
 
     def close(self) -> str:
-        """Remove the probes, and restore the signal handlers.
+        """Remove the probes; signals end the process again.
 
         Return the folder in tracefs that has to stay behind, empty if none has.
         """
         self._progress.end()
         left = self._runs.close() if self._runs is not None else ""
         self._loop.close()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
         return left
 
     def _watch(
@@ -100,9 +95,7 @@ class Sampler:
                 return runs + self._take()
             left = f"{what}, {-(-(until_ns - now_ns) // NS_PER_S)} s left"
             self._progress.show(left, (now_ns - began_ns) / (until_ns - began_ns))
-            woken = self._loop.wait(min(until_ns, now_ns + _READ_INTERVAL_NS))
-            if woken.signals:
-                raise SystemExit(128 + min(woken.signals))
+            self._loop.wait_on(min(until_ns, now_ns + _READ_INTERVAL_NS))
             if ping is not None:
                 ping.read_clock()
             runs += self._take()

@@ -32,9 +32,15 @@ class Loop:
             end.setblocking(False)
         self.watch(self._signals_in.fileno())
         signal.set_wakeup_fd(signals_out.fileno())
-        for number in signals:
-            # Python writes to the wake-up descriptor only if the signal has a Python handler.
-            signal.signal(number, _ignore)
+        # Python writes to the wake-up descriptor only if the signal has a Python handler.
+        self._handlers = {number: signal.signal(number, _ignore) for number in signals}
+
+    @classmethod
+    def of_command(cls) -> "Loop":
+        """Return the loop of a command, for wait_on()."""
+        import signal
+
+        return cls((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
 
     def watch(self, descriptor: int, urgent: bool = False) -> None:
         """Add a descriptor to wait on until it is readable, or, if `urgent`, has POLLPRI."""
@@ -54,11 +60,22 @@ class Loop:
             signals.update(self._signals_in.recv(4096))
         return Woken(ready, signals)
 
+    def wait_on(self, deadline_ns: int) -> None:
+        """Wait until a descriptor is ready or the deadline has passed.
+
+        Raises SystemExit when a signal has come, so that what is set up is taken down.
+        """
+        signals = self.wait(deadline_ns).signals
+        if signals:
+            raise SystemExit(128 + min(signals))
+
     def close(self) -> None:
-        """Close all descriptors of the loop."""
+        """Close all descriptors of the loop, and restore the signal handlers."""
         import signal
 
         signal.set_wakeup_fd(-1)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         self._epoll.close()
         self._signals_in.close()
         self._signals_out.close()

@@ -1,14 +1,13 @@
 """Watches the estimator for two periods: counters before and after, and the runs in between."""
 
-import select
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.kernel import estimation_kthreads, ipvs, tracefs
 from ipvsd.kernel.estimation_runs import RunProbes
 from ipvsd.kernel.ipvs_counters import Readout
-from ipvsd.model import NS_PER_S, Identity, Policy
-from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.model import Identity, Policy
+from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.verify import judge
 from ipvsd.verify.judge import Watch
 
@@ -16,17 +15,21 @@ Readouts = Dict[Identity, Optional[Readout]]
 
 
 def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
-    """Return the counters before and after the watch, and what the estimator did meanwhile."""
+    """Return the counters before and after the watch, and what the estimator did meanwhile.
+
+    A signal that ends the process raises SystemExit, after the probes have been removed.
+    """
     threaded = ipvs.has_kthreads(root)
     reader = NamespaceReader(policy, root)
     runs, why = None, ""
+    loop = Loop.of_command()
     try:
         try:
             runs = RunProbes(root, threaded)
         except OSError as error:
             why = f"{error.filename or 'tracefs'}: {error.strerror}"
         before, began_ns = _readouts(reader, root), monotonic_ns()
-        counted = _count(runs, began_ns + judge.WATCH_NS)
+        counted = _count(loop, runs, began_ns + judge.WATCH_NS)
         elapsed_ns = monotonic_ns() - began_ns
         after = _readouts(reader, root)
         if runs is not None and not threaded and not runs.detailed:
@@ -37,6 +40,7 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
     finally:
         reader.close()
         left = runs.close() if runs is not None else ""
+        loop.close()
     tasks = len(estimation_kthreads.names(root)) if threaded else None
     left = tracefs.left_behind(left) if left else ""
     return before, after, Watch(elapsed_ns, tasks, counted, why, left)
@@ -46,16 +50,17 @@ def _readouts(reader: NamespaceReader, root: str) -> Readouts:
     return {one.identity: readout for one, readout in reader.read(lambda: ipvs.counters(root))}
 
 
-def _count(runs: Optional[RunProbes], until_ns: int) -> Optional[Dict[Optional[int], int]]:
+def _count(
+    loop: Loop, runs: Optional[RunProbes], until_ns: int
+) -> Optional[Dict[Optional[int], int]]:
     """Return how many estimation runs did work until a moment, by namespace."""
     counted: Dict[Optional[int], int] = {}
-    sources: List[int] = [runs.fileno()] if runs is not None else []
-    while True:
-        left_ns = until_ns - monotonic_ns()
-        if left_ns <= 0:
-            return counted if runs is not None else None
-        select.select(sources, [], [], left_ns / NS_PER_S)
+    if runs is not None:
+        loop.watch(runs.fileno())
+    while monotonic_ns() < until_ns:
+        loop.wait_on(until_ns)
         for sample in runs.take() if runs is not None else []:
             # A kernel thread does work in each of its runs, so None counts too.
             if sample.working is not False:
                 counted[sample.inode] = counted.get(sample.inode, 0) + 1
+    return counted if runs is not None else None

@@ -109,3 +109,17 @@ def test_two_may_run_at_once_and_leave_nothing_in_tracefs(host: Guarded):
     host.succeed("ipvsd verify & ipvsd verify; wait")
     left = host.succeed("ls /sys/kernel/tracing/instances; cat /sys/kernel/tracing/kprobe_events")
     assert "measure" not in left
+
+
+@BOOKWORM
+@pytest.mark.parametrize("name", ["TERM", "HUP", "INT"])
+def test_a_signal_ends_it_and_its_probes(host: Guarded, spaces: Spaces, name: str):
+    host.load()
+    host.wait_for_value("0")
+    unit = spaces.background("exec ipvsd verify")
+    enabled = "/sys/kernel/tracing/instances/ipvsd-measure-*/events/ipvsd_measure/begin_*/enable"
+    host.machine.wait_until_succeeds(f"grep -q 1 {enabled}")
+    host.succeed(f"systemctl kill --signal={name} {unit}")
+    host.machine.wait_until_succeeds(f"! systemctl is-active {unit}")
+    left = host.succeed("ls /sys/kernel/tracing/instances; cat /sys/kernel/tracing/kprobe_events")
+    assert "measure" not in left
