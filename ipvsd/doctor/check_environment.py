@@ -21,6 +21,10 @@ CONTAINER_MARKS = ("run/systemd/container", "run/.containerenv", ".dockerenv")
 CAPABILITIES = {
     21: ("CAP_SYS_ADMIN", "no namespace other than the host's can be entered"),
     19: ("CAP_SYS_PTRACE", "namespaces of other users' processes are not found"),
+    2: (
+        "CAP_DAC_READ_SEARCH",
+        "namespaces that only a descriptor of another user's holds are missed",
+    ),
     12: ("CAP_NET_ADMIN", "events of the kernel are more easily lost in a burst"),
 }
 _DENIAL = re.compile(r"avc:  ?denied|apparmor=\"DENIED\"|type=1400\b.*denied|\bSECCOMP\b")

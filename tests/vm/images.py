@@ -43,6 +43,11 @@ CONTAINER_PACKAGES = {
     "sid": (*_PODMAN, "nftables", "passt"),
 }
 
+# The real clients of IPVS, and a reader of its statistics, for tests that ask for them.
+CLIENT_PACKAGES = ("docker.io", "keepalived", "lxc", "prometheus-node-exporter", "curl")
+# What the overlay networks of Docker Swarm need besides.
+CLIENT_MODULES = tuple(f"{usr}/lib/modules/*/kernel/drivers/net/vxlan*" for usr in ("", "/usr"))
+
 # SELinux is used only by a test that asks for it: the kernel's argument decides.
 SELINUX_SUITE = "trixie"
 SELINUX_PACKAGES = ("selinux-policy-default", "policycoreutils", "selinux-utils")
@@ -165,10 +170,14 @@ def _mmdebstrap(suite: str, packages: tuple[str, ...]) -> list[str]:
         "--include=" + ",".join(packages),
         *APT_OPTIONS.get(suite, ()),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED),
-        *(f"--dpkgopt=path-include={pattern}" for pattern in WANTED),
+        *(f"--dpkgopt=path-include={pattern}" for pattern in _wanted(packages)),
         suite,
         "-",
     ]
+
+
+def _wanted(packages: tuple[str, ...]) -> tuple[str, ...]:
+    return WANTED + (CLIENT_MODULES if set(CLIENT_PACKAGES) <= set(packages) else ())
 
 
 @contextlib.contextmanager

@@ -100,6 +100,10 @@ class Spaces:
         """Make one that is only a mount, in another mount namespace than the host's."""
         return self._hold("private_mount")
 
+    def users_descriptor(self) -> int:
+        """Make one that only an open descriptor of another user's process holds."""
+        return self._hold("users_descriptor")
+
     def descriptor(self) -> int:
         """Make one that only an open descriptor holds, of a process in the host's namespace."""
         return self._hold("descriptor")

@@ -125,6 +125,29 @@ def descriptor():
     return [f"/proc/self/fd/{held}"]
 
 
+def users_descriptor():
+    """Hold one by a descriptor only, in a process of another user that may be dumped."""
+    (path,) = descriptor()
+    held = int(path.rpartition("/")[2])
+    user = pwd.getpwnam(USER)
+
+    def be_user():
+        os.setgroups([])
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+        # A process that has changed its user is not dumpable until it executes a program.
+        os.set_inheritable(held, True)
+        os.execv("/usr/bin/sleep", ["sleep", "infinity"])
+
+    holder = os.fork()
+    if not holder:
+        be_user()
+    while os.readlink(f"/proc/{holder}/exe") != os.path.realpath("/usr/bin/sleep"):
+        time.sleep(0.01)
+    os.close(held)
+    return [f"/proc/{holder}/fd/{held}"]
+
+
 def thread():
     numbers = []
     done = threading.Event()
@@ -192,7 +215,16 @@ def in_flight():
     return []
 
 
-HOLDERS = (process, private_mount, descriptor, thread, user_owned, in_flight, burst)
+HOLDERS = (
+    process,
+    private_mount,
+    descriptor,
+    users_descriptor,
+    thread,
+    user_owned,
+    in_flight,
+    burst,
+)
 
 
 def hold(name, record, *arguments):

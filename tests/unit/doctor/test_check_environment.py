@@ -55,7 +55,7 @@ WELL = Environment(0, "", "[none] integrity confidentiality", "1\n", "Y\n", (), 
             "AppArmor denies the daemon, recognised by its pid",
             WELL._replace(
                 messages=['apparmor="DENIED" pid=42 comm="python3"'],
-                process={"Pid": "42", "CapEff": "0000000000281000"},
+                process={"Pid": "42", "CapEff": "0000000000281004"},
             ),
             [OK, PROBLEM, OK],
             "denied",
@@ -80,11 +80,11 @@ def test_environment(why, environment_seen, expected, words):
 @pytest.mark.parametrize(
     "effective, seccomp, expected",
     [
-        ("0000000000281000", "2", [OK]),
+        ("0000000000281004", "2", [OK]),
         ("000001ffffffffff", "2", [OK]),
-        ("0000000000081000", "2", [WARNING]),
-        ("0000000000000000", "2", [WARNING] * 3),
-        ("0000000000281000", "0", [HINT]),
+        ("0000000000081004", "2", [WARNING]),
+        ("0000000000000000", "2", [WARNING] * 4),
+        ("0000000000281004", "0", [HINT]),
         ("nonsense", "2", [OK]),
     ],
 )

@@ -12,7 +12,7 @@ FIRST_ESTIMATION_USEC = 2_000_000
 
 ADD_SERVICE = "ipvsadm --add-service --tcp-service 192.0.2.1:80 --scheduler rr"
 
-CAPABILITIES = ("CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE")
+CAPABILITIES = ("CAP_DAC_READ_SEARCH", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "CAP_SYS_PTRACE")
 # More events than the buffer of a socket holds. Only CAP_NET_ADMIN permits a larger buffer.
 FLOOD = "for i in {1..2000}; do echo change >/sys/module/ip_vs/uevent; done"
 

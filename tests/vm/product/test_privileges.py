@@ -81,6 +81,21 @@ def test_without_cap_sys_ptrace_namespaces_of_processes_are_not_found(
 
 
 @BOOKWORM
+@pytest.mark.parametrize("lacking", [(), ("CAP_DAC_READ_SEARCH",)])
+def test_without_cap_dac_read_search_other_users_descriptors_are_not_found(
+    host: Guarded, spaces: Spaces, lacking: tuple[str, ...]
+):
+    held, named = spaces.users_descriptor(), spaces.named("named")
+    without(host, *lacking)
+    host.load()
+    host.wait_for_state(named, "off")
+    host.check_again(spaces, named)
+    found = json.loads(host.succeed(f"cat {SPACES_FILE}"))["namespaces"]
+    assert (held in [one["inode"] for one in found]) == (not lacking)
+    assert spaces.value(held) == ("1" if lacking else "0")
+
+
+@BOOKWORM
 def test_without_any_capability_the_hosts_namespace_is_guarded(host: Guarded):
     without(host, *CAPABILITIES)
     for _ in range(2):
