@@ -16,7 +16,7 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from ipvsd import text
 from ipvsd.commands.output import Output
-from ipvsd.config import estimation_dropin, parser, policy, sysctl_values
+from ipvsd.config import estimation_dropin, options, parser, policy, sysctl_values
 from ipvsd.config.parser import Source
 from ipvsd.daemon.daemon import Daemon
 from ipvsd.daemon.daemon_state import DaemonState
@@ -143,7 +143,7 @@ def drop_in(data):
 
 def selector(data):
     try:
-        found = parser.selector(decoded(data), "command line")
+        found = options.selector(decoded(data), "command line")
     except ValueError as error:
         return printed(str(error))
     owner = Owner(("/run/netns/web", "/a" * 500), "/kube/x", "3f2a" * 16, "a.service", 7, "x")

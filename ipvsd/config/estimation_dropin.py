@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.config import parser, policy
+from ipvsd.config import options, parser, policy
 from ipvsd.config.parser import Source
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.model import Policy, Selector
@@ -25,7 +25,7 @@ def selector(word: str) -> Selector:
     kind, colon, _ = word.partition(":")
     text = word if colon and kind in policy.KINDS else f"name:{word}"
     try:
-        return parser.selector(text, "command line")
+        return options.selector(text, "command line")
     except ValueError as error:
         raise ValueError(f"{word!r}: {error}") from error
 
@@ -34,7 +34,7 @@ def parse(sources: Sequence[Source]) -> Choice:
     """Return the choice in a drop-in; an empty choice if there is no drop-in."""
     read = parser.parse(sources).policy
     own = [
-        s.wanted for s in read.settings if s.key == RUN_ESTIMATION and s.origin != parser.BUILT_IN
+        s.wanted for s in read.settings if s.key == RUN_ESTIMATION and s.origin != options.BUILT_IN
     ]
     selected = [(str(o.selector), o.wanted) for o in read.overrides if o.key == RUN_ESTIMATION]
     return Choice(

@@ -1,24 +1,12 @@
 """Parses the texts of configuration files into a policy; errors have file, line, key (pure)."""
 
 import re
-from enum import Enum
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.config import policy, sysctl_values
-from ipvsd.model import (
-    ContestPolicy,
-    Exit,
-    GuardError,
-    Mode,
-    Override,
-    Policy,
-    Scope,
-    Selector,
-    Setting,
-)
-from ipvsd.text import parse_duration, printable
-
-BUILT_IN = "built-in default"
+from ipvsd.config import options, policy, sysctl_values
+from ipvsd.config.options import BUILT_IN, Entry
+from ipvsd.model import Exit, GuardError, Override, Policy, Selector, Setting
+from ipvsd.text import printable
 
 
 class Source(NamedTuple):
@@ -26,16 +14,6 @@ class Source(NamedTuple):
 
     path: str
     text: str
-
-
-class Entry(NamedTuple):
-    """One `key = value` line, or a default."""
-
-    section: str
-    key: str
-    value: str
-    origin: str  # "path:line"
-    selector: Optional[Selector] = None  # of [sysctl KIND:GLOB]
 
 
 class Config(NamedTuple):
@@ -68,86 +46,6 @@ def parse(sources: Sequence[Source]) -> Config:
     return draft.finish()
 
 
-# Returns the meaning of an entry's value, for the Policy. Raises ValueError with a reason.
-_Reader = Callable[[Entry], Any]
-
-
-def _word(words: Type[Enum]) -> _Reader:
-    known = {word.value: word for word in words}
-
-    def read(entry: Entry) -> Enum:
-        if entry.value not in known:
-            raise ValueError(f"is neither {' nor '.join(known)}")
-        return known[entry.value]
-
-    return read
-
-
-def _duration(shortest: str, longest: str) -> _Reader:
-    def read(entry: Entry) -> int:
-        ns = parse_duration(entry.value)
-        if not parse_duration(shortest) <= ns <= parse_duration(longest):
-            raise ValueError(f"is not between {shortest} and {longest}")
-        return ns
-
-    return read
-
-
-def _or_off(read: _Reader) -> _Reader:
-    return lambda entry: None if entry.value == "off" else read(entry)
-
-
-def _selectors(entry: Entry) -> Tuple[Selector, ...]:
-    words = entry.value.replace(",", " ").split()
-    return tuple(selector(word, entry.origin) for word in words)
-
-
-def selector(text: str, origin: str) -> Selector:
-    """Return the selector for a text KIND:GLOB. Raises ValueError with a reason."""
-    kind, _, pattern = text.partition(":")
-    if kind not in policy.KINDS:
-        raise ValueError(
-            f"{printable(text)} begins with no known kind{_nearest(kind, policy.KINDS)}"
-        )
-    if not pattern:
-        raise ValueError(f"{text} has no pattern")
-    if not pattern.isprintable() or " " in pattern or "," in pattern:
-        raise ValueError(f"{printable(text)}: write ? for blanks, commas and control characters")
-    if kind == "container" and _SHORT_ID.fullmatch(pattern):
-        pattern += "*"
-    policy.glob(pattern)  # raises if it is none
-    return Selector(kind, pattern, origin)
-
-
-def _textfile(entry: Entry) -> str:
-    if entry.value and not (entry.value.startswith("/") and entry.value.isprintable()):
-        raise ValueError("is not an absolute path")
-    if entry.value and not entry.value.endswith(".prom"):
-        raise ValueError("does not end in .prom, so that no textfile collector would read it")
-    return entry.value
-
-
-# Short container ids, as docker and podman show and accept them.
-_SHORT_ID = re.compile(r"[0-9a-f]+", re.ASCII)
-
-
-class _Option(NamedTuple):
-    default: str
-    read: _Reader
-
-
-_OPTIONS = {
-    ("guard", "mode"): _Option("enforce", _word(Mode)),
-    # More often would cost too much CPU time; less often would leave a wrong value too long.
-    ("guard", "resync"): _Option("30s", _duration("1s", "1h")),
-    # Each canary creates and removes a namespace. Less than one a day would prove very little.
-    ("guard", "canary"): _Option("1h", _or_off(_duration("1min", "24h"))),
-    ("guard", "contested"): _Option("enforce", _word(ContestPolicy)),
-    ("namespaces", "scope"): _Option("all", _word(Scope)),
-    ("namespaces", "exclude"): _Option("", _selectors),
-    ("metrics", "textfile"): _Option("", _textfile),
-}
-_DEFAULTS = {name: Entry(*name, option.default, BUILT_IN) for name, option in _OPTIONS.items()}
 _SECTIONS = ("guard", "namespaces", "sysctl", "metrics")
 _OVERRIDE = re.compile(r"sysctl\s+(\S.*?)\s*")
 
@@ -158,7 +56,7 @@ class _Draft:
     def __init__(self) -> None:
         self._problems: List[str] = []
         self._warnings: List[str] = []
-        self._options = dict(_DEFAULTS)
+        self._options = dict(options.DEFAULTS)
         self._settings = {
             sysctl_values.RUN_ESTIMATION: Setting(sysctl_values.RUN_ESTIMATION, "0", BUILT_IN)
         }
@@ -175,7 +73,7 @@ class _Draft:
     def finish(self) -> Config:
         if self._problems:
             raise ConfigError(self._problems)
-        meaning = {name: _OPTIONS[name].read(entry) for name, entry in self._options.items()}
+        meaning = {name: options.OPTIONS[name].read(entry) for name, entry in self._options.items()}
         wanted = Policy(
             mode=meaning["guard", "mode"],
             resync_ns=meaning["guard", "resync"],
@@ -193,20 +91,20 @@ class _Draft:
         name = (entry.section, entry.key)
         if entry.section == "sysctl":
             self._take_sysctl(entry)
-        elif name not in _OPTIONS:
-            valid = [key for section, key in _OPTIONS if section == entry.section]
-            shown, hint = printable(entry.key), _nearest(entry.key, valid)
+        elif name not in options.OPTIONS:
+            valid = [key for section, key in options.OPTIONS if section == entry.section]
+            shown, hint = printable(entry.key), options.nearest(entry.key, valid)
             self._warnings.append(f"{entry.origin}: unknown key {shown}{hint}, ignored")
         elif entry.value:
-            _OPTIONS[name].read(entry)
+            options.OPTIONS[name].read(entry)
             self._options[name] = entry
         else:
-            self._options[name] = _DEFAULTS[name]
+            self._options[name] = options.DEFAULTS[name]
 
     def _take_sysctl(self, entry: Entry) -> None:
         key = sysctl_values.canonical_key(entry.key)
         if key not in sysctl_values.KNOWN_KEYS:
-            hint = _nearest(key, sysctl_values.KNOWN_KEYS)
+            hint = options.nearest(key, sysctl_values.KNOWN_KEYS)
             unknown = f"{key} is not a key known to this version{hint}"
             self._warnings.append(f"{entry.origin}: {unknown}; guarded all the same")
         wanted = sysctl_values.canonical_value(key, entry.value) if entry.value else None
@@ -250,18 +148,14 @@ class _Draft:
         override = _OVERRIDE.fullmatch(header)
         if override is None:
             if header not in _SECTIONS:
-                shown, hint = printable(header), _nearest(header.partition(" ")[0], _SECTIONS)
+                shown, hint = (
+                    printable(header),
+                    options.nearest(header.partition(" ")[0], _SECTIONS),
+                )
                 self._warnings.append(f"{origin}: unknown section [{shown}]{hint}, ignored")
             return header, None
         try:
-            return "sysctl", selector(override.group(1), origin)
+            return "sysctl", options.selector(override.group(1), origin)
         except ValueError as error:
             self._problems.append(f"{origin}: [{printable(header)}]: {error}")
             return "sysctl", None  # to find further problems: the whole is refused anyway
-
-
-def _nearest(name: str, valid: Sequence[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else f" (valid: {', '.join(valid[:8])})"

@@ -40,6 +40,7 @@ PURE = {
     "ipvsd.text",
     "ipvsd.config.choices",
     "ipvsd.config.estimation_dropin",
+    "ipvsd.config.options",
     "ipvsd.config.parser",
     "ipvsd.config.policy",
     "ipvsd.config.sysctl_values",

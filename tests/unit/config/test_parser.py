@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import ipvsd
 from ipvsd import cli
 from ipvsd.commands.config import _document
-from ipvsd.config.parser import BUILT_IN, ConfigError, Source, parse
+from ipvsd.config.options import BUILT_IN
+from ipvsd.config.parser import ConfigError, Source, parse
 from ipvsd.model import (
     NS_PER_S,
     ContestPolicy,

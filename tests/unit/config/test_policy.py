@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.config import policy
-from ipvsd.config.parser import BUILT_IN, ConfigError, Source, parse
+from ipvsd.config.options import BUILT_IN
+from ipvsd.config.parser import ConfigError, Source, parse
 from ipvsd.config.policy import Rules, rules_for
 from ipvsd.model import HOST_NAME, Namespace, Owner
 
