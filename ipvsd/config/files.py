@@ -1,6 +1,7 @@
 """Reads the configuration files, and writes or removes drop-ins."""
 
 import contextlib
+import errno
 import os
 import stat
 from typing import List, NamedTuple, Optional, Sequence
@@ -16,6 +17,9 @@ MAIN_FILE = "guard.conf"
 DROP_IN_FOLDER = "conf.d"
 # A thousand times the size of the shipped file; no configuration is larger.
 _MAX_BYTES = 1024 * 1024
+# The kind of a file and its place do not change by themselves; open(2) gives ENXIO for a socket.
+# systemd starts the service again after any other failure, such as too many open files.
+_LASTING = (errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENXIO)
 _DEV_NULL = os.makedev(1, 3)
 
 
@@ -44,10 +48,16 @@ def load(where: Places, without: Sequence[str] = ()) -> Config:
     Later lines win. A file that does not exist counts as empty, and so do the paths in `without`.
     Raises ConfigError for a wrong value and GuardError for a file that cannot be read.
     """
-    paths = [os.path.join(where.folder, MAIN_FILE), *_drop_ins(where.drop_ins)]
+    drop_ins = _drop_ins(where.drop_ins)
     if where.runtime is not None:
-        paths += _drop_ins(where.runtime)
-    return parse([source for path in paths if path not in without for source in read(path)])
+        drop_ins += _drop_ins(where.runtime)
+    # A backup or a service's folder like foo.conf.d: not a reason to guard nothing.
+    folders = [path for path in drop_ins if os.path.isdir(path)]
+    paths = [os.path.join(where.folder, MAIN_FILE), *drop_ins]
+    sources = [read(path) for path in paths if path not in without and path not in folders]
+    config = parse([source for found in sources for source in found])
+    passed_over = tuple(f"{path}: is a folder, passed over" for path in folders)
+    return config._replace(warnings=passed_over + config.warnings)
 
 
 def _drop_ins(folder: str) -> List[str]:
@@ -94,12 +104,16 @@ def read(path: str) -> List[Source]:
     if len(data) > _MAX_BYTES:
         raise GuardError(f"{path}: is larger than {_MAX_BYTES} bytes", Exit.USAGE)
     try:
-        return [Source(path, data.decode("utf-8"))]
+        # Some editors write a byte-order mark.
+        return [Source(path, data.decode("utf-8-sig"))]
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise GuardError(f"{path}:{line}: is not UTF-8 text", Exit.USAGE) from error
 
 
 def _unreadable(path: str, error: OSError) -> GuardError:
-    code = Exit.NOT_PERMITTED if isinstance(error, PermissionError) else Exit.USAGE
+    if isinstance(error, PermissionError):
+        code = Exit.NOT_PERMITTED
+    else:
+        code = Exit.USAGE if error.errno in _LASTING else Exit.CANNOT_TELL
     return GuardError(f"{path}: {error.strerror}", code)

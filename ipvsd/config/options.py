@@ -4,7 +4,7 @@ import re
 from enum import Enum
 from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple, Type
 
-from ipvsd.config import policy
+from ipvsd.config import policy, sysctl_values
 from ipvsd.model import ContestPolicy, Mode, Scope, Selector
 from ipvsd.text import parse_duration, printable
 
@@ -112,3 +112,9 @@ def nearest(name: str, valid: Sequence[str]) -> str:
 
     close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     return f" (did you mean {close[0]}?)" if close else f" (valid: {', '.join(valid[:8])})"
+
+
+def is_known(key: str) -> bool:
+    """Return whether a section of this version has the key; capitals do not count."""
+    lower = key.lower().replace("/", ".")
+    return lower.startswith(sysctl_values.TREE) or lower in {known for _, known in OPTIONS}

@@ -38,7 +38,8 @@ def parse(sources: Sequence[Source]) -> Config:
 
     An empty value means the default of an option; a sysctl with an empty value is not guarded.
     Raises ConfigError when any value is wrong, or any sysctl is not below net.ipv4.vs: the
-    configuration is refused as a whole. Unknown names only cause warnings.
+    configuration is refused as a whole. So it is when a section has an unknown name and a known
+    key. Other unknown names only cause warnings.
     """
     draft = _Draft()
     for source in sources:
@@ -132,10 +133,13 @@ class _Draft:
             if line[0] == "[" and line[-1] == "]":
                 section, chosen = self._section(line[1:-1], origin)
                 continue
-            if section is not None and section not in _SECTIONS:
-                continue  # a section of a newer version may have any syntax
             key, equals, value = line.partition("=")
             shown = f"{origin}: {printable(line)}"
+            if section is not None and section not in _SECTIONS:
+                # A section of a newer version may have any other line.
+                if equals and options.is_known(key.strip()):
+                    self._problems.append(f"{shown}: {_without_effect(section)}")
+                continue
             if not equals or not key.strip():
                 self._problems.append(f"{shown}: neither [section] nor key = value")
             elif section is None:
@@ -159,3 +163,13 @@ class _Draft:
         except ValueError as error:
             self._problems.append(f"{origin}: [{printable(header)}]: {error}")
             return "sysctl", None  # to find further problems: the whole is refused anyway
+
+
+def _unknown(section: str) -> str:
+    hint = options.nearest(section.partition(" ")[0].lower(), _SECTIONS)
+    return f"unknown section [{printable(section)}]{hint}"
+
+
+def _without_effect(section: str) -> str:
+    """Return why a known key is refused: [Guard] with `mode = observe` must not enforce."""
+    return f"is in the {_unknown(section)}, and would have no effect"

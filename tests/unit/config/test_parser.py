@@ -142,6 +142,28 @@ def test_a_wrong_value_refuses_the_whole_and_names_the_place(text, complaint):
     assert problems(text)[0].startswith(complaint)
 
 
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        (
+            "[Guard]\nmode = observe\n",
+            "1.conf:2: mode = observe: is in the unknown section [Guard] (did you mean guard?), "
+            "and would have no effect",
+        ),
+        ("[GUARD]\n#x\nMode=observe\n", "1.conf:3: Mode=observe: is in the unknown section"),
+        ("[DEFAULT]\ncanary\t= off\n", "1.conf:2: canary\\t= off: is in the unknown section"),
+        ("[namespace]\nscope = host\n", "1.conf:2: scope = host: is in the unknown section"),
+        ("[x]\nexclude=\n", "1.conf:2: exclude=: is in the unknown section [x]"),
+        ("[metric]\ntextfile = /x.prom\n", "1.conf:2: textfile = /x.prom: is in the unknown"),
+        ("[sysctls]\n" + RUN + " = 1\n", "1.conf:2: " + RUN + " = 1: is in the unknown section"),
+        ("[sysctl:x]\nnet/ipv4/vs/x=1\n", "1.conf:2: net/ipv4/vs/x=1: is in the unknown section"),
+    ],
+)
+def test_a_known_key_in_an_unknown_section_is_refused_with_its_line(text, complaint):
+    (problem,) = problems(text)
+    assert problem.startswith(complaint)
+
+
 def test_all_problems_are_collected_and_the_first_one_says_so():
     found = problems("[guard]\nmode=x\nresync=y\n")
     assert len(found) == 2
@@ -218,7 +240,7 @@ def test_the_same_section_again_replaces_its_keys_and_comes_last():
     [
         ("[guard]\nresink=1s\n", "1.conf:2: unknown key resink (did you mean resync?), ignored"),
         ("[gard]\nx\n=\n", "1.conf:1: unknown section [gard] (did you mean guard?), ignored"),
-        ("[DEFAULT]\nmode=observe\n", "1.conf:1: unknown section [DEFAULT]"),
+        ("[DEFAULT]\nmoed=observe\n", "1.conf:1: unknown section [DEFAULT]"),
         ("[]\n", "1.conf:1: unknown section []"),
         ("[syctl name:a]\nx\n", "1.conf:1: unknown section [syctl name:a] (did you mean sysctl?)"),
         ("[namespaces]\nexcept=name:a\n", "1.conf:2: unknown key except (did you mean exclude?)"),
