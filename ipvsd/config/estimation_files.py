@@ -3,12 +3,20 @@
 import os
 from typing import List, NamedTuple, Optional, Sequence
 
-from ipvsd.config import estimation_dropin
+from ipvsd.config import estimation_dropin, locks
 from ipvsd.config import files as config_files
 from ipvsd.config.files import Places
 from ipvsd.model import Exit, GuardError, Policy, Selector
 
 DROP_IN = "90-estimation.conf"
+
+# A command holds the lock while it reads and replaces some small files.
+_LOCK = ".estimation.lock"
+_WAIT_S = 5
+_BUSY = (
+    "{}: another `ipvsd estimation` has held this lock "
+    f"for more than {_WAIT_S} s; nothing was changed"
+)
 
 
 class Files(NamedTuple):
@@ -36,6 +44,15 @@ def write(
     own = files(places)
     if runtime and own.runtime is None:
         raise GuardError("--runtime does not go together with --config-dir", Exit.USAGE)
+    folder = places.folder if places.runtime is None else places.runtime
+    with locks.held(folder, _LOCK, _WAIT_S, _BUSY.format(os.path.join(folder, _LOCK))):
+        return _write(places, selectors, value, runtime)
+
+
+def _write(
+    places: Places, selectors: Sequence[Selector], value: Optional[str], runtime: bool
+) -> List[str]:
+    own = files(places)
     target = own.runtime if runtime and own.runtime is not None else own.lasting
     rest = config_files.load(places, without=[target, own.runtime or target]).policy
     texts = {target: _text(target, selectors, value, rest)}

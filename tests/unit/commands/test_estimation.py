@@ -8,6 +8,7 @@ from hypothesis import given
 
 from ipvsd import cli
 from ipvsd.commands import estimation
+from ipvsd.config import estimation_files, locks
 from ipvsd.config.estimation_files import DROP_IN
 from ipvsd.model import (
     Exit,
@@ -90,9 +91,26 @@ def test_a_wrong_configuration_is_refused_and_nothing_is_written(root, run):
 
 
 def test_a_failed_write_is_one_line(root, run):
-    root.write(ETC.rpartition("/")[0] + "/." + DROP_IN + ".new/in-the-way", "")
+    root.write(f"{os.path.dirname(ETC)}/.{DROP_IN}.{os.getpid()}.new/in-the-way", "")
     code, _, err = run("on")
     assert code == Exit.CANNOT_TELL and "nothing was changed" in err and err.count("\n") == 1
+
+
+def test_a_lock_that_is_not_given_back_is_waited_for_in_vain(root, run, monkeypatch):
+    monkeypatch.setattr(estimation_files, "_WAIT_S", 0.1)
+    root.load_ip_vs(run_estimation="0")
+    with locks.held(root.join("run/ipvs-estoff-guard.conf.d"), ".estimation.lock", 0, "busy"):
+        code, out, err = run("on")
+    assert (code, out, err.count("\n")) == (Exit.CANNOT_TELL, "", 1)
+    assert ".estimation.lock: another `ipvsd estimation` has held this lock" in err
+    assert root.get() == "0" and not exists(root, ETC)
+    assert run("on")[0] == Exit.AS_WANTED
+
+
+def test_the_lock_is_for_root_only(root, run):
+    run("on")
+    path = root.join("run/ipvs-estoff-guard.conf.d/.estimation.lock")
+    assert os.stat(path).st_mode & 0o777 == 0o600
 
 
 def test_a_choice_until_the_next_boot_needs_the_usual_places(root, capsys):
