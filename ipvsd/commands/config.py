@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 
 from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
+from ipvsd.config import until
 from ipvsd.config.parser import Config, ConfigError
 from ipvsd.model import Exit
 
@@ -39,12 +40,19 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
 def _print(config: Config, output: Output) -> None:
     rows = [["SETTING", "VALUE", "FROM"]]
     rows += [[option.key, option.value or "none", option.origin] for option in config.options]
-    rows += [[s.key, s.wanted, s.origin] for s in config.policy.settings]
     rows += [
-        [f"{o.key} in {o.selector}", "not guarded" if o.wanted is None else o.wanted, o.origin]
-        for o in config.policy.overrides
+        [one.key, _value(one.wanted, one.until_ns), one.origin] for one in config.policy.settings
+    ]
+    rows += [
+        [f"{one.key} in {one.selector}", _value(one.wanted, one.until_ns), one.origin]
+        for one in config.policy.overrides
     ]
     output.table(rows)
+
+
+def _value(wanted: Optional[str], until_ns: Optional[int]) -> str:
+    shown = "not guarded" if wanted is None else wanted
+    return shown if until_ns is None else f"{shown} until {until.render(until_ns)}"
 
 
 def _document(config: Config) -> Dict[str, Any]:
@@ -53,9 +61,9 @@ def _document(config: Config) -> Dict[str, Any]:
         "guard": _section(config, "guard"),
         "namespaces": _section(config, "namespaces"),
         "metrics": _section(config, "metrics"),
-        "sysctl": {s.key: _origin(s.wanted, s.origin) for s in config.policy.settings},
+        "sysctl": {s.key: _origin(s.wanted, s.origin, s.until_ns) for s in config.policy.settings},
         "overrides": [
-            {"selector": str(o.selector), "key": o.key, **_origin(o.wanted, o.origin)}
+            {"selector": str(o.selector), "key": o.key, **_origin(o.wanted, o.origin, o.until_ns)}
             for o in config.policy.overrides
         ],
         "warnings": list(config.warnings),
@@ -64,8 +72,9 @@ def _document(config: Config) -> Dict[str, Any]:
 
 def _section(config: Config, name: str) -> Dict[str, Any]:
     options = [option for option in config.options if option.section == name]
-    return {option.key: _origin(option.value, option.origin) for option in options}
+    return {option.key: _origin(option.value, option.origin, option.until_ns) for option in options}
 
 
-def _origin(value: Optional[str], origin: str) -> Dict[str, Optional[str]]:
-    return {"value": value, "origin": origin}
+def _origin(value: Optional[str], origin: str, until_ns: Optional[int]) -> Dict[str, Optional[str]]:
+    end = None if until_ns is None else until.render(until_ns)
+    return {"value": value, "origin": origin, "until": end}

@@ -4,8 +4,10 @@ import contextlib
 import errno
 import os
 import stat
-from typing import List, NamedTuple, Optional, Sequence
+import time
+from typing import List, Mapping, NamedTuple, Optional
 
+from ipvsd.config import comparison
 from ipvsd.config.parser import Config, Source, parse
 from ipvsd.model import Exit, GuardError
 from ipvsd.system import files
@@ -42,22 +44,32 @@ def places(root: str = "/", folder: Optional[str] = None) -> Places:
     return Places(os.path.join(root, FOLDER), os.path.join(root, RUNTIME_FOLDER))
 
 
-def load(where: Places, without: Sequence[str] = ()) -> Config:
+def load(where: Places, instead: Optional[Mapping[str, str]] = None) -> Config:
     """Return the configuration in guard.conf, conf.d/*.conf by name, and the run-time drop-ins.
 
-    Later lines win. A file that does not exist counts as empty, and so do the paths in `without`.
-    Raises ConfigError for a wrong value and GuardError for a file that cannot be read.
+    Later lines win. A file that does not exist counts as empty, and so does the drop-in of a
+    comparison that no longer runs. `instead` has texts to take in place of those of files. Raises
+    ConfigError for a wrong value and GuardError for a file that cannot be read.
     """
-    drop_ins = _drop_ins(where.drop_ins)
+    instead = {} if instead is None else instead
+    drop_ins, compares = _drop_ins(where.drop_ins), False
     if where.runtime is not None:
-        drop_ins += _drop_ins(where.runtime)
+        runtime = _drop_ins(where.runtime)
+        compared = os.path.join(where.runtime, comparison.DROP_IN)
+        compares = compared in runtime and comparison.is_running(where.runtime) is not False
+        drop_ins += [path for path in runtime if compares or path != compared]
     # A backup or a service's folder like foo.conf.d: not a reason to guard nothing.
     folders = [path for path in drop_ins if os.path.isdir(path)]
     paths = [os.path.join(where.folder, MAIN_FILE), *drop_ins]
-    sources = [read(path) for path in paths if path not in without and path not in folders]
-    config = parse([source for found in sources for source in found])
+    sources: List[Source] = []
+    for path in paths:
+        if path in instead:
+            sources.append(Source(path, instead[path]))
+        elif path not in folders:
+            sources += read(path)
+    config = parse(sources, int(time.time() * 1e9))
     passed_over = tuple(f"{path}: is a folder, passed over" for path in folders)
-    return config._replace(warnings=passed_over + config.warnings)
+    return config._replace(warnings=passed_over + config.warnings, compares=compares)
 
 
 def _drop_ins(folder: str) -> List[str]:

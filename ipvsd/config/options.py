@@ -19,6 +19,7 @@ class Entry(NamedTuple):
     value: str
     origin: str  # "path:line"
     selector: Optional[Selector] = None  # of [sysctl KIND:GLOB]
+    until_ns: Optional[int] = None  # of [until TIME], since the epoch
 
 
 # Returns the meaning of an entry's value, for the Policy. Raises ValueError with a reason.

@@ -3,7 +3,7 @@
 import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.config import options, policy, sysctl_values
+from ipvsd.config import options, policy, sysctl_values, until
 from ipvsd.config.options import BUILT_IN, Entry
 from ipvsd.model import Exit, GuardError, Override, Policy, Selector, Setting
 from ipvsd.text import printable
@@ -22,6 +22,8 @@ class Config(NamedTuple):
     policy: Policy
     options: Tuple[Entry, ...]  # those in effect in all sections but [sysctl]
     warnings: Tuple[str, ...]
+    until_ns: Optional[int] = None  # when the next [until TIME] is over; None without one
+    compares: bool = False  # the drop-in of a comparison counts
 
 
 class ConfigError(GuardError):
@@ -33,28 +35,33 @@ class ConfigError(GuardError):
         self.problems = tuple(problems)
 
 
-def parse(sources: Sequence[Source]) -> Config:
+def parse(sources: Sequence[Source], wall_ns: int = 0) -> Config:
     """Return the configuration that the files, in their order, make up; the later line wins.
+
+    Lines below [until TIME] count until that time, which is compared with `wall_ns`.
 
     An empty value means the default of an option; a sysctl with an empty value is not guarded.
     Raises ConfigError when any value is wrong, or any sysctl is not below net.ipv4.vs: the
     configuration is refused as a whole. So it is when a section has an unknown name and a known
     key. Other unknown names only cause warnings.
     """
-    draft = _Draft()
+    draft = _Draft(wall_ns)
     for source in sources:
         draft.read(source)
     return draft.finish()
 
 
 _SECTIONS = ("guard", "namespaces", "sysctl", "metrics")
+_UNTIL = re.compile(r"until\s+(\S.*?)\s*")
 _OVERRIDE = re.compile(r"sysctl\s+(\S.*?)\s*")
 
 
 class _Draft:
     """An unfinished configuration: what is in effect so far, with its problems and warnings."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall_ns: int) -> None:
+        self._wall_ns = wall_ns
+        self._until_ns: Optional[int] = None
         self._problems: List[str] = []
         self._warnings: List[str] = []
         self._options = dict(options.DEFAULTS)
@@ -65,6 +72,8 @@ class _Draft:
 
     def read(self, source: Source) -> None:
         for entry in self._entries(source):
+            if entry.until_ns is not None and entry.until_ns <= self._wall_ns:
+                continue
             try:
                 self._take(entry)
             except ValueError as error:
@@ -86,9 +95,12 @@ class _Draft:
             canary_ns=meaning["guard", "canary"],
             textfile=meaning["metrics", "textfile"],
         )
-        return Config(wanted, tuple(self._options.values()), tuple(self._warnings))
+        entries, warnings = tuple(self._options.values()), tuple(self._warnings)
+        return Config(wanted, entries, warnings, self._until_ns)
 
     def _take(self, entry: Entry) -> None:
+        if entry.until_ns is not None:
+            self._until_ns = min(entry.until_ns, self._until_ns or entry.until_ns)
         name = (entry.section, entry.key)
         if entry.section == "sysctl":
             self._take_sysctl(entry)
@@ -112,9 +124,11 @@ class _Draft:
         if entry.selector is not None:
             name = (str(entry.selector), key)
             self._overrides.pop(name, None)  # so that the later line comes after all others
-            self._overrides[name] = Override(entry.selector, key, wanted, entry.origin)
+            self._overrides[name] = Override(
+                entry.selector, key, wanted, entry.origin, entry.until_ns
+            )
         elif wanted is not None:
-            self._settings[key] = Setting(key, wanted, entry.origin)
+            self._settings[key] = Setting(key, wanted, entry.origin, "", entry.until_ns)
         else:
             self._settings.pop(key, None)
 
@@ -124,14 +138,18 @@ class _Draft:
         configparser is not used: it has no line numbers, reads an indented line as a continuation
         of the value above it, and differs between Python versions.
         """
-        section, chosen = None, None
+        section, chosen, until_ns = None, None, None
         for number, raw in enumerate(source.text.split("\n"), 1):
             line = raw.strip()
             origin = f"{source.path}:{number}"
             if not line or line[0] in "#;":
                 continue
             if line[0] == "[" and line[-1] == "]":
-                section, chosen = self._section(line[1:-1], origin)
+                end = _UNTIL.fullmatch(line[1:-1])
+                if end is not None:
+                    section, chosen, until_ns = None, None, self._end(end.group(1), origin)
+                else:
+                    section, chosen = self._section(line[1:-1], origin)
                 continue
             key, equals, value = line.partition("=")
             shown = f"{origin}: {printable(line)}"
@@ -145,7 +163,15 @@ class _Draft:
             elif section is None:
                 self._problems.append(f"{shown}: stands before the first [section]")
             else:
-                yield Entry(section, key.strip(), " ".join(value.split()), origin, chosen)
+                value = " ".join(value.split())
+                yield Entry(section, key.strip(), value, origin, chosen, until_ns)
+
+    def _end(self, text: str, origin: str) -> Optional[int]:
+        try:
+            return until.parse(text)
+        except ValueError as error:
+            self._problems.append(f"{origin}: [until {printable(text)}]: {error}")
+            return None
 
     def _section(self, header: str, origin: str) -> Tuple[str, Optional[Selector]]:
         """Return the name of a section, and the selector of [sysctl KIND:GLOB]."""

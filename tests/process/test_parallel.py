@@ -15,7 +15,7 @@ RUNTIME = "run/ipvs-estoff-guard.conf.d/" + DROP_IN
 
 def switch_all(root, *options):
     """Run the command for each name at the same time; return the names in the drop-in."""
-    command = [sys.executable, "-m", "ipvsd", "--root", root.path, "estimation", "on"]
+    command = [sys.executable, "-m", "ipvsd", "--root", root.path, "estimation", "on", "--force"]
     running = [
         subprocess.Popen(
             [*command, *options, "--namespace", name], cwd=HOME, stdout=subprocess.DEVNULL

@@ -7,6 +7,7 @@ from unittest import mock
 
 import pytest
 
+from ipvsd.config import comparison
 from ipvsd.config import files as config_files
 from ipvsd.model import Exit, GuardError, Mode
 
@@ -90,6 +91,24 @@ def test_a_failure_that_may_pass_has_a_code_that_systemd_restarts(root, function
         load(root)
     assert os.strerror(number) in str(failed.value)
     assert failed.value.code is Exit.CANNOT_TELL
+
+
+LEFT = "run/ipvs-estoff-guard.conf.d/" + comparison.DROP_IN
+
+
+def test_the_drop_in_of_a_comparison_counts_while_it_holds_its_lock(root):
+    root.write(LEFT, "[guard]\nmode = observe\n")
+    assert load(root).policy.mode is Mode.ENFORCE and not load(root).compares
+    descriptor = comparison.begin(os.path.dirname(root.join(LEFT)))
+    assert load(root).policy.mode is Mode.OBSERVE and load(root).compares
+    os.close(descriptor)
+    assert load(root).policy.mode is Mode.ENFORCE and not load(root).compares
+
+
+def test_whether_a_comparison_runs_may_be_unknown_and_then_its_drop_in_counts(root, monkeypatch):
+    root.write(LEFT, "[guard]\nmode = observe\n")
+    monkeypatch.setattr(comparison, "is_running", lambda _folder: None)
+    assert load(root).policy.mode is Mode.OBSERVE
 
 
 def _write(path, data):
