@@ -1,16 +1,19 @@
 """Shows the effective configuration, and the file and line that each value comes from."""
 
 import argparse
-from typing import Any, Dict, Optional
+import os
+import stat
+from typing import Any, Dict, Optional, Tuple
 
 from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
 from ipvsd.config import until
 from ipvsd.config.parser import Config, ConfigError
-from ipvsd.model import Exit
+from ipvsd.model import SERVICE, Exit
 
 # Version of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
+_REAL_ROOT = "/"  # what systemd says is about this root only
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,8 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         for problem in error.problems:
             output.problem(problem)
         return Exit.USAGE
+    if options.check:
+        config = config._replace(warnings=config.warnings + _checked(config, options.root))
     for warning in config.warnings:
         output.problem(f"warning: {warning}")
     if options.json:
@@ -35,6 +40,35 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     else:
         _print(config, output)
     return Exit.USAGE if options.check and config.warnings else Exit.AS_WANTED
+
+
+def _checked(config: Config, root: str) -> Tuple[str, ...]:
+    """Return what is wrong with the configuration on this host, a sentence each."""
+    (metrics,) = [option for option in config.options if option.key == "textfile"]
+    why = _textfile_problem(metrics.value, root) if metrics.value else ""
+    return (f"{metrics.origin}: textfile = {metrics.value}: {why}",) if why else ()
+
+
+def _textfile_problem(path: str, root: str) -> str:
+    # Slow to import, and needed only here.
+    from ipvsd.config import textfile
+    from ipvsd.system import programs
+
+    folder = os.path.realpath(os.path.dirname(path))
+    try:
+        status = os.stat(folder)
+    except OSError as error:
+        return f"the folder {folder} cannot be used: {error.strerror}"
+    if not stat.S_ISDIR(status.st_mode):
+        return f"{folder} is not a folder"
+    shown = programs.unit_properties(f"{SERVICE}.service", textfile.PROPERTIES)
+    unit = (
+        None
+        if shown is None or os.path.realpath(root) != _REAL_ROOT
+        else textfile.parse_show(shown)
+    )
+    found = textfile.Folder(folder, status.st_mode, status.st_uid, status.st_gid)
+    return textfile.problem(found, unit)
 
 
 def _print(config: Config, output: Output) -> None:

@@ -44,6 +44,7 @@ PURE = {
     "ipvsd.config.parser",
     "ipvsd.config.policy",
     "ipvsd.config.sysctl_values",
+    "ipvsd.config.textfile",
     "ipvsd.config.until",
     "ipvsd.daemon.scan_progress",
     "ipvsd.daemon.scan_schedule",
