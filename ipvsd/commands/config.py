@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
-from ipvsd.config import until
+from ipvsd.config import sysctl_values, until
 from ipvsd.config.parser import Config, ConfigError
 from ipvsd.model import SERVICE, Exit
 
@@ -46,7 +46,22 @@ def _checked(config: Config, root: str) -> Tuple[str, ...]:
     """Return what is wrong with the configuration on this host, a sentence each."""
     (metrics,) = [option for option in config.options if option.key == "textfile"]
     why = _textfile_problem(metrics.value, root) if metrics.value else ""
-    return (f"{metrics.origin}: textfile = {metrics.value}: {why}",) if why else ()
+    found = [f"{metrics.origin}: textfile = {metrics.value}: {why}"] if why else []
+    possible = _possible_cpus(root)
+    for one in (*config.policy.settings, *config.policy.overrides):
+        if sysctl_values.lacks_cpus(one.key, one.wanted or "", possible):
+            missing = f"this host cannot have all of these CPUs (possible: {possible})"
+            found.append(f"{one.origin}: {one.key} = {one.wanted}: {missing}")
+    return tuple(found)
+
+
+def _possible_cpus(root: str) -> str:
+    """Return the list of the CPUs that this host can have, empty if it is unknown."""
+    try:
+        with open(os.path.join(root, "sys/devices/system/cpu/possible"), encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _textfile_problem(path: str, root: str) -> str:

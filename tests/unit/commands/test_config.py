@@ -47,6 +47,17 @@ def test_a_check_asks_systemd_for_the_sandbox(root, tmp_path, capsys, monkeypatc
     assert f"ReadWritePaths={tmp_path}" in capsys.readouterr().err
 
 
+def test_a_check_names_cpus_that_the_host_cannot_have(root, capsys):
+    root.write("sys/devices/system/cpu/possible", "0-3\n")
+    root.configure("[sysctl]\nnet.ipv4.vs.est_cpulist = 0-3\n")
+    assert cli.main(["--root", root.path, "config", "--check"]) == Exit.AS_WANTED
+    root.configure("[sysctl name:web]\nnet.ipv4.vs.est_cpulist = 2-7\n")
+    assert cli.main(["--root", root.path, "config"]) == Exit.AS_WANTED
+    assert capsys.readouterr().err == ""
+    assert cli.main(["--root", root.path, "config", "--check"]) == Exit.USAGE
+    assert "guard.conf:2: net.ipv4.vs.est_cpulist = 2-7: this host" in capsys.readouterr().err
+
+
 @few
 @example(".conf", "plain", "\ud800", "ascii")
 @given(file_names, hostile_text, hostile_text, encodings)
