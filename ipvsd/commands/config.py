@@ -48,10 +48,12 @@ def _checked(config: Config, root: str) -> Tuple[str, ...]:
     why = _textfile_problem(metrics.value, root) if metrics.value else ""
     found = [f"{metrics.origin}: textfile = {metrics.value}: {why}"] if why else []
     possible = _possible_cpus(root)
-    for one in (*config.policy.settings, *config.policy.overrides):
-        if sysctl_values.lacks_cpus(one.key, one.wanted or "", possible):
+    values = [(one.origin, one.key, one.wanted) for one in config.policy.settings]
+    values += [(one.origin, one.key, one.wanted or "") for one in config.policy.overrides]
+    for origin, key, wanted in values:
+        if sysctl_values.lacks_cpus(key, wanted, possible):
             missing = f"this host cannot have all of these CPUs (possible: {possible})"
-            found.append(f"{one.origin}: {one.key} = {one.wanted}: {missing}")
+            found.append(f"{origin}: {key} = {wanted}: {missing}")
     return tuple(found)
 
 
