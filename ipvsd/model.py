@@ -127,6 +127,7 @@ class Setting(NamedTuple):
     wanted: str
     origin: str
     rule: str = ""  # the selector of the section it stands in, empty for [sysctl]
+    until_ns: Optional[int] = None  # when the line ends to count, since the epoch
 
 
 class Selector(NamedTuple):
@@ -147,6 +148,7 @@ class Override(NamedTuple):
     key: str
     wanted: Optional[str]
     origin: str
+    until_ns: Optional[int] = None  # when the line ends to count, since the epoch
 
 
 class Policy(NamedTuple):

@@ -16,7 +16,8 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from ipvsd import text
 from ipvsd.commands.output import Output
-from ipvsd.config import estimation_dropin, parser, policy, sysctl_values
+from ipvsd.config import estimation_dropin, options, parser, policy, sysctl_values
+from ipvsd.config.files import Places
 from ipvsd.config.parser import Source
 from ipvsd.daemon.daemon import Daemon
 from ipvsd.daemon.daemon_state import DaemonState
@@ -106,7 +107,7 @@ class _Running:
     """The part of the daemon that a reload uses."""
 
     def __init__(self, load):
-        self._parts = types.SimpleNamespace(load_config=load)
+        self._parts = types.SimpleNamespace(load_config=load, places=Places("/nowhere"))
         self._state = DaemonState(parser.parse([]), HOST)
 
 
@@ -143,7 +144,7 @@ def drop_in(data):
 
 def selector(data):
     try:
-        found = parser.selector(decoded(data), "command line")
+        found = options.selector(decoded(data), "command line")
     except ValueError as error:
         return printed(str(error))
     owner = Owner(("/run/netns/web", "/a" * 500), "/kube/x", "3f2a" * 16, "a.service", 7, "x")
@@ -384,6 +385,7 @@ exclude = name:lab-*, container:3f2a, cgroup:/kube*
 textfile = /var/lib/x.prom
 [sysctl]
 net.ipv4.vs.run_estimation = 0
+[until 2026-12-01T06:00:00Z]
 [sysctl name:bill[a-z]ng]
 net/ipv4/vs/sync_threshold = 3 50
 net.ipv4.vs.est_cpulist = 0-3,8

@@ -35,6 +35,7 @@ def _parts(options: argparse.Namespace, send: Send) -> Parts:
     return Parts(
         enforcer=Enforcer(options.root),
         load_config=lambda: config_files.load(options.places),
+        places=options.places,
         folder=runtime_dir.RuntimeFolder(options.root),
         send=send,
         notifier=sd_notify.Notifier(os.environ),

@@ -2,6 +2,7 @@
 
 from typing import List, NamedTuple, Optional
 
+from ipvsd.config.policy import about
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.model import Policy
 
@@ -12,6 +13,7 @@ class Choice(NamedTuple):
     path: str
     number: int  # of the line
     selector: str  # empty: in all namespaces
+    until_ns: Optional[int] = None  # when the line ends to count, since the epoch
 
     @property
     def where(self) -> str:
@@ -21,13 +23,15 @@ class Choice(NamedTuple):
 
 def choices(policy: Policy) -> List[Choice]:
     """Return the lines that want estimation on."""
-    found = [("", one.origin) for one in policy.settings if _is_on(one.key, one.wanted)]
-    found += [
-        (str(one.selector), one.origin) for one in policy.overrides if _is_on(one.key, one.wanted)
+    own = about(policy, RUN_ESTIMATION)
+    found = [_choice(one.origin, "", one.until_ns) for one in own.settings if one.wanted == "1"]
+    return found + [
+        _choice(one.origin, str(one.selector), one.until_ns)
+        for one in own.overrides
+        if one.wanted == "1"
     ]
-    places = [(selector, *origin.rpartition(":")[::2]) for selector, origin in found]
-    return [Choice(path, int(number), selector) for selector, path, number in places]
 
 
-def _is_on(key: str, wanted: Optional[str]) -> bool:
-    return (key, wanted) == (RUN_ESTIMATION, "1")
+def _choice(origin: str, selector: str, until_ns: Optional[int]) -> Choice:
+    path, _, number = origin.rpartition(":")
+    return Choice(path, int(number), selector, until_ns)

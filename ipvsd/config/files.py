@@ -1,10 +1,13 @@
 """Reads the configuration files, and writes or removes drop-ins."""
 
 import contextlib
+import errno
 import os
 import stat
-from typing import List, NamedTuple, Optional, Sequence
+import time
+from typing import List, Mapping, NamedTuple, Optional
 
+from ipvsd.config import comparison
 from ipvsd.config.parser import Config, Source, parse
 from ipvsd.model import Exit, GuardError
 from ipvsd.system import files
@@ -16,6 +19,9 @@ MAIN_FILE = "guard.conf"
 DROP_IN_FOLDER = "conf.d"
 # A thousand times the size of the shipped file; no configuration is larger.
 _MAX_BYTES = 1024 * 1024
+# The kind of a file and its place do not change by themselves; open(2) gives ENXIO for a socket.
+# systemd starts the service again after any other failure, such as too many open files.
+_LASTING = (errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENXIO)
 _DEV_NULL = os.makedev(1, 3)
 
 
@@ -38,16 +44,32 @@ def places(root: str = "/", folder: Optional[str] = None) -> Places:
     return Places(os.path.join(root, FOLDER), os.path.join(root, RUNTIME_FOLDER))
 
 
-def load(where: Places, without: Sequence[str] = ()) -> Config:
+def load(where: Places, instead: Optional[Mapping[str, str]] = None) -> Config:
     """Return the configuration in guard.conf, conf.d/*.conf by name, and the run-time drop-ins.
 
-    Later lines win. A file that does not exist counts as empty, and so do the paths in `without`.
-    Raises ConfigError for a wrong value and GuardError for a file that cannot be read.
+    Later lines win. A file that does not exist counts as empty, and so does the drop-in of a
+    comparison that no longer runs. `instead` has texts to take in place of those of files. Raises
+    ConfigError for a wrong value and GuardError for a file that cannot be read.
     """
-    paths = [os.path.join(where.folder, MAIN_FILE), *_drop_ins(where.drop_ins)]
+    instead = {} if instead is None else instead
+    drop_ins, compares = _drop_ins(where.drop_ins), False
     if where.runtime is not None:
-        paths += _drop_ins(where.runtime)
-    return parse([source for path in paths if path not in without for source in read(path)])
+        runtime = _drop_ins(where.runtime)
+        compared = os.path.join(where.runtime, comparison.DROP_IN)
+        compares = compared in runtime and comparison.is_running(where.runtime) is not False
+        drop_ins += [path for path in runtime if compares or path != compared]
+    # A backup or a service's folder like foo.conf.d: not a reason to guard nothing.
+    folders = [path for path in drop_ins if os.path.isdir(path)]
+    paths = [os.path.join(where.folder, MAIN_FILE), *drop_ins]
+    sources: List[Source] = []
+    for path in paths:
+        if path in instead:
+            sources.append(Source(path, instead[path]))
+        elif path not in folders:
+            sources += read(path)
+    config = parse(sources, int(time.time() * 1e9))
+    passed_over = tuple(f"{path}: is a folder, passed over" for path in folders)
+    return config._replace(warnings=passed_over + config.warnings, compares=compares)
 
 
 def _drop_ins(folder: str) -> List[str]:
@@ -94,12 +116,16 @@ def read(path: str) -> List[Source]:
     if len(data) > _MAX_BYTES:
         raise GuardError(f"{path}: is larger than {_MAX_BYTES} bytes", Exit.USAGE)
     try:
-        return [Source(path, data.decode("utf-8"))]
+        # Some editors write a byte-order mark.
+        return [Source(path, data.decode("utf-8-sig"))]
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise GuardError(f"{path}:{line}: is not UTF-8 text", Exit.USAGE) from error
 
 
 def _unreadable(path: str, error: OSError) -> GuardError:
-    code = Exit.NOT_PERMITTED if isinstance(error, PermissionError) else Exit.USAGE
+    if isinstance(error, PermissionError):
+        code = Exit.NOT_PERMITTED
+    else:
+        code = Exit.USAGE if error.errno in _LASTING else Exit.CANNOT_TELL
     return GuardError(f"{path}: {error.strerror}", code)

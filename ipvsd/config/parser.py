@@ -1,24 +1,12 @@
 """Parses the texts of configuration files into a policy; errors have file, line, key (pure)."""
 
 import re
-from enum import Enum
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.config import policy, sysctl_values
-from ipvsd.model import (
-    ContestPolicy,
-    Exit,
-    GuardError,
-    Mode,
-    Override,
-    Policy,
-    Scope,
-    Selector,
-    Setting,
-)
-from ipvsd.text import parse_duration, printable
-
-BUILT_IN = "built-in default"
+from ipvsd.config import options, policy, sysctl_values, until
+from ipvsd.config.options import BUILT_IN, Entry
+from ipvsd.model import Exit, GuardError, Override, Policy, Selector, Setting
+from ipvsd.text import printable
 
 
 class Source(NamedTuple):
@@ -28,22 +16,14 @@ class Source(NamedTuple):
     text: str
 
 
-class Entry(NamedTuple):
-    """One `key = value` line, or a default."""
-
-    section: str
-    key: str
-    value: str
-    origin: str  # "path:line"
-    selector: Optional[Selector] = None  # of [sysctl KIND:GLOB]
-
-
 class Config(NamedTuple):
     """A valid configuration."""
 
     policy: Policy
     options: Tuple[Entry, ...]  # those in effect in all sections but [sysctl]
     warnings: Tuple[str, ...]
+    until_ns: Optional[int] = None  # when the next [until TIME] is over; None without one
+    compares: bool = False  # the drop-in of a comparison counts
 
 
 class ConfigError(GuardError):
@@ -55,110 +35,36 @@ class ConfigError(GuardError):
         self.problems = tuple(problems)
 
 
-def parse(sources: Sequence[Source]) -> Config:
+def parse(sources: Sequence[Source], wall_ns: int = 0) -> Config:
     """Return the configuration that the files, in their order, make up; the later line wins.
+
+    Lines below [until TIME] count until that time, which is compared with `wall_ns`.
 
     An empty value means the default of an option; a sysctl with an empty value is not guarded.
     Raises ConfigError when any value is wrong, or any sysctl is not below net.ipv4.vs: the
-    configuration is refused as a whole. Unknown names only cause warnings.
+    configuration is refused as a whole. So it is when a section has an unknown name and a known
+    key. Other unknown names only cause warnings.
     """
-    draft = _Draft()
+    draft = _Draft(wall_ns)
     for source in sources:
         draft.read(source)
     return draft.finish()
 
 
-# Returns the meaning of an entry's value, for the Policy. Raises ValueError with a reason.
-_Reader = Callable[[Entry], Any]
-
-
-def _word(words: Type[Enum]) -> _Reader:
-    known = {word.value: word for word in words}
-
-    def read(entry: Entry) -> Enum:
-        if entry.value not in known:
-            raise ValueError(f"is neither {' nor '.join(known)}")
-        return known[entry.value]
-
-    return read
-
-
-def _duration(shortest: str, longest: str) -> _Reader:
-    def read(entry: Entry) -> int:
-        ns = parse_duration(entry.value)
-        if not parse_duration(shortest) <= ns <= parse_duration(longest):
-            raise ValueError(f"is not between {shortest} and {longest}")
-        return ns
-
-    return read
-
-
-def _or_off(read: _Reader) -> _Reader:
-    return lambda entry: None if entry.value == "off" else read(entry)
-
-
-def _selectors(entry: Entry) -> Tuple[Selector, ...]:
-    words = entry.value.replace(",", " ").split()
-    return tuple(selector(word, entry.origin) for word in words)
-
-
-def selector(text: str, origin: str) -> Selector:
-    """Return the selector for a text KIND:GLOB. Raises ValueError with a reason."""
-    kind, _, pattern = text.partition(":")
-    if kind not in policy.KINDS:
-        raise ValueError(
-            f"{printable(text)} begins with no known kind{_nearest(kind, policy.KINDS)}"
-        )
-    if not pattern:
-        raise ValueError(f"{text} has no pattern")
-    if not pattern.isprintable() or " " in pattern or "," in pattern:
-        raise ValueError(f"{printable(text)}: write ? for blanks, commas and control characters")
-    if kind == "container" and _SHORT_ID.fullmatch(pattern):
-        pattern += "*"
-    policy.glob(pattern)  # raises if it is none
-    return Selector(kind, pattern, origin)
-
-
-def _textfile(entry: Entry) -> str:
-    if entry.value and not (entry.value.startswith("/") and entry.value.isprintable()):
-        raise ValueError("is not an absolute path")
-    if entry.value and not entry.value.endswith(".prom"):
-        raise ValueError("does not end in .prom, so that no textfile collector would read it")
-    return entry.value
-
-
-# Short container ids, as docker and podman show and accept them.
-_SHORT_ID = re.compile(r"[0-9a-f]+", re.ASCII)
-
-
-class _Option(NamedTuple):
-    default: str
-    read: _Reader
-
-
-_OPTIONS = {
-    ("guard", "mode"): _Option("enforce", _word(Mode)),
-    # More often would cost too much CPU time; less often would leave a wrong value too long.
-    ("guard", "resync"): _Option("30s", _duration("1s", "1h")),
-    # Each canary creates and removes a namespace. Less than one a day would prove very little.
-    ("guard", "canary"): _Option("1h", _or_off(_duration("1min", "24h"))),
-    ("guard", "contested"): _Option("enforce", _word(ContestPolicy)),
-    ("namespaces", "scope"): _Option("all", _word(Scope)),
-    ("namespaces", "exclude"): _Option("", _selectors),
-    ("metrics", "textfile"): _Option("", _textfile),
-}
-_DEFAULTS = {name: Entry(*name, option.default, BUILT_IN) for name, option in _OPTIONS.items()}
 _SECTIONS = ("guard", "namespaces", "sysctl", "metrics")
+_UNTIL = re.compile(r"until\s+(\S.*?)\s*")
 _OVERRIDE = re.compile(r"sysctl\s+(\S.*?)\s*")
 
 
 class _Draft:
     """An unfinished configuration: what is in effect so far, with its problems and warnings."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall_ns: int) -> None:
+        self._wall_ns = wall_ns
+        self._until_ns: Optional[int] = None
         self._problems: List[str] = []
         self._warnings: List[str] = []
-        self._options = dict(_DEFAULTS)
+        self._options = dict(options.DEFAULTS)
         self._settings = {
             sysctl_values.RUN_ESTIMATION: Setting(sysctl_values.RUN_ESTIMATION, "0", BUILT_IN)
         }
@@ -166,6 +72,8 @@ class _Draft:
 
     def read(self, source: Source) -> None:
         for entry in self._entries(source):
+            if entry.until_ns is not None and entry.until_ns <= self._wall_ns:
+                continue
             try:
                 self._take(entry)
             except ValueError as error:
@@ -175,7 +83,7 @@ class _Draft:
     def finish(self) -> Config:
         if self._problems:
             raise ConfigError(self._problems)
-        meaning = {name: _OPTIONS[name].read(entry) for name, entry in self._options.items()}
+        meaning = {name: options.OPTIONS[name].read(entry) for name, entry in self._options.items()}
         wanted = Policy(
             mode=meaning["guard", "mode"],
             resync_ns=meaning["guard", "resync"],
@@ -187,35 +95,40 @@ class _Draft:
             canary_ns=meaning["guard", "canary"],
             textfile=meaning["metrics", "textfile"],
         )
-        return Config(wanted, tuple(self._options.values()), tuple(self._warnings))
+        entries, warnings = tuple(self._options.values()), tuple(self._warnings)
+        return Config(wanted, entries, warnings, self._until_ns)
 
     def _take(self, entry: Entry) -> None:
+        if entry.until_ns is not None:
+            self._until_ns = min(entry.until_ns, self._until_ns or entry.until_ns)
         name = (entry.section, entry.key)
         if entry.section == "sysctl":
             self._take_sysctl(entry)
-        elif name not in _OPTIONS:
-            valid = [key for section, key in _OPTIONS if section == entry.section]
-            shown, hint = printable(entry.key), _nearest(entry.key, valid)
+        elif name not in options.OPTIONS:
+            valid = [key for section, key in options.OPTIONS if section == entry.section]
+            shown, hint = printable(entry.key), options.nearest(entry.key, valid)
             self._warnings.append(f"{entry.origin}: unknown key {shown}{hint}, ignored")
         elif entry.value:
-            _OPTIONS[name].read(entry)
+            options.OPTIONS[name].read(entry)
             self._options[name] = entry
         else:
-            self._options[name] = _DEFAULTS[name]
+            self._options[name] = options.DEFAULTS[name]
 
     def _take_sysctl(self, entry: Entry) -> None:
         key = sysctl_values.canonical_key(entry.key)
         if key not in sysctl_values.KNOWN_KEYS:
-            hint = _nearest(key, sysctl_values.KNOWN_KEYS)
+            hint = options.nearest(key, sysctl_values.KNOWN_KEYS)
             unknown = f"{key} is not a key known to this version{hint}"
             self._warnings.append(f"{entry.origin}: {unknown}; guarded all the same")
         wanted = sysctl_values.canonical_value(key, entry.value) if entry.value else None
         if entry.selector is not None:
             name = (str(entry.selector), key)
             self._overrides.pop(name, None)  # so that the later line comes after all others
-            self._overrides[name] = Override(entry.selector, key, wanted, entry.origin)
+            self._overrides[name] = Override(
+                entry.selector, key, wanted, entry.origin, entry.until_ns
+            )
         elif wanted is not None:
-            self._settings[key] = Setting(key, wanted, entry.origin)
+            self._settings[key] = Setting(key, wanted, entry.origin, "", entry.until_ns)
         else:
             self._settings.pop(key, None)
 
@@ -225,43 +138,64 @@ class _Draft:
         configparser is not used: it has no line numbers, reads an indented line as a continuation
         of the value above it, and differs between Python versions.
         """
-        section, chosen = None, None
+        section, chosen, until_ns = None, None, None
         for number, raw in enumerate(source.text.split("\n"), 1):
             line = raw.strip()
             origin = f"{source.path}:{number}"
             if not line or line[0] in "#;":
                 continue
             if line[0] == "[" and line[-1] == "]":
-                section, chosen = self._section(line[1:-1], origin)
+                end = _UNTIL.fullmatch(line[1:-1])
+                if end is not None:
+                    section, chosen, until_ns = None, None, self._end(end.group(1), origin)
+                else:
+                    section, chosen = self._section(line[1:-1], origin)
                 continue
-            if section is not None and section not in _SECTIONS:
-                continue  # a section of a newer version may have any syntax
             key, equals, value = line.partition("=")
             shown = f"{origin}: {printable(line)}"
+            if section is not None and section not in _SECTIONS:
+                # A section of a newer version may have any other line.
+                if equals and options.is_known(key.strip()):
+                    self._problems.append(f"{shown}: {_without_effect(section)}")
+                continue
             if not equals or not key.strip():
                 self._problems.append(f"{shown}: neither [section] nor key = value")
             elif section is None:
                 self._problems.append(f"{shown}: stands before the first [section]")
             else:
-                yield Entry(section, key.strip(), " ".join(value.split()), origin, chosen)
+                value = " ".join(value.split())
+                yield Entry(section, key.strip(), value, origin, chosen, until_ns)
+
+    def _end(self, text: str, origin: str) -> Optional[int]:
+        try:
+            return until.parse(text)
+        except ValueError as error:
+            self._problems.append(f"{origin}: [until {printable(text)}]: {error}")
+            return None
 
     def _section(self, header: str, origin: str) -> Tuple[str, Optional[Selector]]:
         """Return the name of a section, and the selector of [sysctl KIND:GLOB]."""
         override = _OVERRIDE.fullmatch(header)
         if override is None:
             if header not in _SECTIONS:
-                shown, hint = printable(header), _nearest(header.partition(" ")[0], _SECTIONS)
+                shown, hint = (
+                    printable(header),
+                    options.nearest(header.partition(" ")[0], _SECTIONS),
+                )
                 self._warnings.append(f"{origin}: unknown section [{shown}]{hint}, ignored")
             return header, None
         try:
-            return "sysctl", selector(override.group(1), origin)
+            return "sysctl", options.selector(override.group(1), origin)
         except ValueError as error:
             self._problems.append(f"{origin}: [{printable(header)}]: {error}")
             return "sysctl", None  # to find further problems: the whole is refused anyway
 
 
-def _nearest(name: str, valid: Sequence[str]) -> str:
-    import difflib
+def _unknown(section: str) -> str:
+    hint = options.nearest(section.partition(" ")[0].lower(), _SECTIONS)
+    return f"unknown section [{printable(section)}]{hint}"
 
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else f" (valid: {', '.join(valid[:8])})"
+
+def _without_effect(section: str) -> str:
+    """Return why a known key is refused: [Guard] with `mode = observe` must not enforce."""
+    return f"is in the {_unknown(section)}, and would have no effect"

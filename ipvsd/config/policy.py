@@ -37,9 +37,9 @@ def rules_for(policy: Policy, namespace: Namespace) -> Rules:
         return Rules(policy.settings)
     settings = [setting for setting in policy.settings if setting.key not in winners]
     settings += [
-        Setting(override.key, override.wanted, override.origin, str(override.selector))
-        for override in winners.values()
-        if override.wanted is not None
+        Setting(o.key, o.wanted, o.origin, str(o.selector), o.until_ns)
+        for o in winners.values()
+        if o.wanted is not None
     ]
     sections = dict.fromkeys(_with_origin(override.selector) for override in winners.values())
     return Rules(in_order(settings), overridden_by=", ".join(sections))

@@ -55,6 +55,25 @@ _NAME = re.compile(r"[a-z0-9_]{1,100}", re.ASCII)  # no sysctl has a longer name
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})", re.ASCII)
 _CPU_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 _CPU_LISTS = (TREE + "est_cpulist",)
+_INT_MAX = 2**31 - 1
+# net/netfilter/ipvs/ip_vs_ctl.c as of Linux 6.18: the limits in vs_vars[], proc_do_defense_mode(),
+# proc_do_sync_threshold(), proc_do_sync_ports() and ipvs_proc_est_nice() (MIN_NICE, MAX_NICE), and
+# in the patches that add conn_max, conn_lfactor and svc_lfactor. All others are proc_dointvec(),
+# which takes an int. Before 1b90af292e71 (2019) the kernel keeps the old value without an error.
+_RANGES = {
+    "conn_lfactor": (-8, 8),
+    "conn_max": (0, _INT_MAX),
+    "drop_entry": (0, 3),
+    "drop_packet": (0, 3),
+    "est_nice": (-20, 19),
+    "secure_tcp": (0, 3),
+    "svc_lfactor": (-8, 8),
+    "sync_ports": (1, _INT_MAX),
+    "sync_qlen_max": (0, 2**63 - 1),  # an unsigned long; 32-bit kernels take less
+    "sync_retries": (0, 3),
+    "sync_threshold": (0, _INT_MAX),
+    "sync_version": (0, 1),
+}
 # At 1, "automatic", the kernel itself sets these to 2 while memory is short, and back to 1
 # (Documentation/networking/ipvs-sysctl.rst): both values count as the wanted 1.
 _AUTOMATIC = (TREE + "drop_entry", TREE + "drop_packet", TREE + "secure_tcp")
@@ -85,7 +104,34 @@ def canonical_value(key: str, text: str) -> str:
         raise ValueError("is not a sysctl value (decimal integers separated by blanks)")
     if key == RUN_ESTIMATION and words not in (["0"], ["1"]):
         raise ValueError("is neither 0 nor 1")
+    if key in KNOWN_KEYS:
+        _check_range(key[len(TREE) :], [int(word) for word in words])
     return " ".join(words)
+
+
+def _check_range(name: str, numbers: List[int]) -> None:
+    """Raise ValueError for numbers that every kernel with the key refuses, or does not keep."""
+    if len(numbers) != (2 if name == "sync_threshold" else 1):
+        raise ValueError(f"is not {'two numbers' if name == 'sync_threshold' else 'one number'}")
+    lowest, highest = _RANGES.get(name, (-_INT_MAX - 1, _INT_MAX))
+    if not all(lowest <= number <= highest for number in numbers):
+        raise ValueError(f"is not between {lowest} and {highest}, so the kernel refuses it")
+    if name == "sync_ports" and numbers[0] & (numbers[0] - 1):
+        raise ValueError("is no power of two, so the kernel refuses it")
+    if name == "sync_threshold" and 0 < numbers[1] <= numbers[0]:
+        raise ValueError("has a second number that is neither 0 nor above the first; it is refused")
+
+
+def lacks_cpus(key: str, wanted: str, possible: str) -> bool:
+    """Return whether a CPU list names CPUs that this host cannot have.
+
+    `possible` is the content of /sys/devices/system/cpu/possible. The kernel refuses a number above
+    all of these with ERANGE (cpulist_parse() in ipvs_proc_est_cpumask_set()), and drops others.
+    """
+    named, there = _cpus(wanted), _cpus(possible)
+    if key not in _CPU_LISTS or named is None or there is None:
+        return False
+    return not all(any(a <= first and last <= b for a, b in there) for first, last in named)
 
 
 def same(key: str, found: str, wanted: str) -> bool:

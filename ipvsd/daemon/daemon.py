@@ -13,6 +13,8 @@ import traceback
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd import __version__
+from ipvsd.config import expiry
+from ipvsd.config.files import Places
 from ipvsd.config.parser import Config
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.daemon.canary import Canary
@@ -53,6 +55,7 @@ class Parts(NamedTuple):
 
     enforcer: Enforcer
     load_config: Callable[[], Config]
+    places: Places
     folder: RuntimeFolder
     send: Send
     notifier: Notifier
@@ -140,6 +143,9 @@ class Daemon:
             self._state.reloading = True
             self._parts.notifier.reloading(event_ns)
             reasons.add(self._reload())
+        ended = expiry.ended(self._state.config, self._parts.places)
+        if ended:
+            reasons.add(self._reload(f"{ended}; read again"))
         if not self._state.loaded and self._sources.birth_woke(woken.descriptors):
             # While ip_vs is loaded, it is added to each namespace, first to the host's. Its uevent
             # comes when it has been added to all.
@@ -203,9 +209,11 @@ class Daemon:
         """Return when the next cycle begins if nothing wakes the loop."""
         described_ns = self._reporter.deadline_ns()
         moments = [] if described_ns is None else [described_ns]
+        left_ns = expiry.left_ns(self._state.config)
+        moments += [] if left_ns is None else [monotonic_ns() + left_ns]
         return min([*moments, *self._others.deadlines_ns(), self._host.due_ns])
 
-    def _reload(self) -> Reason:
+    def _reload(self, why: str = "reloaded") -> Reason:
         """Read the configuration again; if it is refused, the running one stays.
 
         Return the reason for the check that follows.
@@ -216,8 +224,9 @@ class Daemon:
         except GuardError as error:
             message = f"{error}; refused, the running configuration stays"
             state.new_events.append(events.plain(Kind.RELOAD_REFUSED, message))
+            state.config = expiry.retried(state.config, self._parts.places)
             return Reason.DRIFT
-        message = f"configuration: reloaded: {_guarding(state.config)}"
+        message = f"configuration: {why}: {_guarding(state.config)}"
         state.new_events.append(events.plain(Kind.RELOADED, message))
         state.new_events += _warnings(state.config)
         state.memory = record.reset_contests(state.memory)

@@ -9,8 +9,6 @@ from ipvsd.model import NS_PER_S
 from ipvsd.text import iso_time
 
 TOPIC = "estimation on"
-# The run-time drop-in of `ipvsd measure --compare`.
-COMPARISON = "95-measure.conf"
 # A switch that is older has probably been forgotten.
 _FORGOTTEN_NS = 24 * 3600 * NS_PER_S
 
@@ -55,12 +53,8 @@ def _comparison(comparison: Comparison, compared: Sequence[Dated]) -> Finding:
             text = "cannot tell whether the `ipvsd measure --compare` of this drop-in still runs"
         return Finding(TOPIC, Severity.HINT, text + since, evidence)
     text = "the drop-in is left over from an `ipvsd measure --compare` that was killed"
-    advice = f"rm {comparison.path}; then: systemctl reload ipvs-estoff-guard"
-    if not compared:
-        return Finding(TOPIC, Severity.HINT, text + "; it has no effect", evidence, advice)
-    return Finding(
-        TOPIC, Severity.PROBLEM, f"{text}: it keeps estimation on{since}", evidence, advice
-    )
+    advice = f"rm {comparison.path}"
+    return Finding(TOPIC, Severity.HINT, text + "; it has no effect", evidence, advice)
 
 
 def _choice(one: Dated, now_ns: int) -> Finding:
@@ -73,6 +67,9 @@ def _choice(one: Dated, now_ns: int) -> Finding:
         return Finding(TOPIC, Severity.HINT, text, (_line(choice),), advice)
     namespace = f" --namespace {choice.selector}" if choice.selector else ""
     advice = f"if this is no longer wanted: ipvsd estimation off{namespace}"
+    if choice.until_ns is not None:
+        text += f", until {iso_time(choice.until_ns)}"
+        return Finding(TOPIC, Severity.HINT, text, (_line(choice),), advice)
     is_old = one.since_ns is None or now_ns - one.since_ns > _FORGOTTEN_NS
     severity = Severity.WARNING if is_old else Severity.HINT
     return Finding(TOPIC, severity, text, (_line(choice),), advice)

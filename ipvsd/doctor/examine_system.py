@@ -1,12 +1,11 @@
 """Reads facts about kernel, namespaces, programs and service; the pure checks judge them."""
 
-import fcntl
 import os
 import time
 from typing import List, Optional, Tuple
 
 from ipvsd import __version__
-from ipvsd.config import choices, estimation_files
+from ipvsd.config import choices, comparison, estimation_files
 from ipvsd.config import files as config_files
 from ipvsd.config.parser import ConfigError
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
@@ -137,28 +136,10 @@ def service(host: Host) -> List[Finding]:
 
 def _comparison(folder: Optional[str]) -> Optional[check_estimation_on.Comparison]:
     """Return the drop-in of a comparison, None without one."""
-    path = os.path.join(folder or "", check_estimation_on.COMPARISON)
+    path = os.path.join(folder or "", comparison.DROP_IN)
     if folder is None or not os.path.lexists(path):
         return None
-    return check_estimation_on.Comparison(path, _is_locked(folder))
-
-
-def _is_locked(folder: str) -> Optional[bool]:
-    """Return whether a comparison holds its lock on the folder; None if that is unknown."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
-    else:
-        return False
-    finally:
-        os.close(descriptor)
+    return check_estimation_on.Comparison(path, comparison.is_running(folder))
 
 
 def _services(host: Host) -> List[Tuple[str, Optional[int]]]:

@@ -1,7 +1,9 @@
 """Restores the value and removes the probes if the parent process dies, in whatever way.
 
 A child process does this, because nothing else is sure to run after SIGKILL of the parent. It
-waits at the other end of a pipe, which the kernel closes when the parent dies.
+waits at the other end of a pipe, which the kernel closes when the parent dies. If both are killed,
+the drop-in of the comparison no longer counts: a daemon sees that within a second and sets the
+value; without a daemon, the next command that applies the configuration sets it.
 """
 
 import contextlib

@@ -1,10 +1,10 @@
 """Switches estimation on and off for a comparison, and restores the configuration's value."""
 
-import fcntl
 import os
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ipvsd.config import comparison
 from ipvsd.config import files as config_files
 from ipvsd.config.policy import matches
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
@@ -16,8 +16,6 @@ from ipvsd.measure.sampler import Sampler, Task
 from ipvsd.measure.statistics import Phase
 from ipvsd.model import Exit, GuardError, Identity, KeyStatus, NamespaceResult, Selector, State
 from ipvsd.text import printable, printable_line
-
-DROP_IN = "95-measure.conf"  # after the one of `ipvsd estimation`: the later one wins
 
 _ON, _OFF = "1", "0"
 # The value is as wanted, or the guard sets it soon.
@@ -37,25 +35,21 @@ def begin(folder: Optional[str], apply_configuration: Callable[[], AllNamespaces
     """Return the descriptor of a lock that only one comparison and its cleanup process can hold.
 
     `folder` has the run-time drop-ins. If an earlier comparison was killed together with its
-    cleanup process, its drop-in is removed. Raises GuardError.
+    cleanup process, its drop-in is removed, and the value restored where no daemon has done that.
+    Raises GuardError.
     """
     if folder is None:
         raise GuardError("--compare: cannot be combined with --config-dir", Exit.USAGE)
-    try:
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise GuardError(f"{folder}: {error.strerror}", Exit.CANNOT_TELL) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.exists(os.path.join(folder, DROP_IN)):
-            config_files.replace(os.path.join(folder, DROP_IN), "")
-            apply_configuration()
-    except BlockingIOError as error:
-        os.close(descriptor)
+    descriptor = comparison.begin(folder)
+    if descriptor is None:
         raise GuardError(
             "--compare: another comparison is running; try again later", Exit.CANNOT_TELL
-        ) from error
+        )
+    leftover = os.path.join(folder, comparison.DROP_IN)
+    try:
+        if os.path.exists(leftover):
+            config_files.replace(leftover, "")
+            apply_configuration()
     except GuardError:
         os.close(descriptor)
         raise
@@ -89,7 +83,7 @@ def switch(
     text = f"# Written by `ipvsd measure --compare`, pid {os.getpid()}; removed at its end.\n"
     text += "".join(f"\n[{section}]\n{RUN_ESTIMATION} = {_ON}\n" for section in sections)
     namespaces = {result.namespace.identity for result in chosen}
-    return Switch(os.path.join(folder, DROP_IN), text, namespaces, apply_configuration)
+    return Switch(os.path.join(folder, comparison.DROP_IN), text, namespaces, apply_configuration)
 
 
 def restore(chosen: Switch) -> bool:

@@ -3,6 +3,8 @@
 import collections
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional
 
+from ipvsd.config import until
+from ipvsd.config.policy import about
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce import exposure
 from ipvsd.enforce.histogram import BOUNDS_NS, Histogram
@@ -73,6 +75,10 @@ def summary(memory: "Memory", policy: Policy) -> str:
         text = f"Waiting for ip_vs ({module}) to set {plural(len(keys), 'sysctl')}"
     else:
         text = f"{plural(len(keys), 'sysctl')} as wanted, ip_vs {module}"
+    own = about(policy, RUN_ESTIMATION)
+    moments = [one.until_ns for one in own.settings] + [one.until_ns for one in own.overrides]
+    ends = [moment for moment in moments if moment is not None]
+    text += f", run_estimation chosen until {until.render(min(ends))}" if ends else ""
     mode = ", observing only" if policy.mode is Mode.OBSERVE else ""
     written = plural(sum(memory.tally.writes.values()), "write")
     loads = plural(memory.loads, "load")
@@ -200,6 +206,9 @@ def namespace_document(
                 "state": key.state.value,
                 "detail": key.detail or None,
                 "origin": key.setting.origin,
+                "until": None
+                if key.setting.until_ns is None
+                else until.render(key.setting.until_ns),
             }
             for key in result.keys
         ],

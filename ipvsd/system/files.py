@@ -39,7 +39,7 @@ def replace(path: str, text: str, last: bool = False, mode: int = 0o644) -> None
     Raises OSError; then the file is unchanged, and no temporary file is left.
     """
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.new")
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}.new")
     # Always a new file: a user who may write in the folder could have put a link there, or a FIFO,
     # which open() would wait for.
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

@@ -33,9 +33,10 @@ class DaemonProcess:
             self.environ["WATCHDOG_USEC"] = str(watchdog_usec)
         self.process = None
 
-    def start(self, *prefix):
+    def start(self, *prefix, program=HOME):
+        """Start the daemon of this checkout, or of the folder `program`."""
         command = [*prefix, sys.executable, "-m", "ipvsd", "--root", self.root.path, "run"]
-        self.process = subprocess.Popen(command, env=self.environ, stderr=self._log)
+        self.process = subprocess.Popen(command, cwd=program, env=self.environ, stderr=self._log)
         return self
 
     def wait_for(self, word):

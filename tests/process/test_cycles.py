@@ -57,10 +57,11 @@ class Stage:
         self.monitors = []
         self.started_s = time.monotonic()
         root.configure("[guard]\nresync = 1s\n")
-        folder = root.join("etc/ipvs-estoff-guard")
+        places = config_files.Places(root.join("etc/ipvs-estoff-guard"))
         self.parts = Parts(
             enforcer=Enforcer(root.path),
-            load_config=lambda: config_files.load(config_files.Places(folder)),
+            load_config=lambda: config_files.load(places),
+            places=places,
             folder=RuntimeFolder(root.path),
             send=lambda event: self.logged.append(event) is None,
             notifier=Notifier({}),

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from ipvsd.config.files import RUNTIME_FOLDER
 from tests.process.daemon_process import HOME, TIMEOUT_S, DaemonProcess, wait_until
 
 
@@ -204,6 +205,64 @@ def test_the_command_has_the_daemon_switch_estimation_on_and_off(root, guard):
         assert root.get() == value
         guard.wait_for_log(f"was {1 - int(value)}, now {value} (the configuration was reloaded")
     assert guard.status()["counters"]["writes"] == {"start": 1, "reload": 2}
+
+
+def test_a_switch_for_a_time_ends_by_itself_also_after_a_restart(root, guard):
+    root.load_ip_vs(run_estimation="0")
+    guard.start().wait_for("READY=1")
+    command = [sys.executable, "-m", "ipvsd", "--root", root.path, "estimation", "on", "--for"]
+    text = subprocess.check_output([*command, "6s"], cwd=HOME, universal_newlines=True)
+    assert "until: 20" in text and root.get() == "1"
+    guard.wait_for("run_estimation chosen until 20")
+    guard.end()
+    guard.start().wait_for("READY=1")
+    assert root.get() == "1" and "is over" not in guard.log()
+    wait_until(lambda: root.get() == "0")
+    guard.wait_for_log("was 1, now 0 (the configuration was reloaded")
+    assert guard.log().count("is over; read again: mode enforce") == 1
+
+
+def test_what_a_killed_comparison_left_is_set_right_by_the_daemon(root, guard):
+    """The comparison and its cleanup process are killed: nobody removes the drop-in."""
+    root.load_ip_vs(run_estimation="0")
+    guard.start().wait_for("READY=1")
+    command = [sys.executable, "-c", _COMPARE, root.path]
+    holder = subprocess.Popen(command, cwd=HOME, stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"written\n"
+        guard.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: root.get() == "1")
+    finally:
+        holder.kill()
+        holder.communicate()
+    wait_until(lambda: root.get() == "0")
+    guard.wait_for_log("a comparison was killed, its drop-in no longer counts; read again")
+    assert os.path.exists(root.join("run/ipvs-estoff-guard.conf.d/95-measure.conf"))
+
+
+_COMPARE = """
+import signal, sys
+from ipvsd.config import comparison
+from ipvsd.config import files
+folder = files.places(sys.argv[1]).runtime
+lock = comparison.begin(folder)
+files.replace(folder + "/" + comparison.DROP_IN, "[sysctl]\\nnet.ipv4.vs.run_estimation = 1\\n")
+print("written", flush=True)
+signal.pause()
+"""
+
+
+def test_without_a_daemon_the_cleanup_process_restores_the_value(root):
+    root.load_ip_vs(run_estimation="0")
+    command = [sys.executable, "-m", "ipvsd", "--root", root.path, "measure", "--compare", "--yes"]
+    measuring = subprocess.Popen(
+        [*command, "--duration", "1h"], cwd=HOME, stdout=subprocess.DEVNULL
+    )
+    wait_until(lambda: root.get() == "1")
+    measuring.kill()
+    measuring.wait()
+    wait_until(lambda: root.get() == "0")
+    wait_until(lambda: "95-measure.conf" not in os.listdir(root.join(RUNTIME_FOLDER)))
 
 
 def test_metrics_are_written_where_configured_and_removed_with_the_daemon(root, guard, tmp_path):

@@ -123,7 +123,8 @@ def test_config_names_the_line_of_each_value(root, run):
     root.configure("[sysctl]\nnet.ipv4.vs.sync_threshold = 3 50\n", "conf.d/a.conf")
     _, out, _ = run("config", "--json")
     entry = json.loads(out)["sysctl"]["net.ipv4.vs.sync_threshold"]
-    assert entry == {"value": "3 50", "origin": root.join("etc/ipvs-estoff-guard/conf.d/a.conf:2")}
+    origin = root.join("etc/ipvs-estoff-guard/conf.d/a.conf:2")
+    assert entry == {"value": "3 50", "origin": origin, "until": None}
 
 
 def test_a_value_from_the_kernel_cannot_steer_the_terminal(root, run):

@@ -10,6 +10,7 @@ from hypothesis import given
 
 from ipvsd import cli
 from ipvsd.commands import measure
+from ipvsd.config import comparison
 from ipvsd.measure import compare, measurement
 from ipvsd.measure.sampler import Sampler
 from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
@@ -167,7 +168,7 @@ def test_a_comparison_switches_by_a_drop_in_and_restores_the_value(brief, root, 
     assert "OFF AGAIN" in out
     assert values == [("on", "1"), ("off", "0"), ("off again", "0")]
     assert root.get() == "0"
-    assert os.listdir(root.join("run/ipvs-estoff-guard.conf.d")) == []
+    assert os.listdir(root.join("run/ipvs-estoff-guard.conf.d")) == [".measure.lock"]
 
 
 def test_the_drop_in_of_a_killed_comparison_is_removed(brief, root, run):
@@ -179,12 +180,8 @@ def test_the_drop_in_of_a_killed_comparison_is_removed(brief, root, run):
 
 
 def test_only_one_comparison_at_a_time(root, run):
-    fcntl = pytest.importorskip("fcntl")
     root.load_ip_vs(run_estimation="0")
-    folder = root.join("run/ipvs-estoff-guard.conf.d")
-    os.makedirs(folder)
-    descriptor = os.open(folder, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    descriptor = comparison.begin(root.join("run/ipvs-estoff-guard.conf.d"))
     code, _, err = run("--compare", "--yes")
     os.close(descriptor)
     assert code == Exit.CANNOT_TELL and "another comparison is running" in err

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 import ipvsd
 from ipvsd import cli
 from ipvsd.commands.config import _document
-from ipvsd.config.parser import BUILT_IN, ConfigError, Source, parse
+from ipvsd.config import until
+from ipvsd.config.options import BUILT_IN
+from ipvsd.config.parser import ConfigError, Source, parse
 from ipvsd.model import (
     NS_PER_S,
     ContestPolicy,
@@ -141,6 +143,28 @@ def test_a_wrong_value_refuses_the_whole_and_names_the_place(text, complaint):
     assert problems(text)[0].startswith(complaint)
 
 
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        (
+            "[Guard]\nmode = observe\n",
+            "1.conf:2: mode = observe: is in the unknown section [Guard] (did you mean guard?), "
+            "and would have no effect",
+        ),
+        ("[GUARD]\n#x\nMode=observe\n", "1.conf:3: Mode=observe: is in the unknown section"),
+        ("[DEFAULT]\ncanary\t= off\n", "1.conf:2: canary\\t= off: is in the unknown section"),
+        ("[namespace]\nscope = host\n", "1.conf:2: scope = host: is in the unknown section"),
+        ("[x]\nexclude=\n", "1.conf:2: exclude=: is in the unknown section [x]"),
+        ("[metric]\ntextfile = /x.prom\n", "1.conf:2: textfile = /x.prom: is in the unknown"),
+        ("[sysctls]\n" + RUN + " = 1\n", "1.conf:2: " + RUN + " = 1: is in the unknown section"),
+        ("[sysctl:x]\nnet/ipv4/vs/x=1\n", "1.conf:2: net/ipv4/vs/x=1: is in the unknown section"),
+    ],
+)
+def test_a_known_key_in_an_unknown_section_is_refused_with_its_line(text, complaint):
+    (problem,) = problems(text)
+    assert problem.startswith(complaint)
+
+
 def test_all_problems_are_collected_and_the_first_one_says_so():
     found = problems("[guard]\nmode=x\nresync=y\n")
     assert len(found) == 2
@@ -217,7 +241,7 @@ def test_the_same_section_again_replaces_its_keys_and_comes_last():
     [
         ("[guard]\nresink=1s\n", "1.conf:2: unknown key resink (did you mean resync?), ignored"),
         ("[gard]\nx\n=\n", "1.conf:1: unknown section [gard] (did you mean guard?), ignored"),
-        ("[DEFAULT]\nmode=observe\n", "1.conf:1: unknown section [DEFAULT]"),
+        ("[DEFAULT]\nmoed=observe\n", "1.conf:1: unknown section [DEFAULT]"),
         ("[]\n", "1.conf:1: unknown section []"),
         ("[syctl name:a]\nx\n", "1.conf:1: unknown section [syctl name:a] (did you mean sysctl?)"),
         ("[namespaces]\nexcept=name:a\n", "1.conf:2: unknown key except (did you mean exclude?)"),
@@ -333,6 +357,52 @@ _ANY = st.one_of(
     _TEXT.map("[namespaces]\nexclude = name:{}".format),
     _TEXT.map("[sysctl name:{}]".format),
 )
+
+
+END = "2026-12-01T06:00:00Z"
+END_NS = 1796104800 * NS_PER_S
+FOR_A_TIME = f"[guard]\nresync=9s\n[until {END}]\n[guard]\nmode=observe\n[sysctl]\n{RUN}=1\n"
+
+
+def parsed(text, wall_ns):
+    return parse([Source("1.conf", text), Source("2.conf", "[guard]\ncanary = off\n")], wall_ns)
+
+
+@pytest.mark.parametrize("wall_ns, counts", [(0, True), (END_NS - 1, True), (END_NS, False)])
+def test_sections_below_until_count_until_then(wall_ns, counts):
+    config = parsed(FOR_A_TIME, wall_ns)
+    assert config.policy.mode is (Mode.OBSERVE if counts else Mode.ENFORCE)
+    (setting,) = config.policy.settings
+    assert (setting.wanted, setting.until_ns) == (("1", END_NS) if counts else ("0", None))
+    assert config.until_ns == (END_NS if counts else None)
+    assert config.policy.resync_ns == 9 * NS_PER_S and config.policy.canary_ns is None
+    assert not config.warnings
+
+
+def test_the_next_end_is_the_first_of_those_to_come():
+    text = f"[until 2026-12-01T07:00:00Z]\n[guard]\nresync=9s\n{FOR_A_TIME}"
+    assert parsed(text, 0).until_ns == END_NS
+    assert parsed(text, END_NS).until_ns == END_NS + 3600 * NS_PER_S
+
+
+@pytest.mark.parametrize(
+    "text, complaint",
+    [
+        ("[until soon]\n", "1.conf:1: [until soon]: is not a time such as 2026-12-01T06:00:00Z"),
+        ("[until 2026-02-30T06:00:00Z]\n", "1.conf:1: [until 2026-02-30T06:00:00Z]: is no time"),
+        ("[until]\nmode=observe\n", "1.conf:2: mode=observe: is in the unknown section [until]"),
+        (f"[guard]\n[until {END}]\nmode=enforce\n", "1.conf:3: mode=enforce: stands before"),
+        (f"[until {END}]\n[guard]\nmode=x\n", "1.conf:3: mode = x: is neither"),
+    ],
+)
+def test_a_wrong_until_is_refused_with_its_line(text, complaint):
+    assert problems(text)[0].startswith(complaint)
+
+
+@given(st.integers(0, 253402300799 * NS_PER_S))
+def test_a_time_is_written_rounded_up_and_read_back(wall_ns):
+    read_ns = until.parse(until.render(wall_ns))
+    assert 0 <= read_ns - wall_ns < NS_PER_S and read_ns % NS_PER_S == 0
 
 
 @given(st.lists(_ANY, max_size=8))

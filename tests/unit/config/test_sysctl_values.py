@@ -45,7 +45,15 @@ def test_a_key_outside_the_tree_is_refused(text):
         (RUN, "0", "0"),
         (RUN, " 1 ", "1"),
         (SYNC, "3\t  50", "3 50"),
+        (SYNC, "3 0", "3 0"),
+        (SYNC, "0 1", "0 1"),
         ("net.ipv4.vs.est_nice", "-5", "-5"),
+        ("net.ipv4.vs.est_nice", "-20", "-20"),
+        ("net.ipv4.vs.est_nice", "19", "19"),
+        ("net.ipv4.vs.am_droprate", "-2147483648", "-2147483648"),
+        ("net.ipv4.vs.sync_ports", "8", "8"),
+        ("net.ipv4.vs.sync_qlen_max", "4294967296", "4294967296"),
+        ("net.ipv4.vs.key_of_tomorrow", "99999999999 2 3", "99999999999 2 3"),
         (CPUS, "0-3,8", "0-3,8"),
     ],
 )
@@ -70,6 +78,26 @@ def test_values_are_accepted_in_the_kernels_form(key, text, expected):
         (CPUS, "3-1"),
         (CPUS, "all"),
         (CPUS, "1,,2"),
+        (SYNC, "3"),
+        ("net.ipv4.vs.am_droprate", "1 2"),
+        ("net.ipv4.vs.am_droprate", "2147483648"),
+        ("net.ipv4.vs.am_droprate", "-2147483649"),
+        ("net.ipv4.vs.conn_lfactor", "-9"),
+        ("net.ipv4.vs.conn_max", "-1"),
+        ("net.ipv4.vs.drop_entry", "4"),
+        ("net.ipv4.vs.drop_packet", "-1"),
+        ("net.ipv4.vs.est_nice", "20"),
+        ("net.ipv4.vs.est_nice", "-21"),
+        ("net.ipv4.vs.secure_tcp", "4"),
+        ("net.ipv4.vs.svc_lfactor", "9"),
+        ("net.ipv4.vs.sync_ports", "0"),
+        ("net.ipv4.vs.sync_ports", "6"),
+        ("net.ipv4.vs.sync_qlen_max", "-1"),
+        ("net.ipv4.vs.sync_retries", "4"),
+        (SYNC, "-1 50"),
+        (SYNC, "50 50"),
+        (SYNC, "50 3"),
+        ("net.ipv4.vs.sync_version", "2"),
     ],
 )
 def test_a_wrong_value_is_refused(key, text):
@@ -110,3 +138,21 @@ def test_an_accepted_value_is_plain_and_the_same_as_itself(key, text):
         return
     assert sysctl_values.same(key, value, value)
     assert value.isprintable() and value.encode("ascii")
+
+
+@pytest.mark.parametrize(
+    "key, wanted, possible, lacks",
+    [
+        (CPUS, "0-3", "0-3", False),
+        (CPUS, "1,3", "0-3", False),
+        (CPUS, "0-7", "0-3", True),
+        (CPUS, "4", "0-3", True),
+        (CPUS, "0-1,8", "0-1,8-9", False),
+        (CPUS, "1-8", "0-1,8-9", True),
+        (CPUS, "0-7", "", False),  # unknown
+        (CPUS, "", "0-3", False),  # not guarded
+        (RUN, "1", "0", False),
+    ],
+)
+def test_cpus_that_a_host_cannot_have(key, wanted, possible, lacks):
+    assert sysctl_values.lacks_cpus(key, wanted, possible) is lacks

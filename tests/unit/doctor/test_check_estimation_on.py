@@ -1,25 +1,20 @@
 """The doctor's findings about estimation that is on deliberately, and about a left comparison."""
 
-import fcntl
 import os
 
 import pytest
 
+from ipvsd.config import comparison
 from ipvsd.doctor import check_estimation_on
-from ipvsd.measure import compare
 from ipvsd.model import Exit
 from ipvsd.text import iso_time
-from tests.unit.doctor.findings import HINT, PROBLEM
+from tests.unit.doctor.findings import HINT
 from tests.unit.doctor_host import RUN
 
 HOUR_S = 3600
 RUNTIME = "run/ipvs-estoff-guard.conf.d"
 ON = f"[sysctl]\n{RUN} = 1\n"
 WEB_ON = f"# x\n[sysctl name:web]\n{RUN} = 1\n"
-
-
-def test_the_name_is_that_of_the_comparison():
-    assert check_estimation_on.COMPARISON == compare.DROP_IN
 
 
 def findings(host):
@@ -56,6 +51,15 @@ def test_a_switch_is_shown_with_its_age(host, name, age_s, severity):
     assert (finding["severity"], code) == (severity, int(severity == "warning"))
 
 
+def test_a_switch_for_a_time_is_no_warning_at_any_age(host):
+    text = f"[until 2999-01-01T00:00:00Z]\n{ON}"
+    path = written(host, f"{RUNTIME}/91-estimation-for.conf", text, 1000 * HOUR_S)
+    (finding,), code = findings(host)
+    assert (finding["severity"], code) == ("hint", Exit.AS_WANTED)
+    assert finding["summary"].endswith(", until 2999-01-01T00:00:00.000Z")
+    assert finding["evidence"] == [{"path": path, "line": 3, "text": f"{RUN} = 1"}]
+
+
 def test_a_switch_for_some_namespaces(host):
     path = written(host, f"{RUNTIME}/90-estimation.conf", WEB_ON, HOUR_S)
     (finding,), _ = findings(host)
@@ -73,26 +77,19 @@ def test_the_configuration_of_an_administrator_is_a_hint_at_any_age(host, text, 
     assert (finding["evidence"][0]["path"], finding["evidence"][0]["line"]) == (path, line)
 
 
-def test_a_comparison_that_was_killed_is_a_problem(host):
-    path = written(host, f"{RUNTIME}/95-measure.conf", ON, HOUR_S)
-    (finding,), code = findings(host)
-    assert (finding["severity"], code) == (PROBLEM.value, Exit.NOT_AS_WANTED)
-    assert "left over" in finding["summary"] and "since 20" in finding["summary"]
-    assert finding["evidence"][0]["path"] == path and path in finding["advice"]
-
-
-def test_a_leftover_without_effect_is_a_hint(host):
-    written(host, f"{RUNTIME}/95-measure.conf", "# nothing\n", HOUR_S)
+@pytest.mark.parametrize("text", [ON, "# nothing\n"])
+def test_a_comparison_that_was_killed_left_a_file_without_effect(host, text):
+    path = written(host, f"{RUNTIME}/{comparison.DROP_IN}", text, HOUR_S)
     (finding,), code = findings(host)
     assert (finding["severity"], code) == ("hint", Exit.AS_WANTED)
-    assert "it has no effect" in finding["summary"]
+    assert "left over" in finding["summary"] and "it has no effect" in finding["summary"]
+    assert finding["advice"] == f"rm {path}"
 
 
 def test_a_comparison_that_runs_is_a_hint(host):
-    path = written(host, f"{RUNTIME}/95-measure.conf", ON, HOUR_S)
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
+    path = written(host, f"{RUNTIME}/{comparison.DROP_IN}", ON, HOUR_S)
+    descriptor = comparison.begin(os.path.dirname(path))
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         (finding,), code = findings(host)
     finally:
         os.close(descriptor)

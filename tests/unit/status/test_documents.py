@@ -211,6 +211,7 @@ def test_a_namespace_is_plain_data():
                 "state": "as wanted",
                 "detail": None,
                 "origin": RUN.origin,
+                "until": None,
             }
         ],
     }

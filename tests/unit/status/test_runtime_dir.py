@@ -146,16 +146,16 @@ def test_a_status_file_that_cannot_be_written_is_reported_not_raised(root):
 def test_a_hostile_file_beside_a_file_is_neither_waited_for_nor_followed(tmp_path, make):
     """Others may write in the folder of the metrics, where a FIFO would stop the daemon."""
     path = str(tmp_path / "guard.prom")
-    make(str(tmp_path / ".guard.prom.new"))
+    make(str(tmp_path / f".guard.prom.{os.getpid()}.new"))
     with in_alarm():
         assert runtime_dir.publish(path, "text") is None
     assert os.listdir(str(tmp_path)) == ["guard.prom"] and not os.path.islink(path)
 
 
 def test_a_folder_beside_a_file_is_reported(tmp_path):
-    (tmp_path / ".guard.prom.new").mkdir()
+    (tmp_path / f".guard.prom.{os.getpid()}.new").mkdir()
     assert "guard.prom: Is a directory" in runtime_dir.publish(str(tmp_path / "guard.prom"), "text")
-    assert os.listdir(str(tmp_path)) == [".guard.prom.new"]
+    assert os.listdir(str(tmp_path)) == [f".guard.prom.{os.getpid()}.new"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,44 @@ def test_one_namespace_is_switched_on_until_the_next_boot(host: Guarded, spaces:
 
 
 @BOOKWORM
+def test_estimation_is_on_for_a_time_a_restart_of_the_service_included(
+    host: Guarded, spaces: Spaces
+):
+    host.load()
+    one, other = spaces.named("one"), spaces.named("other")
+    spaces.wait_for("0")
+    cursor = host.cursor()
+    assert "until: 20" in host.succeed("ipvsd estimation on --for 20s --namespace one")
+    host.succeed(f"systemctl restart {SERVICE}")
+    assert spaces.values() == {one: "1", other: "0"} and host.value() == "0"
+    assert "name:one" in host.shown(one)["rule"]
+    (entry,) = host.wait_for_events(cursor, "reloaded", 2)[1:]
+    assert "is over; read again" in entry["MESSAGE"]
+    spaces.wait_for("0")
+
+
+@BOOKWORM
+def test_a_name_that_no_namespace_has_is_refused(host: Guarded, spaces: Spaces):
+    host.load()
+    one = spaces.named("one")
+    spaces.wait_for("0")
+    refused = host.execute("ipvsd estimation on --namespace one --namespace eno")
+    assert refused.status == 1 and "name:eno: no namespace has this name" in refused.stderr
+    assert spaces.value(one) == "0"
+    host.fail(f"ls {RUNTIME} {CHOSEN}")
+
+
+@BOOKWORM
+def test_a_check_of_the_configuration_asks_systemd_where_the_service_may_write(host: Guarded):
+    host.succeed("mkdir -p /srv/metrics")
+    host.configure("[metrics]\ntextfile = /srv/metrics/x.prom\n")
+    checked = host.execute("ipvsd config --check --quiet")
+    assert checked.status == 2 and "add [Service] ReadWritePaths=/srv/metrics" in checked.stderr
+    host.drop_in_unit("[Service]\nReadWritePaths=/srv/metrics\n")
+    assert host.execute("ipvsd config --check --quiet").status == 0
+
+
+@BOOKWORM
 def test_without_the_daemon_the_command_sets_the_value_itself(host: Guarded, spaces: Spaces):
     host.load()
     inode = spaces.process()

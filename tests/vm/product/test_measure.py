@@ -218,7 +218,7 @@ def test_a_killed_measurement_leaves_no_probes(loaded: Guarded):
 
 
 @on("bookworm")
-def test_the_next_comparison_restores_the_value_after_both_were_killed(loaded: Guarded):
+def test_the_daemon_restores_the_value_after_both_were_killed(loaded: Guarded):
     """systemd kills the comparison and its cleanup process, as one control group."""
     script = "exec ipvsd measure --compare --yes --duration 60s --quiet"
     loaded.succeed(
@@ -229,6 +229,7 @@ def test_the_next_comparison_restores_the_value_after_both_were_killed(loaded: G
     refused = loaded.execute("ipvsd measure --compare --yes --duration 3s")
     assert refused.status == 5 and "another comparison is running" in refused.stderr
     loaded.succeed("systemctl stop comparing")
+    loaded.wait_for_value("0")
     loaded.succeed(f"[ -e {DROP_IN} ]")
     assert measure(loaded, "--compare --yes --duration 3s")["phases"][0]["passes"]["count"] > 0
     assert loaded.value() == "0"
