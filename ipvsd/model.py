@@ -38,6 +38,7 @@ class Owner(NamedTuple):
     unit: str = ""  # of systemd, from the cgroup
     pid: int = 0  # of a member or holder; 0 where there is none
     command: str = ""  # of that process
+    links: Tuple[str, ...] = ()  # symbolic links to it, where ip(8) keeps names
 
 
 HOST_NAME = "host"

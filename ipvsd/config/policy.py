@@ -68,8 +68,8 @@ def _with_origin(selector: Selector) -> str:
 
 
 def _names(namespace: Namespace) -> Tuple[str, ...]:
-    mounts = namespace.owner.mounts
-    return (namespace.name, *mounts, *(mount.rpartition("/")[2] for mount in mounts))
+    paths = namespace.owner.mounts + namespace.owner.links
+    return (namespace.name, *paths, *(path.rpartition("/")[2] for path in paths))
 
 
 # The texts that a selector of each kind is compared with. An empty text is unknown: nothing matches

@@ -3,9 +3,10 @@
 import contextlib
 import itertools
 import os
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.kernel import mounts, netns_owner
+from ipvsd.kernel.netns_links import Links
 from ipvsd.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
 
 # Paths that are kept for each namespace: enough that one still works when members start and end.
@@ -62,6 +63,7 @@ class NamespaceFinder:
         self._home = own(root).identity
         self._before: Dict[Holder, Identity] = {}
         self._hidden: Dict[Holder, Identity] = {}  # what the last deep scan added
+        self._links: Optional[Links] = None  # read once for each scan, if any are asked for
 
     def scan(self, deep: bool) -> FoundHolders:
         """Return the namespaces other than the guard's own, with their holders.
@@ -70,6 +72,7 @@ class NamespaceFinder:
         scan, which costs many times more, also searches other threads, the mounts in every other
         mount namespace, and open descriptors.
         """
+        self._links = None
         pids = self._pids()
         holders: Dict[Identity, List[Holder]] = {}
         plain = (self._processes(pids), self._mounts(1), self._threads(self._own_pid))
@@ -108,29 +111,39 @@ class NamespaceFinder:
         pids = [holder.pid for holder in holders if holder.pid]
         if pids and set(pids) == {self._own_pid}:
             return Namespace(*identity, CANARY_NAME, Owner(pid=self._own_pid))
-        owner = Owner(mounts=paths)
+        owner = Owner(mounts=paths, links=self._links_to(identity, paths))
         if pids:
-            pid = min(pids)
-            cgroup, container, unit = netns_owner.owner_from_cgroup(self._hint(pid, "cgroup"))
-            command = self._hint(pid, "comm").rstrip("\n")
-            owner = Owner(paths, cgroup, container, unit, pid, command)
+            owner = self._with_member(owner, min(pids))
         return Namespace(*identity, netns_owner.namespace_name(owner, identity[1]), owner)
 
     def described_again(self, namespace: Namespace) -> Namespace:
         """Return a namespace as the member process that described it does now.
 
-        Without that process, or if it has left the namespace, nothing new is known.
+        Without that process, or if it has left the namespace, nothing new is known. Mounts and
+        links are not read again.
         """
-        pid, mounts = namespace.owner.pid, namespace.owner.mounts
-        member = Holder(os.path.join(self._proc, str(pid), "ns/net"), pid)
-        try:
-            status = os.stat(member.path)
-        except OSError:
+        pid = namespace.owner.pid
+        if pid in (0, self._own_pid):
             return namespace
-        if not pid or (status.st_dev, status.st_ino) != namespace.identity:
+        if _identity(f"{self._proc}/{pid}/ns/net") != namespace.identity:
             return namespace
-        holders = [member, *(Holder(path, mount=path) for path in mounts)]
-        return self.describe(namespace.identity, holders)
+        owner = self._with_member(namespace.owner, pid)
+        name = netns_owner.namespace_name(owner, namespace.inode)
+        return namespace._replace(name=name, owner=owner)
+
+    def _with_member(self, owner: Owner, pid: int) -> Owner:
+        cgroup, container, unit = netns_owner.owner_from_cgroup(self._hint(pid, "cgroup"))
+        command = self._hint(pid, "comm").rstrip("\n")
+        return owner._replace(
+            cgroup=cgroup, container=container, unit=unit, pid=pid, command=command
+        )
+
+    def _links_to(self, identity: Identity, paths: Tuple[str, ...]) -> Tuple[str, ...]:
+        if self._wary:
+            return ()
+        if self._links is None:
+            self._links = Links(self._proc)
+        return self._links.to(identity, paths)[:_PATHS_MAX]
 
     def _is_there(self, holder: Holder, identity: Identity) -> bool:
         """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""

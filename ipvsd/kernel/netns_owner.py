@@ -12,8 +12,8 @@ from ipvsd.model import HOST_NAME, Owner
 _MAX_PATH = 4096
 _MAX_NAME = 255
 
-# Where ip(8) and CNI keep namespaces by name.
-_NETNS_FOLDERS = ("/run/netns", "/var/run/netns")
+# Where ip(8) and CNI keep namespaces by name. /var/run is a link to /run nearly everywhere.
+NAMES_FOLDERS = ("/run/netns", "/var/run/netns")
 # 3f2a..., docker-3f2a....scope, cri-containerd-3f2a....scope, libpod-payload-3f2a...,
 # kubepods-pod1.slice:cri-containerd:3f2a...
 _CONTAINER = re.compile(r"(?:.*[-:])?([0-9a-f]{64})(?:\.scope)?", re.DOTALL)
@@ -61,8 +61,8 @@ def _container(part: str) -> str:
 
 
 def describe(owner: Owner) -> str:
-    """Return the owner as one line: mount, unit, container and process, as far as known."""
-    sources = list(owner.mounts[:1])
+    """Return the owner as one line: mount or link, unit, container and process, as far as known."""
+    sources = list((*owner.mounts, *owner.links)[:1])
     if owner.unit:
         sources.append(owner.unit)
     if owner.container:
@@ -75,15 +75,15 @@ def describe(owner: Owner) -> str:
 def namespace_name(owner: Owner, inode: int) -> str:
     """Return the best known name for a namespace other than the host's; never HOST_NAME.
 
-    A name given with ip(8) comes first, then any other mount's path, container, unit, process.
+    A name known to ip(8) comes first, then any other mount's path, container, unit, process.
     """
     return _name(owner, inode)[:_MAX_NAME]
 
 
 def _name(owner: Owner, inode: int) -> str:
-    for mount in owner.mounts:
-        folder, _, name = mount.rpartition("/")
-        if folder in _NETNS_FOLDERS and name not in ("", HOST_NAME):
+    for path in (*owner.mounts, *owner.links):
+        folder, _, name = path.rpartition("/")
+        if folder in NAMES_FOLDERS and name not in ("", HOST_NAME):
             return name
     if owner.mounts:
         return owner.mounts[0]

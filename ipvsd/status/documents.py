@@ -195,6 +195,7 @@ def namespace_document(
             "unit": result.namespace.owner.unit or None,
             "pid": result.namespace.owner.pid or None,
             "command": result.namespace.owner.command or None,
+            "links": list(result.namespace.owner.links),
             "user": user,
             "started": started,
         },

@@ -80,6 +80,15 @@ class Holders:
         self._run("unshare", "-n", *self._inside, "mount", "--bind", "/proc/self/ns/net", path)
         return f"/proc/{self._keeper}/root{path}"
 
+    def link(self, name, target):
+        """Make a link where pid 1 sees ip(8) keep names, in a /run of its own."""
+        script = (
+            "mountpoint -q /run/netns || { mkdir -p /run/netns && mount -t tmpfs t /run/netns; }"
+        )
+        self._run(
+            *self._inside, "sh", "-c", script + ' && ln -s "$0" "/run/netns/$1"', target, name
+        )
+
     def hang(self, name):
         """Mount a file system that never answers over a folder that pid 1 sees.
 

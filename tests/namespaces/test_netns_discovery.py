@@ -11,6 +11,7 @@ from ipvsd.kernel.netns_create import TemporaryNamespace
 from ipvsd.kernel.netns_discovery import NamespaceFinder, ways_in
 from ipvsd.model import CANARY_NAME, HOST_NAME, Owner, Reading
 from tests.namespaces.holders import identity, wait_until
+from tests.time_limits import in_alarm
 
 
 def by_process(holders):
@@ -184,6 +185,45 @@ def test_a_path_with_control_characters_hides_no_namespace(holders):
     r"""The kernel leaves \v, \f and \r in paths as they are (seq_path, fs/proc_namespace.c)."""
     path = holders.mount("a\x0bb\x0cc\rd")
     assert described(holders, identity(path), deep=False).owner.mounts == (holders.shown(path),)
+
+
+def test_a_link_to_a_process_is_a_name(holders):
+    child, path = holders.process()
+    finder = NamespaceFinder(holders.root)
+    before = finder.describe(identity(path), finder.scan(False).holders[identity(path)])
+    assert (before.owner.links, before.name) == ((), f"pid {child.pid} ({before.owner.command})")
+    holders.link("web", path)
+    holders.link("gone", "/proc/4194305/ns/net")
+    holders.link("other", "/proc/1/ns/net")
+    holders.link("thread", f"/proc/{child.pid}/task/{child.pid}/ns/net")
+    namespace = finder.describe(identity(path), finder.scan(False).holders[identity(path)])
+    assert namespace.owner.links == ("/run/netns/thread", "/run/netns/web")
+    assert namespace.name == "thread"
+    wary = NamespaceFinder(holders.root, wary=True)
+    assert wary.describe(identity(path), wary.scan(False).holders[identity(path)]).owner.links == ()
+
+
+def test_a_link_to_a_mount_is_a_name(holders):
+    path = holders.mount()
+    holders.link("web", holders.shown(path))
+    assert described(holders, identity(path), deep=False).name == "web"
+
+
+def test_a_link_is_no_holder_and_is_not_followed(holders):
+    """A link may lead into a file system that hangs: it is read, and nothing else."""
+    child, path = holders.process()
+    meant = identity(path)
+    os.mkdir(os.path.join(holders.folder, "hangs"))
+    device = holders.hang("hangs")
+    try:
+        holders.link("hangs", os.path.join(holders.folder, "hangs", "x"))
+        holders.link("web", path)
+        with in_alarm():
+            assert described(holders, meant, deep=False).name == "web"
+        holders.end(child)
+        assert meant not in NamespaceFinder(holders.root).scan(deep=False).holders
+    finally:
+        os.close(device)
 
 
 def test_hints_of_a_process_that_has_ended_are_empty_and_no_error(holders):

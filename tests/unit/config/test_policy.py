@@ -29,8 +29,9 @@ SERVICE = Namespace(
 # Made with `ip netns add host`: see netns_owner.namespace_name.
 FALSE_HOST = Namespace(4, 5, "/run/netns/host", Owner(mounts=("/run/netns/host",)))
 UNKNOWN = Namespace(4, 6, "net:[6]")
+LINKED = Namespace(4, 7, "a", Owner(links=("/run/netns/a", "/run/netns/vm")))
 DEFAULT = (RUN, "0", BUILT_IN, "")
-ALL = (HOST, WEB, SWARM, POD, SERVICE, FALSE_HOST, UNKNOWN)
+ALL = (HOST, WEB, SWARM, POD, SERVICE, FALSE_HOST, UNKNOWN, LINKED)
 OTHERS = ALL[1:]
 
 
@@ -55,6 +56,8 @@ def matching(selector):
         ("case counts", "name:WEB1", ()),
         ("a mount's path", "name:/run/netns/web1", (WEB,)),
         ("a mount's file name, whatever the folder", "name:lb_*", (SWARM,)),
+        ("a link's file name", "name:vm", (LINKED,)),
+        ("a link's path", "name:/run/netns/vm", (LINKED,)),
         ("the host", "name:host", (HOST,)),
         ("a glob never means the host", "name:*", OTHERS),
         ("nor does a glob like its name", "name:hos[t]", (FALSE_HOST,)),

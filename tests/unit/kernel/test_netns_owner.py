@@ -131,6 +131,9 @@ def test_megabytes_are_cut(text):
     [
         ("named by ip netns", Owner(mounts=("/run/netns/web",)), "web"),
         ("in the older folder of ip netns", Owner(mounts=("/var/run/netns/cni-1",)), "cni-1"),
+        ("a link", Owner(links=("/run/netns/web",)), "web"),
+        ("a link before other mounts", Owner(("/x",), links=("/run/netns/web",)), "web"),
+        ("a link with the name of the host", Owner(links=("/run/netns/host",)), "net:[42]"),
         ("a name before other mounts", Owner(mounts=("/mnt/x", "/run/netns/web")), "web"),
         ("another mount: its path", Owner(mounts=("/run/docker/netns/x",)), "/run/docker/netns/x"),
         ("not directly below", Owner(mounts=("/run/netns/a/b",)), "/run/netns/a/b"),

@@ -200,6 +200,7 @@ def test_a_namespace_is_plain_data():
             "unit": "a.service",
             "pid": 7,
             "command": "x",
+            "links": [],
             "user": None,
             "started": None,
         },
@@ -228,6 +229,7 @@ def test_an_unknown_owner_is_null_and_not_empty():
         "unit": None,
         "pid": None,
         "command": None,
+        "links": [],
         "user": None,
         "started": None,
     }
