@@ -39,6 +39,9 @@ class Owner(NamedTuple):
     pid: int = 0  # of a member or holder; 0 where there is none
     command: str = ""  # of that process
     links: Tuple[str, ...] = ()  # symbolic links to it, where ip(8) keeps names
+    engine: str = ""  # docker, podman, kubernetes, containerd, lxc, or machine (of systemd)
+    container_name: str = ""  # as this engine calls it
+    part_of: str = ""  # the pod, or the Swarm service
 
 
 HOST_NAME = "host"

@@ -43,6 +43,7 @@ from ipvsd.journal.entries import Totals
 from ipvsd.journal.events import Kind
 from ipvsd.kernel import (
     btf,
+    container_names,
     estimation_runs,
     ipvs,
     ipvs_counters,
@@ -179,12 +180,25 @@ def sources(data):
     return _about([Namespace(4, 11, netns_owner.namespace_name(owner, 11), owner)])
 
 
+def container_files(data):
+    """Read this text in place of each file of a container engine."""
+    found = decoded(data)
+    index = container_names.parse_index(found)
+    names = [
+        container_names.from_docker(found),
+        container_names.from_bundle(found, dict(index, a="0123456789ab-infra"), "a"),
+        container_names.from_cgroup(found),
+    ]
+    owners = [Owner((), "/x", "3f2a" * 16, "", 7, "x", (), *one) for one in names]
+    return _about([Namespace(4, 11, netns_owner.namespace_name(one, 11), one) for one in owners])
+
+
 def _about(namespaces):
     new_events = [events.contest_over(KERNEL_KEY, one) for one in namespaces]
     for one in namespaces:
         assert one.name != HOST.name, "no namespace can take the name of the host"
     return journal_lines(new_events) + printed(
-        *map(str, namespaces), *(netns_owner.describe(s.owner) for s in namespaces)
+        *map(str, namespaces), *(netns_owner.describe(s) for s in namespaces)
     )
 
 
@@ -443,6 +457,15 @@ NRestarts=3
 CapEff: 0000000000201000
 """
 
+_CONTAINERS = (
+    b'{"Name":"/web","Config":{"Labels":{"com.docker.swarm.service.name":"shop"}}}',
+    b'{"hostname":"shop","annotations":{"io.container.manager":"libpod"}}',
+    b'{"annotations":{"io.kubernetes.cri.sandbox-name":"dns",'
+    b'"io.kubernetes.cri.sandbox-namespace":"kube-system"}}',
+    b'[{"id":"a","names":["web"]}]',
+    b"/lxc.payload.web/machine.slice/machine-a\\x2db.scope",
+)
+
 TARGETS: Dict[str, Target] = {
     "configuration": Target(configuration, (_CONFIGURATION, b"\0".join([_CONFIGURATION] * 3))),
     "drop-in": Target(drop_in, (b"[sysctl name:a]\nnet.ipv4.vs.run_estimation = 1\n",)),
@@ -452,6 +475,7 @@ TARGETS: Dict[str, Target] = {
         mountinfo, (rb"42 27 0:4 net:[4026532246] /run/netns/w\040b rw shared:5 - nsfs nsfs rw",)
     ),
     "hints": Target(sources, (b"pause\n1:name=systemd:/kube/docker-" + b"3f" * 32 + b".scope",)),
+    "container files": Target(container_files, _CONTAINERS),
     "uevents": Target(uevents, (b"add\nip_vs\nremove\nip_vs",)),
     "statistics": Target(statistics, (_STATISTICS,)),
     "ip_vs table": Target(table, (_TABLE,)),

@@ -211,7 +211,7 @@ def _key_fields(key: str, namespace: Namespace) -> Fields:
         "IPVSD_NAMESPACE": namespace.name,
         "IPVSD_NETNS_INODE": str(namespace.inode),
     }
-    owner = describe(namespace.owner)
+    owner = describe(namespace)
     if owner:
         fields["IPVSD_OWNER"] = owner
     return fields

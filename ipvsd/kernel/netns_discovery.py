@@ -5,7 +5,9 @@ import itertools
 import os
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ipvsd.kernel import mounts, netns_owner
+from ipvsd.kernel import container_names, mounts, netns_owner
+from ipvsd.kernel.container_files import ContainerFiles
+from ipvsd.kernel.container_names import ContainerName
 from ipvsd.kernel.netns_links import Links
 from ipvsd.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
 
@@ -57,13 +59,16 @@ class NamespaceFinder:
 
         `wary`, for use after a scan that hung, means to access no path through a mount.
         """
+        self._root = root
         self._proc = os.path.join(root, "proc")
         self._wary = wary
         self._own_pid = os.getpid()
         self._home = own(root).identity
         self._before: Dict[Holder, Identity] = {}
         self._hidden: Dict[Holder, Identity] = {}  # what the last deep scan added
-        self._links: Optional[Links] = None  # read once for each scan, if any are asked for
+        # What describe() reads at most once for each scan.
+        self._links: Optional[Links] = None
+        self._files: Optional[ContainerFiles] = None
 
     def scan(self, deep: bool) -> FoundHolders:
         """Return the namespaces other than the guard's own, with their holders.
@@ -72,7 +77,7 @@ class NamespaceFinder:
         scan, which costs many times more, also searches other threads, the mounts in every other
         mount namespace, and open descriptors.
         """
-        self._links = None
+        self._links = self._files = None
         pids = self._pids()
         holders: Dict[Identity, List[Holder]] = {}
         plain = (self._processes(pids), self._mounts(1), self._threads(self._own_pid))
@@ -127,6 +132,7 @@ class NamespaceFinder:
             return namespace
         if _identity(f"{self._proc}/{pid}/ns/net") != namespace.identity:
             return namespace
+        self._files = None
         owner = self._with_member(namespace.owner, pid)
         name = netns_owner.namespace_name(owner, namespace.inode)
         return namespace._replace(name=name, owner=owner)
@@ -134,6 +140,11 @@ class NamespaceFinder:
     def _with_member(self, owner: Owner, pid: int) -> Owner:
         cgroup, container, unit = netns_owner.owner_from_cgroup(self._hint(pid, "cgroup"))
         command = self._hint(pid, "comm").rstrip("\n")
+        if not (container and owner.engine and container == owner.container):
+            named = self._container_name(cgroup, container)
+            owner = owner._replace(
+                engine=named.engine, container_name=named.name, part_of=named.part_of
+            )
         return owner._replace(
             cgroup=cgroup, container=container, unit=unit, pid=pid, command=command
         )
@@ -144,6 +155,15 @@ class NamespaceFinder:
         if self._links is None:
             self._links = Links(self._proc)
         return self._links.to(identity, paths)[:_PATHS_MAX]
+
+    def _container_name(self, cgroup: str, container: str) -> ContainerName:
+        if container and not self._wary:  # else files may lead through a file system that hangs
+            if self._files is None:
+                self._files = ContainerFiles(self._root)
+            found = self._files.name(container)
+            if found.engine:
+                return found
+        return container_names.from_cgroup(cgroup)
 
     def _is_there(self, holder: Holder, identity: Identity) -> bool:
         """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""

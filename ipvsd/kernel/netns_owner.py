@@ -6,7 +6,7 @@ Any user who creates a namespace can choose these texts. They are raw: escape th
 import re
 from typing import Dict, Tuple
 
-from ipvsd.model import HOST_NAME, Owner
+from ipvsd.model import HOST_NAME, Namespace, Owner
 
 # PATH_MAX and NAME_MAX: the kernel shows no longer paths and file names.
 _MAX_PATH = 4096
@@ -60,22 +60,34 @@ def _container(part: str) -> str:
     return match.group(1) if match and _MONITOR not in part else ""
 
 
-def describe(owner: Owner) -> str:
-    """Return the owner as one line: mount or link, unit, container and process, as far as known."""
+def describe(namespace: Namespace) -> str:
+    """Return the owner as one line: mount, unit, container and process, as far as known.
+
+    What the name of the namespace says already is left out.
+    """
+    owner = namespace.owner
     sources = list((*owner.mounts, *owner.links)[:1])
     if owner.unit:
         sources.append(owner.unit)
+    title = _title(owner)
+    if title:
+        sources.append(title)
+    if title and owner.engine == "kubernetes" and owner.container_name:
+        sources.append(f"container {owner.container_name}")
+    if owner.engine == "docker" and owner.part_of:
+        sources.append(f"service {owner.part_of}")
     if owner.container:
-        sources.append(f"container {owner.container[:12]}")
+        sources.append(_container_id(owner))
     if owner.pid:
-        sources.append(f"pid {owner.pid} ({owner.command})")
-    return ", ".join(sources)
+        sources.append(_process(owner))
+    return ", ".join(source for source in sources if source[:_MAX_NAME] != namespace.name)
 
 
 def namespace_name(owner: Owner, inode: int) -> str:
     """Return the best known name for a namespace other than the host's; never HOST_NAME.
 
-    A name known to ip(8) comes first, then any other mount's path, container, unit, process.
+    A name known to ip(8) comes first, then what its engine calls the container, then any other
+    mount's path, container, unit, process.
     """
     return _name(owner, inode)[:_MAX_NAME]
 
@@ -85,12 +97,30 @@ def _name(owner: Owner, inode: int) -> str:
         folder, _, name = path.rpartition("/")
         if folder in NAMES_FOLDERS and name not in ("", HOST_NAME):
             return name
+    title = _title(owner)
+    if title:
+        return title
     if owner.mounts:
         return owner.mounts[0]
     if owner.container:
-        return f"container {owner.container[:12]}"
+        return _container_id(owner)
     if owner.unit:
         return owner.unit
     if owner.pid:
-        return f"pid {owner.pid} ({owner.command})"
+        return _process(owner)
     return f"net:[{inode}]"
+
+
+def _title(owner: Owner) -> str:
+    """Return what its engine calls the container, or the pod that has the namespace."""
+    if owner.part_of and owner.engine != "docker":
+        return f"pod {owner.part_of}"
+    return f"{owner.engine} {owner.container_name}" if owner.container_name else ""
+
+
+def _container_id(owner: Owner) -> str:
+    return f"container {owner.container[:12]}"
+
+
+def _process(owner: Owner) -> str:
+    return f"pid {owner.pid}" + (f" ({owner.command})" if owner.command else "")

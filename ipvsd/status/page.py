@@ -144,7 +144,7 @@ def _key(key: KeyStatus, brief: bool) -> List[str]:
 
 def _owner(one: NamespaceResult, user: Optional[str]) -> str:
     hints = [
-        describe(one.namespace.owner),
+        describe(one.namespace),
         "" if user is None else f"user {user}",
         f"[{one.rule}]" if one.rule else "",
     ]

@@ -177,7 +177,7 @@ def _line(ns_state: WatchedNamespace, watch: Watch) -> str:
         causes.append("its totals change, so estimation runs")
     if not causes:
         return ""
-    owner = describe(result.namespace.owner)
+    owner = describe(result.namespace)
     return f"{result.namespace}: {'; '.join(causes)}" + (f" ({owner})" if owner else "")
 
 

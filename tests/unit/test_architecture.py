@@ -77,6 +77,7 @@ PURE = {
     "ipvsd.journal.entries",
     "ipvsd.journal.events",
     "ipvsd.journal.rate_limit",
+    "ipvsd.kernel.container_names",
     "ipvsd.kernel.ipvs_counters",
     "ipvsd.kernel.netns_owner",
     "ipvsd.measure.clock",

@@ -24,12 +24,12 @@ def changed(namespace, reason, reaction_ns=None, leaked=0):
 
 
 def test_an_entry_is_read_as_it_was_sent():
-    event = changed(POD, Reason.BIRTH, 3 * NS_PER_MS, leaked=2)
+    event = changed(POD._replace(name="web"), Reason.BIRTH, 3 * NS_PER_MS, leaked=2)
     assert entries.parse(line(event)) == Entry(
         1700000000 * 10**9,
         "changed",
         event.message,
-        namespace="pid 7 (pause)",
+        namespace="web",
         owner="pid 7 (pause)",
         key=RUN.key,
         reason="birth",

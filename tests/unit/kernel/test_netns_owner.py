@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipvsd.kernel.netns_owner import namespace_name, owner_from_cgroup
-from ipvsd.model import HOST_NAME, Owner
+from ipvsd.kernel.netns_owner import describe, namespace_name, owner_from_cgroup
+from ipvsd.model import HOST_NAME, Namespace, Owner
 
 ID = "3f2a" + "0123456789abcdef" * 3 + "beefbeefbeef"
 OUTER = "ab" * 32
@@ -144,6 +144,32 @@ def test_megabytes_are_cut(text):
         ),
         ("a mount before a container", Owner(("/run/netns/cni-1",), "", ID), "cni-1"),
         ("a container as in docker ps", Owner((), "", ID, "a.service"), "container 3f2a01234567"),
+        (
+            "a container by its name",
+            Owner(("/run/docker/netns/x",), "", ID, "", 7, "x", (), "docker", "web"),
+            "docker web",
+        ),
+        (
+            "a name of ip netns before it",
+            Owner(("/run/netns/a",), "", ID, engine="docker", container_name="web"),
+            "a",
+        ),
+        (
+            "a pod",
+            Owner((), "", ID, engine="kubernetes", container_name="dns", part_of="kube/dns-7"),
+            "pod kube/dns-7",
+        ),
+        (
+            "a task of Swarm",
+            Owner((), "", ID, engine="docker", container_name="a.1", part_of="a"),
+            "docker a.1",
+        ),
+        (
+            "a machine before its scope",
+            Owner(unit="machine-a.scope", engine="machine", container_name="a"),
+            "machine a",
+        ),
+        ("a process whose command is unknown", Owner(pid=7), "pid 7"),
         ("a unit", Owner((), "", "", "a.service", 7, "x"), "a.service"),
         ("a process", Owner((), "", "", "", 7, "sleep"), "pid 7 (sleep)"),
         ("nothing known", Owner(), "net:[42]"),
@@ -152,6 +178,38 @@ def test_megabytes_are_cut(text):
 )
 def test_names(why, owner, name):
     assert namespace_name(owner, 42) == name, why
+
+
+@pytest.mark.parametrize(
+    "why, owner, text",
+    [
+        (
+            "a mount that is the name",
+            Owner(("/run/docker/netns/x",), pid=7, command="x"),
+            "pid 7 (x)",
+        ),
+        ("a mount of ip netns", Owner(("/run/netns/a",)), "/run/netns/a"),
+        ("a link", Owner(links=("/run/netns/a",), pid=7), "/run/netns/a, pid 7"),
+        ("a process alone", Owner(pid=7, command="x"), ""),
+        (
+            "a container",
+            Owner((), "", ID, "", 7, "x", (), "docker", "web"),
+            "container 3f2a01234567, pid 7 (x)",
+        ),
+        (
+            "a task of Swarm",
+            Owner((), "", ID, engine="docker", container_name="a.1", part_of="a"),
+            "service a, container 3f2a01234567",
+        ),
+        (
+            "a pod that CNI has mounted",
+            Owner(("/run/netns/cni-1",), "", ID, "", 7, "x", (), "kubernetes", "dns", "kube/dns-7"),
+            "/run/netns/cni-1, pod kube/dns-7, container dns, container 3f2a01234567, pid 7 (x)",
+        ),
+    ],
+)
+def test_the_owner_does_not_repeat_the_name(why, owner, text):
+    assert describe(Namespace(4, 42, namespace_name(owner, 42), owner)) == text, why
 
 
 _MOUNTS = st.one_of(
