@@ -32,7 +32,7 @@ class GuardError(Exception):
 class Owner(NamedTuple):
     """Hints for people whose namespace it is. Anybody may choose these names: never trusted."""
 
-    mounts: Tuple[str, ...] = ()  # the paths where it is bind-mounted
+    mounts: Tuple[str, ...] = ()  # the paths where it is bind-mounted, as pid 1 sees them
     cgroup: str = ""  # of a member process
     container: str = ""  # id, from the cgroup
     unit: str = ""  # of systemd, from the cgroup
@@ -42,6 +42,9 @@ class Owner(NamedTuple):
     engine: str = ""  # docker, podman, kubernetes, containerd, lxc, or machine (of systemd)
     container_name: str = ""  # as this engine calls it
     part_of: str = ""  # the pod, or the Swarm service
+    # The paths in other mount namespaces, each with a process that sees the mount there. Any user
+    # who creates a mount namespace can choose them: they are no names.
+    mounts_elsewhere: Tuple[Tuple[str, int], ...] = ()
 
 
 HOST_NAME = "host"

@@ -19,6 +19,7 @@ _PATHS_MAX = 4
 _HOLDERS_MAX = 64
 # Enough for the cgroup file of cgroup version 1, whose last lines matter most.
 _HINT_BYTES = 64 * 1024
+_HOSTS = 1  # the process that sees the mounts of the host
 
 
 class Holder(NamedTuple):
@@ -27,6 +28,7 @@ class Holder(NamedTuple):
     path: str  # leads into the namespace
     pid: int = 0
     mount: str = ""
+    seen_by: int = 0  # of a mount: the process in whose mount namespace it is
     # Of a mount. It differs if another namespace, with a reused inode number, is mounted at the
     # same path: a mount pins the nsfs inode, whose time of birth is its ctime (fs/nsfs.c).
     birth_ns: int = 0
@@ -80,7 +82,7 @@ class NamespaceFinder:
         self._links = self._files = None
         pids = self._pids()
         holders: Dict[Identity, List[Holder]] = {}
-        plain = (self._processes(pids), self._mounts(1), self._threads(self._own_pid))
+        plain = (self._processes(pids), self._mounts(_HOSTS), self._threads(self._own_pid))
         self._add(holders, itertools.chain(*plain))
         if deep:
             hidden: Dict[Identity, List[Holder]] = {}
@@ -112,11 +114,14 @@ class NamespaceFinder:
 
     def describe(self, identity: Identity, holders: List[Holder]) -> Namespace:
         """Return a namespace with the hints that its holders give."""
-        paths = tuple(sorted({holder.mount for holder in holders if holder.mount}))
+        mounted = sorted({(holder.mount, holder.seen_by) for holder in holders if holder.mount})
+        paths = tuple(path for path, pid in mounted if pid == _HOSTS)
+        elsewhere = tuple((path, pid) for path, pid in mounted if pid != _HOSTS)
         pids = [holder.pid for holder in holders if holder.pid]
         if pids and set(pids) == {self._own_pid}:
             return Namespace(*identity, CANARY_NAME, Owner(pid=self._own_pid))
-        owner = Owner(mounts=paths, links=self._links_to(identity, paths))
+        links = self._links_to(identity, paths)
+        owner = Owner(mounts=paths, links=links, mounts_elsewhere=elsewhere)
         if pids:
             owner = self._with_member(owner, min(pids))
         return Namespace(*identity, netns_owner.namespace_name(owner, identity[1]), owner)
@@ -199,10 +204,10 @@ class NamespaceFinder:
             if not self._wary:  # the path may lead through any file system, also one that hangs
                 with contextlib.suppress(OSError):
                     birth_ns = os.stat(path).st_ctime_ns
-            yield Holder(path, 0, mount.path, birth_ns), (mount.device, mount.inode)
+            yield Holder(path, 0, mount.path, pid, birth_ns), (mount.device, mount.inode)
 
     def _hidden_holders(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
-        searched = {_identity(f"{self._proc}/1/ns/mnt")}
+        searched = {_identity(f"{self._proc}/{_HOSTS}/ns/mnt")}
         for pid in pids:
             mount_namespace = _identity(f"{self._proc}/{pid}/ns/mnt")
             if mount_namespace not in searched and pid != self._own_pid:

@@ -80,6 +80,8 @@ def describe(namespace: Namespace) -> str:
         sources.append(_container_id(owner))
     if owner.pid:
         sources.append(_process(owner))
+    for path, pid in owner.mounts_elsewhere[:1]:
+        sources.append(f"{path} (in the mounts of pid {pid})")
     return ", ".join(source for source in sources if source[:_MAX_NAME] != namespace.name)
 
 
@@ -87,7 +89,8 @@ def namespace_name(owner: Owner, inode: int) -> str:
     """Return the best known name for a namespace other than the host's; never HOST_NAME.
 
     A name known to ip(8) comes first, then what its engine calls the container, then any other
-    mount's path, container, unit, process.
+    mount's path, container, unit, process. A mount that pid 1 does not see is no name: a user who
+    makes one in a mount namespace would take the name of another namespace, and its rules.
     """
     return _name(owner, inode)[:_MAX_NAME]
 

@@ -199,6 +199,9 @@ def namespace_document(
             "engine": result.namespace.owner.engine or None,
             "container_name": result.namespace.owner.container_name or None,
             "part_of": result.namespace.owner.part_of or None,
+            "mounts_elsewhere": [
+                {"path": path, "pid": pid} for path, pid in result.namespace.owner.mounts_elsewhere
+            ],
             "user": user,
             "started": started,
         },

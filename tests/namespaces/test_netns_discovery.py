@@ -9,6 +9,7 @@ import pytest
 from ipvsd.kernel import netns_discovery
 from ipvsd.kernel.netns_create import TemporaryNamespace
 from ipvsd.kernel.netns_discovery import NamespaceFinder, ways_in
+from ipvsd.kernel.netns_owner import describe
 from ipvsd.model import CANARY_NAME, HOST_NAME, Owner, Reading
 from tests.namespaces.holders import identity, wait_until
 from tests.time_limits import in_alarm
@@ -167,6 +168,15 @@ def test_hints_of_a_mount(holders):
     namespace = described(holders, identity(path), deep=False)
     assert namespace.owner == Owner(mounts=(holders.shown(path),))
     assert namespace.name == holders.shown(path)
+
+
+def test_a_mount_in_another_mount_namespace_is_shown_as_such_and_is_no_name(holders):
+    child, path, meant = holders.mount_elsewhere()
+    namespace = described(holders, meant)
+    assert namespace.owner.mounts == ()
+    assert namespace.owner.mounts_elsewhere == ((path, child.pid),)
+    assert namespace.name == f"net:[{meant[1]}]"
+    assert describe(namespace) == f"{path} (in the mounts of pid {child.pid})"
 
 
 def test_a_path_with_blanks_is_shown_as_it_is(holders):

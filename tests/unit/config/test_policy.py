@@ -30,8 +30,9 @@ SERVICE = Namespace(
 FALSE_HOST = Namespace(4, 5, "/run/netns/host", Owner(mounts=("/run/netns/host",)))
 UNKNOWN = Namespace(4, 6, "net:[6]")
 LINKED = Namespace(4, 7, "a", Owner(links=("/run/netns/a", "/run/netns/vm")))
+ELSEWHERE = Namespace(4, 8, "net:[8]", Owner(mounts_elsewhere=(("/run/netns/lb_x", 7),)))
 DEFAULT = (RUN, "0", BUILT_IN, "")
-ALL = (HOST, WEB, SWARM, POD, SERVICE, FALSE_HOST, UNKNOWN, LINKED)
+ALL = (HOST, WEB, SWARM, POD, SERVICE, FALSE_HOST, UNKNOWN, LINKED, ELSEWHERE)
 OTHERS = ALL[1:]
 
 

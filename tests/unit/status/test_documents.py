@@ -204,6 +204,7 @@ def test_a_namespace_is_plain_data():
             "engine": None,
             "container_name": None,
             "part_of": None,
+            "mounts_elsewhere": [],
             "user": None,
             "started": None,
         },
@@ -236,6 +237,7 @@ def test_an_unknown_owner_is_null_and_not_empty():
         "engine": None,
         "container_name": None,
         "part_of": None,
+        "mounts_elsewhere": [],
         "user": None,
         "started": None,
     }
