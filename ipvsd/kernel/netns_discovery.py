@@ -143,8 +143,9 @@ class NamespaceFinder:
         return namespace._replace(name=name, owner=owner)
 
     def _with_member(self, owner: Owner, pid: int) -> Owner:
-        cgroup, container, unit = netns_owner.owner_from_cgroup(self._hint(pid, "cgroup"))
-        command = self._hint(pid, "comm").rstrip("\n")
+        text = _hint(f"{self._proc}/{pid}/cgroup")
+        cgroup, container, unit = netns_owner.owner_from_cgroup(text)
+        command = _hint(f"{self._proc}/{pid}/comm").rstrip("\n")
         if not (container and owner.engine and container == owner.container):
             named = self._container_name(cgroup, container)
             owner = owner._replace(
@@ -231,17 +232,6 @@ class NamespaceFinder:
                     if status.st_dev == self._home[0]:
                         yield Holder(path, pid), (status.st_dev, status.st_ino)
 
-    def _hint(self, pid: int, name: str) -> str:
-        """Return a small file of a process, empty when the process has ended.
-
-        Never used for cmdline: reading it can block.
-        """
-        try:
-            with open(f"{self._proc}/{pid}/{name}", "rb") as file:
-                return os.fsdecode(file.read(_HINT_BYTES))
-        except OSError:
-            return ""
-
 
 def ways_in(holders: List[Holder]) -> Tuple[str, ...]:
     """Return some paths that lead into a namespace; those of processes first, as the quickest."""
@@ -262,6 +252,18 @@ def _identity(path: str) -> Identity:
     except OSError:
         return (0, 0)
     return (status.st_dev, status.st_ino)
+
+
+def _hint(path: str) -> str:
+    """Return a small file of a process, empty when the process has ended.
+
+    Never used for cmdline: reading it can block.
+    """
+    try:
+        with open(path, "rb") as file:
+            return os.fsdecode(file.read(_HINT_BYTES))
+    except OSError:
+        return ""
 
 
 def _listed(folder: str) -> Iterator[str]:

@@ -34,6 +34,12 @@ def test_a_namespace_is_described_again_as_its_member_is_now(root):
     assert now.identity == before.identity
 
 
+def test_a_member_that_leaves_a_container_leaves_its_name(root):
+    finder, before = _member(root, 7, "/lxc.payload.web")
+    root.write("proc/7/cgroup", "0::/system.slice/b.service\n")
+    assert (before.name, finder.described_again(before).name) == ("lxc web", "b.service")
+
+
 def test_a_member_that_has_ended_or_left_tells_nothing(root):
     finder, before = _member(root, 7, "/system.slice/a.service")
     root.write("proc/7/cgroup", "0::/system.slice/b.service\n")

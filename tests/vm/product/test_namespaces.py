@@ -186,6 +186,24 @@ def test_a_member_that_moves_to_another_control_group_moves_under_its_rule(
 
 
 @BOOKWORM
+def test_a_link_made_for_ip_netns_is_a_name_of_the_namespace(host: Guarded, spaces: Spaces):
+    host.load()
+    inode = spaces.process()
+    spaces.wait_for("0")
+    member = host.shown(inode)["owner"]["pid"]
+    host.succeed(f"mkdir -p /run/netns && ln -s /proc/{member}/ns/net /run/netns/linked")
+    try:
+        assert "linked" in host.succeed("ip netns list")
+        shown = host.succeed("ipvsd estimation on --runtime --namespace linked")
+        assert "namespaces: 1: 1 on" in shown
+        assert spaces.values()[inode] == "1" and host.value() == "0"
+        found = host.shown(inode)
+        assert (found["name"], found["owner"]["links"]) == ("linked", ["/run/netns/linked"])
+    finally:
+        host.succeed("rm /run/netns/linked")
+
+
+@BOOKWORM
 def test_an_excluded_namespace_is_not_touched_and_shown_with_its_rule(
     host: Guarded, spaces: Spaces
 ):
