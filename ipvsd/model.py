@@ -248,6 +248,7 @@ class NamespaceResult(NamedTuple):
     cookie: Optional[int] = None  # differs where the identity is the same; None when not read
     retry_at_ns: Optional[int] = None  # when to check again what was left as it is on purpose
     event_ns: Optional[int] = None  # when the event came that is the reason, None if none did
+    counters: Optional[Tuple[int, ...]] = None  # kernel.ipvs_counters.Counters, where asked for
     idle: bool = False  # kernel threads estimate, and without a service none runs here
     now_ns: int = 0
 

@@ -11,5 +11,7 @@ STATUS = {
     "states": {"off": 3, "contested": 1},
     "sources": {"births": "on", "mounts": 'a "b" \\ c\n'},
     "canary": {"fixed_usec": 2500, "error": None, "time": "x"},
+    "chosen_on": [],
+    "given_up": {"scans": 0, "namespaces": 0},
     "counters": documents.counters(Memory(), 0),
 }

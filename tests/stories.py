@@ -7,6 +7,7 @@ from ipvsd.enforce import decide, record
 from ipvsd.enforce.enforcer import Enforcer, KernelAccess, Target, check_results
 from ipvsd.enforce.memory import Memory
 from ipvsd.kernel.ipvs import EST_NICE, Facts
+from ipvsd.kernel.ipvs_counters import Counters
 from ipvsd.model import NS_PER_S, Found, Module, Outcome, Reading, Reason, State
 from tests.builders import HOST, NO_KEY, NO_TREE, POLICY, value
 
@@ -58,6 +59,7 @@ class FakeKernel(KernelAccess):
         self.namespaces = {}
         self.moved = {}  # namespaces that their members describe in another way by now
         self.inside = None
+        self.counted = []
 
     def sysctls(self):
         self.inside.clock = self.story
@@ -68,6 +70,10 @@ class FakeKernel(KernelAccess):
 
     def facts(self, exactly):
         return Facts(self.inside.estimators, self.inside.cookie)
+
+    def counters(self):
+        self.counted.append(self.inside)
+        return Counters(1, 2, 3, 4, 5)
 
     def module_state(self):
         return self.module

@@ -3,7 +3,7 @@
 import collections
 import os
 import time
-from typing import Any, Deque, Dict, List, Optional
+from typing import Any, Deque, Dict, Iterable, List, Optional
 
 from ipvsd.enforce.memory import Memory
 from ipvsd.journal import events
@@ -12,6 +12,7 @@ from ipvsd.journal.sender import Send
 from ipvsd.kernel import ipvs
 from ipvsd.model import NS_PER_S
 from ipvsd.status import documents, metrics
+from ipvsd.status.metrics import Traffic
 from ipvsd.status.runtime_dir import NAMESPACES, RuntimeFolder, publish, withdraw
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.text import iso_time
@@ -144,7 +145,9 @@ class Publisher:
             self._published[name] = document
         return self._error(name, error, _OLDER)
 
-    def publish_metrics(self, textfile: str, status: Document, loaded: bool) -> List[Event]:
+    def publish_metrics(
+        self, textfile: str, status: Document, loaded: bool, traffic: Iterable[Traffic]
+    ) -> List[Event]:
         """Replace the metrics file, if one is configured; return the events of that.
 
         It is written even if nothing has changed: its time shows that the daemon runs.
@@ -159,7 +162,8 @@ class Publisher:
             estimator = "kthread" if ipvs.has_kthreads(self._root) else "timer"
         host = ipvs.counters(self._root)
         running = metrics.Running(os.uname().release, estimator)
-        text = metrics.render(status, running, host.live if host is not None else None)
+        live = host.live if host is not None else None
+        text = metrics.render(status, running, live, traffic)
         return self._error(textfile, publish(textfile, text), "the guard continues without metrics")
 
     def close(self) -> None:

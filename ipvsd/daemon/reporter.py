@@ -1,17 +1,20 @@
 """Publishes the daemon's state: status files, journal, metrics, status for systemd."""
 
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ipvsd import __version__
+from ipvsd.config.choices import choices
 from ipvsd.daemon.canary import Canary
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.own_cost import OwnCost
 from ipvsd.daemon.publisher import Publisher
 from ipvsd.daemon.scanner import NamespaceScanner
 from ipvsd.enforce.memory import Memory
+from ipvsd.model import Policy
 from ipvsd.status import documents, saved_counters
 from ipvsd.status.runtime_dir import COUNTERS, EVENTS, STATUS
+from ipvsd.system import files
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.sd_notify import Notifier
 from ipvsd.text import iso_time
@@ -38,6 +41,7 @@ class Reporter:
         self._started = iso_time(int(time.time() * 1e9))
         self._published: Optional[Memory] = None
         self._checked = False  # since the last publishing
+        self._chosen: Tuple[Optional[Policy], List[Dict[str, Any]]] = (None, [])
 
     def deadline_ns(self) -> Optional[int]:
         """Return when to call publish() if nothing happens, None for never."""
@@ -83,7 +87,8 @@ class Reporter:
         state.new_events += publisher.publish(EVENTS, last)
         self.save_counters()
         textfile = state.policy.textfile
-        state.new_events += publisher.publish_metrics(textfile, document, state.loaded)
+        traffic = self._scanner.visits.traffic.values()
+        state.new_events += publisher.publish_metrics(textfile, document, state.loaded, traffic)
         new_events, state.new_events = state.new_events, []
         publisher.log(*new_events)
         summary = documents.summary(state.memory, state.policy)
@@ -106,6 +111,19 @@ class Reporter:
             "states": documents.count_states(ns_state.keys for ns_state in known),
             "sources": sources,
             "canary": self._canary.status,
+            "chosen_on": self._choices(),
+            "given_up": {
+                "scans": self._scanner.scans_given_up,
+                "namespaces": self._scanner.visits.put_aside_count,
+            },
             "counters": documents.counters(memory, monotonic_ns()),
             "cost": self._cost.read(monotonic_ns()) if self._ready else None,
         }
+
+    def _choices(self) -> List[Dict[str, Any]]:
+        """Return what wants estimation on, with the times that its files had at the reload."""
+        policy = self._state.policy
+        if self._chosen[0] is not policy:
+            dated = [(one, files.changed_ns(one.path)) for one in choices(policy)]
+            self._chosen = policy, [documents.choice_document(*one) for one in dated]
+        return self._chosen[1]

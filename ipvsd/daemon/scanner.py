@@ -64,7 +64,8 @@ class NamespaceScanner:
         self._finder = NamespaceFinder(root)
         self._worker = NamespaceWorker()
         self._progress = ScanProgress()
-        self._queue = VisitQueue()
+        self._queue = self.visits = VisitQueue()  # the reporter reads what it has counted
+        self.scans_given_up = 0
         self._rescan = Rescan()
         self._job: Optional[Visits] = None  # None during a scan
         self._job_began_ns = 0
@@ -190,6 +191,7 @@ class NamespaceScanner:
         if job is None:
             self._finder = NamespaceFinder(self._root, wary=True)
             self._progress.abort(now_ns)
+            self.scans_given_up += 1
             return "scanning for namespaces"
         hung = job.targets[job.at]
         self._queue.put_aside(hung, job.targets[job.at + 1 :])
@@ -221,7 +223,8 @@ class NamespaceScanner:
             if known is not None and known.cookie is None and maybe_new:
                 known = None  # it has a new holder, and nothing proves that it is the same one
             reason = decide.why_different(trigger, known, memory.reloaded_since(known))
-            targets.append(Target(namespace, reason, known, paths, event_ns.get(reason), born_ns))
+            target = Target(namespace, reason, known, paths, event_ns.get(reason), born_ns)
+            targets.append(target._replace(with_counters=bool(policy.textfile)))
         job = self._job = Visits(tuple(targets), routine)
         self._job_began_ns, enforcer = monotonic_ns(), self._enforcer
         self._worker.submit(lambda: job.make(enforcer, policy))

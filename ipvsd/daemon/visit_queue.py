@@ -4,10 +4,15 @@ import time
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ipvsd.enforce.enforcer import Enforcer, Target
-from ipvsd.model import Identity, Namespace, NamespaceResult, Policy
+from ipvsd.kernel.ipvs_counters import Counters
+from ipvsd.model import Identity, Namespace, NamespaceResult, Policy, State
+from ipvsd.status.metrics import Traffic
 
 # Small, so that an urgent visit soon has its turn; large, so that handing over costs little.
 VISITS_A_JOB = 64
+
+# Any user can make such a namespace, with a name and services of their choice.
+_FOREIGN = (State.HIDDEN, State.READ_ONLY)
 
 Places = Dict[Identity, Tuple[Namespace, Tuple[str, ...]]]  # with the paths that lead into each
 
@@ -31,6 +36,7 @@ class VisitQueue:
         self._maybe_new: Set[Identity] = set()  # until they are visited
         self._retry_at: Dict[Identity, int] = {}
         self._hung: Set[Identity] = set()  # never visited again while they exist
+        self.traffic: Dict[Identity, Traffic] = {}  # where services are, as of the last visit
         # As counted at the last visit, even if that was under another load of ip_vs.
         self._estimators: Dict[Identity, int] = {}
 
@@ -54,8 +60,14 @@ class VisitQueue:
         """When the next retry is due, None if there is none."""
         return min(self._retry_at.values(), default=None)
 
+    @property
+    def put_aside_count(self) -> int:
+        """How many namespaces are never visited again, since their way hung."""
+        return len(self._hung)
+
     def clear(self) -> None:
-        """Let nothing wait any more."""
+        """Let nothing wait any more: ip_vs is not loaded."""
+        self.traffic = {}
         self._urgent, self._rest, self._retry_at = [], [], {}
 
     def restart(self, with_known: bool) -> None:
@@ -70,6 +82,7 @@ class VisitQueue:
         """
         self.places, new = found.places, found.maybe_new
         self._hung &= set(self.places)
+        self.traffic = {one: seen for one, seen in self.traffic.items() if one in self.places}
         self._maybe_new = (self._maybe_new & set(self.places)) | new
         self._retry_at = {one: ns for one, ns in self._retry_at.items() if one in self.places}
         self._estimators = {one: n for one, n in self._estimators.items() if one in self.places}
@@ -108,6 +121,10 @@ class VisitQueue:
             self._retry_at[identity] = result.retry_at_ns
         if result.estimators is not None:
             self._estimators[identity] = result.estimators
+        self.traffic.pop(identity, None)
+        if result.counters is not None and not any(key.state in _FOREIGN for key in result.keys):
+            estimators, counters = result.estimators or 0, Counters(*result.counters)
+            self.traffic[identity] = Traffic(result.namespace, estimators, counters)
 
     def put_aside(self, hung: Target, not_visited: Sequence[Target]) -> None:
         """Never visit again what hung; the targets behind it are next."""

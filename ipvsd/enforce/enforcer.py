@@ -8,6 +8,7 @@ from ipvsd.config.policy import Rules, depends_on_owner, rules_for
 from ipvsd.enforce import decide, namespace_state
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.kernel import ipvs, module, netns_discovery, netns_worker
+from ipvsd.kernel.ipvs_counters import Counters
 from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.model import (
     CheckResults,
@@ -37,6 +38,7 @@ class Target(NamedTuple):
     paths: Tuple[str, ...] = ()
     event_ns: Optional[int] = None  # as in NamespaceResult
     born_ns: Optional[int] = None  # when it was born, if it proves to be another namespace
+    with_counters: bool = False  # whether to read its counters too, if it has services
 
 
 class KernelAccess:
@@ -57,6 +59,11 @@ class KernelAccess:
     def facts(self, exactly: bool) -> ipvs.Facts:
         """Return facts about the namespace that the calling thread is in."""
         return ipvs.facts(self._root, exactly=exactly)
+
+    def counters(self) -> Optional[Counters]:
+        """Return the live counters of the calling thread's namespace, None without ip_vs."""
+        readout = ipvs.counters(self._root)
+        return None if readout is None else readout.live
 
     def module_state(self) -> Module:
         """Return the state of ip_vs."""
@@ -124,7 +131,10 @@ class Enforcer:
 
         def check() -> NamespaceResult:
             with self.kernel.sysctls() as sysctls:
-                return self._check(policy, target, sysctls, dry)[0]
+                checked = self._check(policy, target, sysctls, dry)[0]
+            if target.with_counters and checked.estimators:
+                checked = checked._replace(counters=self.kernel.counters())
+            return checked
 
         try:
             return self.kernel.enter(target.paths, target.namespace.identity, check)

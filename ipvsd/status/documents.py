@@ -4,6 +4,7 @@ import collections
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional
 
 from ipvsd.config import until
+from ipvsd.config.choices import Choice
 from ipvsd.config.policy import about
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce import exposure
@@ -137,6 +138,16 @@ def counters(memory: "Memory", now_ns: int) -> Dict[str, Any]:
         "exposed_usec": exposed_ns // NS_PER_US,
         "passes_leaked": runs,
         "reactions": _reactions(memory.tally.reactions),
+    }
+
+
+def choice_document(choice: Choice, changed_ns: Optional[int]) -> Dict[str, Any]:
+    """Return a line that wants estimation on, as plain data for status.json."""
+    return {
+        "selector": choice.selector or None,
+        "file": choice.path,
+        "line": choice.number,
+        "changed_usec": _usec(changed_ns),
     }
 
 

@@ -4,14 +4,17 @@ Written here and not by prometheus_client, which is no part of EL8, and whose im
 more time and memory than all of this daemon's own code.
 """
 
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+import collections
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from ipvsd.kernel.ipvs_counters import Counters
-from ipvsd.model import State
+from ipvsd.model import HOST_NAME, Namespace, State
 from ipvsd.text import printable
 
 PREFIX = "ipvs_estoff_guard"
 _USEC_PER_S = 10**6
+# So many namespaces have series of their own: those with most services and real servers.
+NAMED_MAX = 50
 
 Number = Union[int, float]
 Labels = Mapping[str, str]
@@ -40,10 +43,23 @@ class Metric(NamedTuple):
     samples: Tuple[Tuple[Labels, Number], ...]
 
 
-def render(status: Dict[str, Any], running: Running, host: Optional[Counters]) -> str:
+class Traffic(NamedTuple):
+    """The live counters of a namespace with services, other than the host's."""
+
+    namespace: Namespace
+    estimators: int
+    counters: Counters
+
+
+def render(
+    status: Dict[str, Any],
+    running: Running,
+    host: Optional[Counters],
+    others: Iterable[Traffic] = (),
+) -> str:
     """Return the text of the file for a status document; `host` has the host's live counters."""
     lines: List[str] = []
-    for metric in _metrics(status, running, host):
+    for metric in (*_metrics(status, running, host), *_traffic(host, others)):
         name = f"{PREFIX}_{metric.name}"
         lines += [f"# HELP {name} {metric.text}", f"# TYPE {name} {metric.kind}"]
         lines += [f"{name}{_shown(labels)} {number}" for labels, number in metric.samples]
@@ -76,6 +92,12 @@ def _metrics(
     yield _counter("exposed_seconds_total", "Time at a value that was not as wanted.", exposed)
     sources = {name: int(state == "on") for name, state in status["sources"].items()}
     yield _family("source_up", "gauge", "Whether an event source is in use.", "source", sources)
+    given_up = status["given_up"]
+    text = "Scans for namespaces that hung and were given up, since the start of the daemon."
+    yield _counter("scans_given_up_total", text, given_up["scans"])
+    text = "Namespaces that are not visited, since the way into them hung."
+    yield _gauge("namespaces_put_aside", text, given_up["namespaces"])
+    yield from _chosen_on(status["chosen_on"])
     if status["canary"] is not None:
         yield from _canary(status["canary"])
     if status.get("cost") is not None:
@@ -103,6 +125,46 @@ def _cost(cost: Dict[str, Any]) -> Iterator[Metric]:
         yield _gauge("cpu_ratio_last_minute", text, cost["cpu_share_last_minute"])
     yield _gauge("open_descriptors", "Open file descriptors of the daemon.", cost["descriptors"])
     yield _gauge("threads", "Threads of the daemon.", cost["threads"])
+
+
+def _chosen_on(chosen: List[Dict[str, Any]]) -> Iterator[Metric]:
+    """Yield since when the configuration wants estimation on; without samples if it does not."""
+    samples: Dict[Tuple[str, str], Tuple[Labels, Number]] = {}
+    for one in chosen:
+        if one["changed_usec"] is not None:
+            labels = {"selector": one["selector"] or "", "file": one["file"]}
+            shown = printable(labels["selector"]), printable(labels["file"])
+            samples[shown] = (labels, one["changed_usec"] / _USEC_PER_S)
+    text = "When the file was last changed that wants estimation on, in the namespaces selected."
+    yield Metric("chosen_on_timestamp_seconds", "gauge", text, tuple(samples.values()))
+
+
+def _traffic(host: Optional[Counters], others: Iterable[Traffic]) -> Iterator[Metric]:
+    """Yield the live totals of the host and of the namespaces with most services."""
+    ranked = sorted(others, key=lambda one: (-one.estimators, one.namespace.identity))
+    shown = ranked[:NAMED_MAX]
+    counters = {} if host is None else {HOST_NAME: host}
+    names = collections.Counter(printable(one.namespace.name) for one in shown)
+    for one in shown:
+        name, inode = printable(one.namespace.name), one.namespace.inode
+        # Two samples with the same labels would make node_exporter refuse the whole file.
+        counters[name if names[name] == 1 else f"net:[{inode}] {name}"] = one.counters
+    where = "by namespace, from the counters that never stand still."
+    samples: List[Tuple[Labels, Number]] = [
+        ({"namespace": name}, count.connections) for name, count in counters.items()
+    ]
+    text = f"IPVS connections {where}"
+    yield Metric("namespace_connections_total", "counter", text, tuple(samples))
+    for unit, at in (("packets", 1), ("bytes", 3)):
+        samples = [
+            ({"namespace": name, "direction": direction}, count[at + beyond])
+            for name, count in counters.items()
+            for beyond, direction in enumerate(("in", "out"))
+        ]
+        text = f"IPVS {unit} {where}"
+        yield Metric(f"namespace_{unit}_total", "counter", text, tuple(samples))
+    text = f"Namespaces with services beyond the {NAMED_MAX} whose counters are shown."
+    yield _gauge("namespaces_without_counters", text, len(ranked) - len(shown))
 
 
 def _host(host: Counters) -> Iterator[Metric]:

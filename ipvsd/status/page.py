@@ -6,7 +6,7 @@ from ipvsd.config.sysctl_values import TREE
 from ipvsd.kernel.netns_owner import describe
 from ipvsd.model import HOST_NAME, NS_PER_US, KeyStatus, Module, NamespaceResult
 from ipvsd.status import documents
-from ipvsd.text import format_duration, plural, printable
+from ipvsd.text import format_duration, iso_time, plural, printable
 
 HEADING = ["NAMESPACE", "STATE", "SYSCTL", "VALUE", "WANTED", "OWNER"]
 # The columns that may be shortened.
@@ -45,6 +45,8 @@ def head(
         f"sources:     {printable(sources)}",
         f"canary:      {_canary(daemon['canary'])}",
         f"cost:        {_cost(daemon.get('cost'))}",
+        *_chosen_on(daemon.get("chosen_on") or []),
+        *_given_up(daemon.get("given_up")),
     ]
     return lines + _counters(daemon["counters"])
 
@@ -89,6 +91,25 @@ def _cost(cost: Optional[Dict[str, Any]]) -> str:
         f"since its start, {recently} in the last minute, {cost['descriptors']} descriptors, "
         f"{cost['threads']} threads"
     )
+
+
+def _chosen_on(chosen: Sequence[Dict[str, Any]]) -> List[str]:
+    """Return a line on the newest line of the configuration that wants estimation on."""
+    if not chosen:
+        return []
+    one = max(chosen, key=lambda one: one["changed_usec"] or 0)
+    since = "unknown" if one["changed_usec"] is None else iso_time(one["changed_usec"] * NS_PER_US)
+    where = f"in the namespaces {one['selector']}" if one["selector"] else "in all namespaces"
+    more = f", and {plural(len(chosen) - 1, 'more line')}" if len(chosen) > 1 else ""
+    text = f"{where}; {one['file']}:{one['line']}, changed {since}{more}"
+    return [f"chosen on:   {printable(text)}"]
+
+
+def _given_up(given_up: Optional[Dict[str, Any]]) -> List[str]:
+    if given_up is None or not any(given_up.values()):
+        return []
+    scans, namespaces = given_up["scans"], plural(given_up["namespaces"], "namespace")
+    return [f"given up:    {plural(scans, 'scan')}; {namespaces} put aside, since the way in hangs"]
 
 
 def _canary(canary: Optional[Dict[str, Any]]) -> str:

@@ -40,6 +40,10 @@ STATUS = {
         )
     ),
     "canary": Maybe({"time": str, "fixed_usec": Maybe(int), "error": Maybe(str)}),
+    "chosen_on": Newer(
+        [{"selector": Maybe(str), "file": str, "line": int, "changed_usec": Maybe(int)}]
+    ),
+    "given_up": Newer({"scans": int, "namespaces": int}),
     "counters": _COUNTERS,
 }
 EVENTS = {

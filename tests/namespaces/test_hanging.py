@@ -47,6 +47,7 @@ def test_all_other_namespaces_are_set_and_what_hangs_is_named(holders, hanging, 
     assert scanning == "scanning for namespaces"
     assert entering.startswith("entering ") and "covered/web" in entering
     assert [value_in(path) for path in paths] == ["63"] * 3
+    assert (drive.scanner.scans_given_up, drive.scanner.visits.put_aside_count) == (1, 1)
     assert hanging not in drive.memory.namespaces
 
 

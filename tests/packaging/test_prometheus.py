@@ -5,16 +5,21 @@ import re
 import subprocess
 
 from ipvsd.kernel.ipvs_counters import Counters
+from ipvsd.model import Namespace
 from ipvsd.status import metrics
-from ipvsd.status.metrics import Running
+from ipvsd.status.metrics import Running, Traffic
 from tests.packaging.conftest import ROOT, run
 from tests.status_document import STATUS
 
 RULES = ROOT / "packaging" / "prometheus" / "ipvs-estoff-guard.rules.yml"
+COUNTERS = Counters(1, 2, 3, 4, 5)
 
 
 def text():
-    return metrics.render(STATUS, Running("6.1.0", "timer"), Counters(1, 2, 3, 4, 5))
+    chosen = {"selector": "name:web", "file": "/a.conf", "line": 2, "changed_usec": 1}
+    others = [Traffic(Namespace(4, n, name), n, COUNTERS) for n, name in enumerate(["a", "a", "b"])]
+    status = dict(STATUS, chosen_on=[chosen])
+    return metrics.render(status, Running("6.1.0", "timer"), COUNTERS, others)
 
 
 def test_promtool_accepts_the_metrics():

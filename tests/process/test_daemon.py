@@ -286,6 +286,34 @@ def test_metrics_are_written_where_configured_and_removed_with_the_daemon(root, 
     assert not path.exists()
 
 
+def test_what_is_on_deliberately_is_in_status_metrics_and_on_the_page(root, guard, tmp_path):
+    root.load_ip_vs()
+    path = tmp_path / "guard.prom"
+    root.configure(f"[metrics]\ntextfile = {path}\n")
+    guard.start().wait_for("READY=1")
+    assert guard.status()["chosen_on"] == []
+    assert "\nipvs_estoff_guard_chosen_on" not in path.read_text()
+    name = "conf.d/50-web.conf"
+    root.configure("[sysctl name:web]\nnet.ipv4.vs.run_estimation = 1\n", name)
+    file = root.join("etc/ipvs-estoff-guard/" + name)
+    os.utime(file, (1700000000, 1700000000))
+    guard.process.send_signal(signal.SIGHUP)
+    guard.wait_for("READY=1")
+    (chosen,) = guard.status()["chosen_on"]
+    assert chosen == {
+        "selector": "name:web",
+        "file": file,
+        "line": 2,
+        "changed_usec": 1700000000 * 10**6,
+    }
+    sample = f'chosen_on_timestamp_seconds{{selector="name:web",file="{file}"}} 1700000000.0'
+    assert f"\nipvs_estoff_guard_{sample}\n" in path.read_text()
+    command = [sys.executable, "-m", "ipvsd", "--root", root.path, "status"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, cwd=HOME)
+    line = f"in the namespaces name:web; {file}:2, changed 2023-11-14T22:13:20.000Z"
+    assert f"chosen on:   {line}\n" in done.stdout.decode()
+
+
 def test_the_last_events_are_in_a_file_for_root(root, guard):
     root.load_ip_vs()
     guard.start().wait_for("READY=1")

@@ -49,6 +49,21 @@ def test_a_birth_is_logged_with_its_reaction_time():
     assert story.memory.last_write.reaction_ns == 7 * NS_PER_MS
 
 
+def test_counters_are_read_only_where_metrics_want_them_and_services_are():
+    story = Story()
+    for wanted, services, counted in (
+        (False, 3, None),
+        (True, 0, None),
+        (True, 3, (1, 2, 3, 4, 5)),
+    ):
+        kernel = FakeSysctls()
+        kernel.estimators = services
+        story.kernel.namespaces[WEB.identity] = kernel
+        target = Target(WEB, Reason.DRIFT, None, ("/a",), with_counters=wanted)
+        assert story.enforcer.visit(POLICY, target).counters == counted
+    assert story.kernel.counted == [kernel], "nobody else pays"
+
+
 def test_a_birth_without_an_event_has_the_scan_before_as_its_bound():
     story, kernel = Story(), FakeSysctls()
     since_ns = story.now_ns - 5 * NS_PER_S
