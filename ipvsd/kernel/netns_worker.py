@@ -17,7 +17,10 @@ from typing import Any, Callable, Iterable, NamedTuple, Optional, TypeVar
 from ipvsd.kernel import libc
 from ipvsd.model import Exit, GuardError, Identity
 
-_NS_GET_USERNS = 0xB701  # linux/nsfs.h
+_NS_GET_USERNS = 0xB701  # linux/nsfs.h: _IO(0xb7, 0x1)
+# Here _IOC_NONE is 1 and not 0 (arch/*/include/uapi/asm/ioctl.h), as uname(2) names the machines.
+_IOC_NONE_IS_1 = ("alpha", "mips", "ppc", "sparc", "sw_64")
+_IOC_DIRSHIFT = 29  # there
 _OWN = "/proc/self/ns/net"  # of the main thread, whichever thread reads it
 _THREADS = "/proc/thread-self/ns/net"
 
@@ -74,7 +77,7 @@ def owned_elsewhere() -> bool:
     try:
         descriptor = os.open(_THREADS, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            owner = fcntl.ioctl(descriptor, _NS_GET_USERNS)
+            owner = fcntl.ioctl(descriptor, ns_get_userns(os.uname().machine))
         finally:
             os.close(descriptor)
     except PermissionError:
@@ -85,6 +88,11 @@ def owned_elsewhere() -> bool:
         return not os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
     finally:
         os.close(owner)
+
+
+def ns_get_userns(machine: str) -> int:
+    """Return the number of the request NS_GET_USERNS on an architecture."""
+    return _NS_GET_USERNS | (machine.startswith(_IOC_NONE_IS_1) << _IOC_DIRSHIFT)
 
 
 def _open_any(paths: Iterable[str], identity: Identity) -> int:

@@ -158,7 +158,12 @@ class Instance:
 
 
 def mounted(root: str) -> str:
-    """Return the folder of the mounted tracefs, if it has kprobes. Raises OSError if none has."""
+    """Return the folder of the mounted tracefs, if it has kprobes. Raises OSError if none has.
+
+    The folder in debugfs is tried only where tracefs is not mounted in the first: to look below it
+    mounts tracefs there too, and newer kernels log a notice (trace_automount(),
+    kernel/trace/trace.c).
+    """
     error: Optional[OSError] = None
     for folder in FOLDERS:
         path = os.path.join(root, folder, "kprobe_events")
@@ -167,6 +172,9 @@ def mounted(root: str) -> str:
             return os.path.dirname(path)
         except OSError as caught:
             error = error or caught
+            is_absent = caught.errno in (errno.ENOENT, errno.ENOTDIR)
+            if not is_absent or os.path.lexists(os.path.join(root, folder, "trace")):
+                break
     assert error is not None
     raise error
 

@@ -30,6 +30,39 @@ def test_what_keeps_probes_from_firing_is_named(root, why, path, text, expected)
     assert error is None or f"{error.filename}: {error.strerror}".startswith(expected), why
 
 
+DEBUG = "sys/kernel/debug/tracing"
+
+
+@pytest.mark.parametrize(
+    "why, files, expected",
+    [
+        ("in its own place", [TRACING], TRACING),
+        ("only in debugfs", [DEBUG], DEBUG),
+        ("in both", [TRACING, DEBUG], TRACING),
+        ("nowhere", [], None),
+    ],
+)
+def test_the_folder_of_tracefs(root, why, files, expected):
+    for folder in files:
+        root.write(f"{folder}/kprobe_events", "")
+    if expected is None:
+        with pytest.raises(FileNotFoundError, match=TRACING):
+            tracefs.mounted(root.path)
+    else:
+        assert tracefs.mounted(root.path) == root.join(expected), why
+
+
+@pytest.mark.parametrize("why", ["it has no kprobes", "they may not be used"])
+def test_debugfs_is_not_touched_where_tracefs_is_there(root, why):
+    """Below sys/kernel/debug/tracing nothing may be looked up: that mounts tracefs there."""
+    root.write(f"{TRACING}/trace", "")
+    root.write(f"{DEBUG}/kprobe_events", "")
+    if why == "they may not be used":
+        os.mkdir(root.join(TRACING + "/kprobe_events"))  # EISDIR, for root too
+    with pytest.raises(OSError, match=f"{TRACING}/kprobe_events"):
+        tracefs.mounted(root.path)
+
+
 @pytest.fixture
 def leftover(root):
     """Return the folder of an instance that a killed process has left, with its probe."""
