@@ -143,6 +143,16 @@ class Spaces:
             undo=f"{podman} rm --force --time=0 --all",
         )
 
+    def podman_named(self, name: str) -> int:
+        """Start a container as root under a name, in podman's own storage."""
+        self._make_rootfs("root")
+        return self._container(
+            f"{PODMAN} run {PODMAN_RUN} --network=none --name={shlex.quote(name)} "
+            f"--cidfile={FOLDER}/id --pidfile={FOLDER}/pid {CONTAINER.format('root')}",
+            FOLDER,
+            undo=f"{PODMAN} rm --force --time=0 {shlex.quote(name)}",
+        )
+
     def podman_rootless(self) -> int:
         """Start a container as an ordinary user, with podman's default network."""
         self._make_rootfs(USER)

@@ -137,6 +137,23 @@ def test_podmans_containers_are_found_and_named(host: Guarded, tracefs: bool, sp
     assert spaces.value(rootless) == FOREIGN_VALUE[suite]
 
 
+@BOOKWORM
+def test_a_container_has_the_name_that_podman_gave_it(host: Guarded, spaces: Spaces):
+    host.configure(RESYNC_1S)
+    host.load()
+    inode = spaces.podman_named("shop-web")
+    spaces.wait_for("0")
+    found = host.shown(inode)
+    assert found["name"] == "podman shop-web"
+    assert (found["owner"]["engine"], found["owner"]["container_name"]) == ("podman", "shop-web")
+    # The service too can read podman's files, in its sandbox.
+    cursor = host.cursor()
+    spaces.set(inode, "1")
+    spaces.wait_for("0")
+    (entry,) = host.about(inode, host.wait_for_events(cursor, "changed"))
+    assert entry["IPVSD_NAMESPACE"] == "podman shop-web"
+
+
 @births_on("bookworm")
 def test_a_name_that_is_no_mount_is_not_logged(host: Guarded, tracefs: bool, spaces: Spaces):
     host.load()
