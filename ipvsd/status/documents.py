@@ -148,6 +148,7 @@ def choice_document(choice: Choice, changed_ns: Optional[int]) -> Dict[str, Any]
         "file": choice.path,
         "line": choice.number,
         "changed_usec": _usec(changed_ns),
+        "until": None if choice.until_ns is None else until.render(choice.until_ns),
     }
 
 

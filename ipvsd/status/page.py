@@ -101,6 +101,7 @@ def _chosen_on(chosen: Sequence[Dict[str, Any]]) -> List[str]:
     since = "unknown" if one["changed_usec"] is None else iso_time(one["changed_usec"] * NS_PER_US)
     where = f"in the namespaces {one['selector']}" if one["selector"] else "in all namespaces"
     more = f", and {plural(len(chosen) - 1, 'more line')}" if len(chosen) > 1 else ""
+    where += f", until {one['until']}" if one["until"] else ""
     text = f"{where}; {one['file']}:{one['line']}, changed {since}{more}"
     return [f"chosen on:   {printable(text)}"]
 

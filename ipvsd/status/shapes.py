@@ -41,7 +41,15 @@ STATUS = {
     ),
     "canary": Maybe({"time": str, "fixed_usec": Maybe(int), "error": Maybe(str)}),
     "chosen_on": Newer(
-        [{"selector": Maybe(str), "file": str, "line": int, "changed_usec": Maybe(int)}]
+        [
+            {
+                "selector": Maybe(str),
+                "file": str,
+                "line": int,
+                "changed_usec": Maybe(int),
+                "until": Maybe(str),
+            }
+        ]
     ),
     "given_up": Newer({"scans": int, "namespaces": int}),
     "counters": _COUNTERS,

@@ -305,6 +305,7 @@ def test_what_is_on_deliberately_is_in_status_metrics_and_on_the_page(root, guar
         "file": file,
         "line": 2,
         "changed_usec": 1700000000 * 10**6,
+        "until": None,
     }
     sample = f'chosen_on_timestamp_seconds{{selector="name:web",file="{file}"}} 1700000000.0'
     assert f"\nipvs_estoff_guard_{sample}\n" in path.read_text()
