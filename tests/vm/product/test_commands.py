@@ -1,12 +1,14 @@
 """The commands on a real machine: estimation, stats, history, status and metrics."""
 
 import json
+import shlex
 from typing import Any
 
 import pytest
 
 from tests.vm.guarded import CHOSEN, RUNTIME_FOLDER, SERVICE, Guarded
 from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, KTHREADS
+from tests.vm.product.setups import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -258,6 +260,29 @@ def test_metrics_are_where_the_collector_reads_and_are_removed_with_the_service(
     assert f'estimator="{kind}",ip_vs="live"' in text
     host.succeed(f"systemctl stop {SERVICE}")
     host.fail(f"ls {file}")
+
+
+@BOOKWORM
+def test_metrics_have_the_live_totals_of_each_namespace_with_services(
+    host: Guarded, spaces: Spaces
+):
+    file = f"{TEXTFILES}/ipvs-estoff-guard.prom"
+    host.succeed(f"mkdir -p {TEXTFILES}; systemctl restart {SERVICE}")
+    host.configure(f"[guard]\nresync = 1s\n[metrics]\ntextfile = {file}\n")
+    host.load()
+    web, _ = spaces.named("web"), spaces.named("without-services")
+    spaces.wait_for("0")
+    made = spaces.execute_in(
+        web,
+        "ip link set lo up && ip address add 192.0.2.1/32 dev lo && "
+        f"{ADD_SERVICE} && ipvsadm -a -t 192.0.2.1:80 -r 127.0.0.1:8080 -m && "
+        "for _ in 1 2 3; do (: </dev/tcp/192.0.2.1/80); done; ipvsadm -ln --stats",
+    )
+    name = 'ipvs_estoff_guard_namespace_connections_total{namespace="web"}'
+    host.machine.wait_until_succeeds(f"grep -Fx {shlex.quote(name + ' 3')} {file}")
+    text = host.succeed(f"cat {file}")
+    assert "without-services" not in text and 'namespace="host"' in text, made
+    assert "ipvs_estoff_guard_namespaces_without_counters 0" in text
 
 
 @BOOKWORM
