@@ -153,6 +153,12 @@ class Spaces:
             undo=f"{PODMAN} rm --force --time=0 {shlex.quote(name)}",
         )
 
+    def podman_short(self) -> str:
+        """Return the command of a container that ends at once, and is removed."""
+        self._make_rootfs("root")
+        podman = f"{PODMAN} --root={FOLDER}/podman --runroot={FOLDER}/podman-run"
+        return f"{podman} run --rm --network=bridge --rootfs {ROOTFS}-root /bin/busybox true"
+
     def podman_rootless(self) -> int:
         """Start a container as an ordinary user, with podman's default network."""
         self._make_rootfs(USER)

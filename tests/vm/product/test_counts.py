@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import Guarded
-from tests.vm.product.kernels import BOTH_KINDS, KTHREADS
+from tests.vm.product.kernels import BOTH_KINDS, KTHREADS, THOROUGH
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -26,7 +26,7 @@ def counters_after(host: Guarded, spaces: Spaces, command: str, times: int = 1) 
 
 
 @BOTH_KINDS
-@pytest.mark.parametrize("program", ["true", "sleep 0.7"])
+@pytest.mark.parametrize("program", ["sleep 0.7", pytest.param("true", marks=THOROUGH)])
 def test_five_in_a_row_with_the_same_inode_are_births_and_leak_nothing(
     host: Guarded, spaces: Spaces, program: str
 ):
@@ -43,3 +43,12 @@ def test_without_services_no_thread_estimates_so_that_nothing_leaks(host: Guarde
     thirty = "for i in {1..30}; do unshare --net sleep 0.3 & done; wait"
     counters = counters_after(host, spaces, thirty)
     assert counters["passes_leaked"] == 0 and set(counters["writes"]) == {"load", "birth"}
+
+
+@pytest.mark.thorough
+@BOTH_KINDS
+def test_containers_that_end_at_once_are_births_and_leak_nothing(host: Guarded, spaces: Spaces):
+    counters = counters_after(host, spaces, spaces.podman_short(), times=5)
+    writes = counters["writes"]
+    assert counters["passes_leaked"] == 0 and set(writes) == {"load", "birth"}
+    assert counters["reactions"]["count"] == writes["load"] + writes["birth"]

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
-from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, EACH_KERNEL, THREADED
+from tests.vm.product.kernels import (
+    ANY_KERNEL,
+    BOOKWORM,
+    BOTH_KINDS,
+    EACH_KERNEL,
+    THOROUGH,
+    THREADED,
+)
 from tests.vm.product.setups import WITHOUT_TRACEFS
 from tests.vm.spaces import Spaces
 
@@ -112,7 +119,9 @@ def test_two_may_run_at_once_and_leave_nothing_in_tracefs(host: Guarded):
 
 
 @BOOKWORM
-@pytest.mark.parametrize("name", ["TERM", "HUP", "INT"])
+@pytest.mark.parametrize(
+    "name", ["TERM", *(pytest.param(name, marks=THOROUGH) for name in ("HUP", "INT"))]
+)
 def test_a_signal_ends_it_and_its_probes(host: Guarded, spaces: Spaces, name: str):
     host.load()
     host.wait_for_value("0")
