@@ -15,6 +15,7 @@ from ipvsd.status import documents
 from ipvsd.system import files
 from ipvsd.text import printable
 from ipvsd.verify import judge
+from ipvsd.verify.conclusion import Looked
 from ipvsd.verify.judge import Judgement, WatchedNamespace
 from ipvsd.verify.watch import watch as _watch
 
@@ -31,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Watch the estimator for two periods, then compare the values with the configuration."""
     policy = about(config_files.load(options.places).policy, RUN_ESTIMATION)
-    everything_seen = os.geteuid() == 0 or policy.scope is Scope.HOST
-    if not everything_seen:
+    looked = Looked.HOST_BY_CHOICE if policy.scope is Scope.HOST else Looked.EVERYWHERE
+    if os.geteuid() != 0 and looked is Looked.EVERYWHERE:
+        looked = Looked.HOST_WITHOUT_ROOT
         policy = policy._replace(scope=Scope.HOST)  # entering the others needs root
     before, after, watch = _watch(policy, options.root)
     now = check_all(Enforcer(options.root), policy, options.root, dry=True)
@@ -42,8 +44,8 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         )
         for result in documents.in_order(now.results)
     ]
-    since_ns = {one.path: files.changed_ns(one.path) for one in choices(policy)}
-    judgement = judge.judge(namespaces, watch, everything_seen, since_ns)
+    changed_ns = {one.path: files.changed_ns(one.path) for one in choices(policy)}
+    judgement = judge.judge(namespaces, watch, looked, changed_ns)
     if options.json:
         document = judge.document(namespaces, watch, judgement)
         output.json(dict(document, version=_VERSION, module=now.module.value))

@@ -94,7 +94,11 @@ class Daemon:
 
     def run(self) -> Exit:
         """Loop until a stop signal comes."""
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self._sources.close()  # no kprobe stays behind
+            raise
         stopping = False
         while not stopping:
             woken = self._loop.wait(self._deadline_ns())
@@ -270,7 +274,7 @@ def _counted_before(folder: RuntimeFolder) -> Tuple[Memory, List[Event]]:
         if saved is not None:
             memory = saved_counters.restore(saved, monotonic_ns())
     except ValueError as error:
-        message = printable(f"counters: not restored, they begin at zero: {error}")
+        message = printable(f"counters: not restored, since {error}; they begin at zero")
         new_events.append(events.plain(Kind.STATUS_FILE, message))
     if not memory.tally.since:
         now = iso_time(int(time.time() * 1e9))

@@ -175,9 +175,9 @@ class NamespaceSources:
         return self._births.believe()
 
     @property
-    def births_open(self) -> bool:
-        """Whether the probe is set, believed or not."""
-        return self._births.opened is not None
+    def births_doubted(self) -> bool:
+        """Whether the probe is set and not believed."""
+        return self._births.opened is not None and not self._births.works
 
     def name_writers(self, wanted: bool) -> None:
         """Have writers of sysctls reported, or no longer; needs the same tracing as births."""

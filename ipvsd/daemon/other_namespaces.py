@@ -4,7 +4,7 @@ from typing import List, Optional
 
 from ipvsd.config.policy import rules_for
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
-from ipvsd.daemon.canary import Canary, is_canary
+from ipvsd.daemon.canary import RETRY_NS, Canary, is_canary
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.event_sources import NamespaceSources
 from ipvsd.daemon.scanner import Collected, NamespaceScanner
@@ -79,7 +79,7 @@ class OtherNamespaces:
     def deadlines_ns(self) -> List[int]:
         """Return when to call proceed() if nothing happens."""
         moments = [self._scanner.deadline_ns(), self._state.memory.rate_limiter.due_ns]
-        period_ns = self._state.policy.canary_ns
+        period_ns = self._canary_period_ns()
         if period_ns is not None and self._scanner.scan_complete and self.canary_wanted():
             moments.append(self._canary.deadline_ns(period_ns))
         return [moment for moment in moments if moment is not None]
@@ -103,9 +103,11 @@ class OtherNamespaces:
         state.new_events += new_events
 
     def _run_canary(self) -> None:
-        period_ns = self._state.policy.canary_ns
+        period_ns = self._canary_period_ns()
         if period_ns is None:
             self._canary.forget()
+            # Nothing will prove more than was proved when the probe was set.
+            self._state.new_events += self._sources.trust()
         elif not self.canary_wanted():
             self._canary.interrupt()
         elif self._scanner.scan_complete:
@@ -113,6 +115,13 @@ class OtherNamespaces:
                 self._sources.own_birth = False
             self._state.new_events += self._canary.proceed(period_ns, monotonic_ns())
             self._judge_sources()
+
+    def _canary_period_ns(self) -> Optional[int]:
+        """Return the time between two canaries: shorter while one has to prove the probe."""
+        period_ns = self._state.policy.canary_ns
+        if period_ns is not None and self._sources.births_doubted:
+            return min(period_ns, RETRY_NS)
+        return period_ns
 
     def _judge_sources(self) -> None:
         """Believe the probe of births, or not, by what the canary has shown."""

@@ -68,7 +68,7 @@ class Memory(NamedTuple):
     events_lost: int = 0
     last_write: Optional[LastWrite] = None
     rate_limiter: RateLimiter = RateLimiter()
-    unsupported: FrozenSet[str] = frozenset()  # keys that ip_vs lacks, seen in the host's namespace
+    unsupported: FrozenSet[str] = frozenset()  # keys that this ip_vs lacks
 
     def reloaded_since(self, known: Optional[NamespaceState]) -> bool:
         """Return whether ip_vs was loaded after a namespace was last checked."""

@@ -22,12 +22,12 @@ def record_host(memory: Memory, policy: Policy, done: CheckResults) -> Tuple[Mem
     memory, new_events = record_module(memory, done.module, host.event_ns, done.now_ns)
     if done.module.loaded and may_be_reloaded(before, done.instance):
         loaded_ns = host.event_ns if host.event_ns is not None else before.checked_ns
-        memory = memory._replace(loads=memory.loads + 1, loaded_ns=loaded_ns)
+        memory = memory._replace(
+            loads=memory.loads + 1, loaded_ns=loaded_ns, unsupported=frozenset()
+        )
     memory = memory._replace(checked_ns=done.now_ns, instance=done.instance)
     memory, more = record(memory, policy, done)
     new_events += more
-    lacking = (key.setting.key for key in host.keys if key.state is State.UNSUPPORTED)
-    memory = memory._replace(unsupported=frozenset(lacking))
     appeared = done.module.loaded and before.module is not None and not before.module.loaded
     if appeared and not new_events and not _all_well(before, host) and _all_well(memory, host):
         message = "ip_vs: loaded; all guarded values are as wanted"
@@ -51,6 +51,8 @@ def record(memory: Memory, policy: Policy, done: CheckResults) -> Tuple[Memory, 
         if one.ns_state is not None:
             namespaces[identity] = one.ns_state
         revision += int(_has_changed(known, one.ns_state))
+        lacking = {key.setting.key for key in result.keys if key.state is State.UNSUPPORTED}
+        memory = memory._replace(unsupported=memory.unsupported | lacking)
     rate_limiter, to_log = limit_rate(memory.rate_limiter, new_events, done.now_ns)
     memory = memory._replace(
         namespaces=namespaces,

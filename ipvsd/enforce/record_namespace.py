@@ -204,7 +204,7 @@ class NamespaceRecord:
             return events.foreign(name, namespace, key.state)
         if key.state is State.UNSUPPORTED:
             if namespace.name != HOST_NAME and name in self._unsupported:
-                return None  # logged for the host; no namespace has what ip_vs lacks
+                return None  # logged already; no namespace has what ip_vs lacks
             return events.unsupported(name, namespace, key.detail)
         if key.state in (State.DENIED, State.REFUSED) and write is not None:
             return events.not_changed(write, key.detail, self._policy)

@@ -195,7 +195,7 @@ def left_behind(folder: str) -> str:
     """Return a sentence about an instance that close() could not remove."""
     return (
         f"{folder}: its kprobes stay set, because none may be removed while kernel.ftrace_enabled "
-        f"or {_KPROBES} is 0; the next start of ipvs-estoff-guard after that removes them"
+        f"or /{_KPROBES} is 0; the next start of ipvs-estoff-guard after that removes them"
     )
 
 

@@ -22,7 +22,7 @@ def restore(saved: Mapping[str, Any], now_ns: int) -> Memory:
     """
     absent_ns = now_ns - saved["monotonic_usec"] * NS_PER_US
     if absent_ns < 0:
-        raise ValueError("is of another boot")
+        raise ValueError("the saved ones are of another boot")
     counters = saved["counters"]
     tally = Tally(
         writes=dict(counters["writes"]),
@@ -41,6 +41,6 @@ def _histogram(reactions: Mapping[str, Any]) -> Histogram:
     bounds = [bound for bound, _ in reactions["buckets"]]
     counts = tuple(after - before for before, after in zip(cumulative, cumulative[1:]))
     if bounds != [bound // NS_PER_US for bound in BOUNDS_NS] or min(counts) < 0:
-        raise ValueError("has other buckets")
+        raise ValueError("the saved ones have other bounds of reaction times")
     slowest_usec = reactions["slowest_usec"] or 0
     return Histogram(counts, reactions["sum_usec"] * NS_PER_US, slowest_usec * NS_PER_US)

@@ -9,15 +9,12 @@ from ipvsd.kernel.netns_owner import describe
 from ipvsd.model import NS_PER_US, Exit, KeyStatus, NamespaceResult, State
 from ipvsd.status import documents
 from ipvsd.status.severity import exit_code
-from ipvsd.text import iso_time, plural
+from ipvsd.text import plural
+from ipvsd.verify.conclusion import Looked, conclude
 
 # This time contains two whole periods of estimation, whenever the first of them begins.
 WATCH_NS = 2 * PERIOD_NS + PERIOD_NS // 2
 
-# As many namespaces are named in the conclusion.
-_NAMES_MAX = 3
-
-_FOREIGN = (State.HIDDEN, State.READ_ONLY)
 # States in which nobody can switch estimation off, or the configuration does not want it off.
 _EXCUSED = (State.HIDDEN, State.READ_ONLY, State.EXCLUDED, State.ABSENT, State.GONE)
 
@@ -78,13 +75,12 @@ def totals(ns_state: WatchedNamespace) -> Totals:
 def judge(
     namespaces: Sequence[WatchedNamespace],
     watch: Watch,
-    everything_seen: bool = True,
-    since_ns: Optional[Mapping[str, Optional[int]]] = None,
+    looked: Looked = Looked.EVERYWHERE,
+    changed_ns: Optional[Mapping[str, Optional[int]]] = None,
 ) -> Judgement:
     """Return the judgement whether estimation is off wherever it can and should be.
 
-    `everything_seen` is False where namespaces were not looked for although the configuration is
-    about them. `since_ns` has the times of the files of the configuration (since the epoch).
+    `changed_ns` has the times of the files of the configuration (since the epoch).
     """
     problems: List[str] = []
     notes: List[str] = []
@@ -95,75 +91,18 @@ def judge(
             problems.append(text)
         elif text:
             notes.append(text)
-    problems += _strays(namespaces, watch)
+    if looked is Looked.EVERYWHERE:
+        problems += _strays(namespaces, watch)
+    else:
+        notes += _elsewhere(namespaces, watch)
     code = exit_code(key for ns_state in namespaces for key in ns_state.result.keys)
     if code is Exit.AS_WANTED and problems:
         code = Exit.NOT_AS_WANTED
-    if code is Exit.AS_WANTED and not everything_seen:
+    if code is Exit.AS_WANTED and looked is Looked.HOST_WITHOUT_ROOT:
         code = Exit.CANNOT_TELL
-    conclusion = _conclusion(namespaces, code, everything_seen, since_ns or {})
-    return Judgement(code, problems, notes, _summary(namespaces, watch), conclusion)
-
-
-def _conclusion(
-    namespaces: Sequence[WatchedNamespace],
-    code: Exit,
-    everything_seen: bool,
-    since_ns: Mapping[str, Optional[int]],
-) -> str:
-    """Return what follows, in one sentence; the exit code says the same."""
     results = [ns_state.result for ns_state in namespaces]
-    states = {key.state for result in results for key in result.keys}
-    if code is Exit.UNSUPPORTED:
-        return "estimation cannot be switched off: this kernel has no such setting"
-    if code is Exit.NOT_AS_WANTED:
-        return "estimation is NOT off"
-    if code is Exit.NOT_PERMITTED or State.UNREADABLE in states:
-        return "cannot tell whether estimation is off: a value could not be read"
-    if states == {State.ABSENT}:
-        return "ip_vs is not loaded, so nothing is estimated"
-    chosen = _chosen(results, since_ns)
-    where = "wherever it can be and should be" if everything_seen else "in the host's namespace"
-    unseen = "" if everything_seen else "; the other namespaces were not looked at: that needs root"
-    if chosen:
-        return f"estimation is on because the configuration says so: {chosen}{unseen}"
-    left_out = [
-        f"{count} {why}"
-        for why, some in (("cannot be changed", _FOREIGN), ("excluded", (State.EXCLUDED,)))
-        for count in [sum(_is_left_out(result, some) for result in results)]
-        if count
-    ]
-    if everything_seen and not left_out:
-        where = "in every namespace"
-    return f"estimation is off {where}" + "".join(f", {text}" for text in left_out) + unseen
-
-
-def _is_left_out(result: NamespaceResult, states: Sequence[State]) -> bool:
-    if not result.keys:  # a rule excludes it, so that it was not entered
-        return State.EXCLUDED in states
-    return all(key.state in states for key in result.keys)
-
-
-def _chosen(results: Sequence[NamespaceResult], since_ns: Mapping[str, Optional[int]]) -> str:
-    """Return which lines of the configuration want estimation on, since when, and where."""
-    names: Dict[str, List[str]] = {}
-    for result in results:
-        for key in result.keys:
-            if (key.setting.wanted, key.state, key.value) == ("1", State.AS_WANTED, "1"):
-                names.setdefault(key.setting.origin, []).append(str(result.namespace))
-    return "; ".join(
-        f"{origin}, {_since(since_ns.get(origin.rpartition(':')[0]))}, in {_few(found)}"
-        for origin, found in names.items()
-    )
-
-
-def _since(since_ns: Optional[int]) -> str:
-    return "changed at an unknown time" if since_ns is None else f"since {iso_time(since_ns)}"
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMES_MAX} more" if len(names) > _NAMES_MAX else ""
-    return ", ".join(names[:_NAMES_MAX]) + more
+    sentence = conclude(results, code, bool(problems), looked, changed_ns or {})
+    return Judgement(code, problems, notes, _summary(namespaces, watch), sentence)
 
 
 def _line(ns_state: WatchedNamespace, watch: Watch) -> str:
@@ -209,6 +148,15 @@ def _strays(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Iterator[st
         tasks = "1 task ipvs-e:* runs" if watch.kthreads == 1 else f"{watch.kthreads} tasks "
         tasks += "" if watch.kthreads == 1 else "ipvs-e:* run"
         yield f"kernel: {tasks} although estimation is off everywhere"
+
+
+def _elsewhere(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Iterator[str]:
+    """Yield a line for estimation in namespaces that were not looked at."""
+    known = {ns_state.result.namespace.inode for ns_state in namespaces}
+    for inode, count in (watch.runs or {}).items():
+        if inode not in known:
+            where = "an unknown namespace" if inode is None else f"net:[{inode}]"
+            yield f"{where}: {_runs(count)} happened; other namespaces were not looked at"
 
 
 def _summary(namespaces: Sequence[WatchedNamespace], watch: Watch) -> List[str]:

@@ -148,8 +148,9 @@ def test_too_few_descriptors_at_start_are_one_line_and_a_code_that_systemd_resta
     root.load_ip_vs()
     guard.start("prlimit", f"--nofile={descriptors}:{descriptors}")
     assert guard.process.wait(TIMEOUT_S) == 5
-    (line,) = guard.log().splitlines()
-    assert line.startswith("ipvsd: ") and "unexpected" not in line
+    # pyudev before 0.22 prints an exception of its own, when its half-made object is deleted.
+    (line,) = (line for line in guard.log().splitlines() if line.startswith("ipvsd: "))
+    assert "unexpected" not in line
 
 
 def test_the_watchdog_is_fed_by_complete_cycles(root, tmp_path):
@@ -343,8 +344,8 @@ def test_damaged_counters_begin_at_zero_and_that_is_logged(root, guard):
     root.write("run/ipvs-estoff-guard/counters.json", '{"monotonic_usec": 1}')
     guard.start().wait_for("READY=1")
     assert guard.status()["counters"]["writes"] == {"start": 1}
-    guard.wait_for_log("counters: not restored, they begin at zero: ")
-    guard.wait_for_log("counters.json: is damaged at $.counters")
+    guard.wait_for_log("counters: not restored, since ")
+    guard.wait_for_log("counters.json: is damaged at $.counters; they begin at zero")
 
 
 def test_the_own_cost_is_measured_only_after_ready(root, guard):

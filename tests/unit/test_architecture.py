@@ -93,6 +93,7 @@ PURE = {
     "ipvsd.status.severity",
     "ipvsd.status.shapes",
     "ipvsd.system.json_shape",
+    "ipvsd.verify.conclusion",
     "ipvsd.verify.judge",
 }
 PURE_LIBRARY = {

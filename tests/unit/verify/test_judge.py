@@ -5,6 +5,7 @@ import pytest
 from ipvsd.kernel.ipvs_counters import Counters, Readout
 from ipvsd.model import Exit, KeyStatus, NamespaceResult, Reason, State
 from ipvsd.verify import judge
+from ipvsd.verify.conclusion import Looked
 from ipvsd.verify.judge import Totals, Watch, WatchedNamespace
 from tests.builders import HOST, LB, POD, RUN, WEB
 
@@ -171,96 +172,32 @@ def test_the_document_has_runs_and_totals():
     assert document["namespaces"][0]["passes"] == 1
 
 
-CHOSEN = RUN._replace(wanted="1", origin="/etc/conf.d/90-estimation.conf:3")
-BY_RULE = CHOSEN._replace(rule="name:web", origin="/etc/guard.conf:9")
-SINCE = {"/etc/conf.d/90-estimation.conf": 1_800_000_000 * 10**9}
-
-
-@pytest.mark.parametrize(
-    "why, namespaces, seen, code, text",
-    [
-        (
-            "all off",
-            [ns_state(HOST), ns_state(WEB)],
-            True,
-            0,
-            "estimation is off in every namespace",
-        ),
-        (
-            "an ordinary user",
-            [ns_state(HOST)],
-            False,
-            Exit.CANNOT_TELL,
-            "estimation is off in the host's namespace; the other namespaces were not looked at: "
-            "that needs root",
-        ),
-        (
-            "on by choice",
-            [ns_state(HOST, found="1", setting=CHOSEN), ns_state(WEB)],
-            True,
-            0,
-            "estimation is on because the configuration says so: /etc/conf.d/90-estimation.conf:3, "
-            "since 2027-01-15T08:00:00.000Z, in host (net:[4026531840])",
-        ),
-        (
-            "on by a rule, in a file that is gone",
-            [ns_state(HOST), ns_state(WEB, found="1", setting=BY_RULE)],
-            True,
-            0,
-            "estimation is on because the configuration says so: /etc/guard.conf:9, changed at an "
-            "unknown time, in web (net:[11])",
-        ),
-        (
-            "on against the configuration",
-            [ns_state(HOST, State.DIFFERS, "1"), ns_state(WEB, found="1", setting=CHOSEN)],
-            True,
-            Exit.NOT_AS_WANTED,
-            "estimation is NOT off",
-        ),
-        (
-            "on against the configuration, and an ordinary user",
-            [ns_state(HOST, State.DIFFERS, "1")],
-            False,
-            Exit.NOT_AS_WANTED,
-            "estimation is NOT off",
-        ),
-        (
-            "some cannot be changed, some are excluded",
-            [ns_state(HOST), ns_state(POD, State.HIDDEN, ""), ns_state(LB, setting=None, rule="x")],
-            True,
-            0,
-            "estimation is off wherever it can be and should be, 1 cannot be changed, 1 excluded",
-        ),
-        (
-            "a value cannot be read",
-            [ns_state(HOST), ns_state(WEB, State.UNREADABLE, "")],
-            True,
-            Exit.CANNOT_TELL,
-            "cannot tell whether estimation is off: a value could not be read",
-        ),
-        (
-            "no ip_vs",
-            [ns_state(HOST, State.ABSENT, "", after=None)],
-            True,
-            0,
-            "ip_vs is not loaded, so nothing is estimated",
-        ),
-        (
-            "no such setting",
-            [ns_state(HOST, State.UNSUPPORTED, "")],
-            True,
-            Exit.UNSUPPORTED,
-            "estimation cannot be switched off: this kernel has no such setting",
-        ),
-    ],
-)
-def test_the_conclusion_is_one_true_sentence(why, namespaces, seen, code, text):
-    judgement = judge.judge(namespaces, WATCH, seen, SINCE)
-    assert (judgement.exit_code, judgement.conclusion) == (code, text), why
-
-
 def test_totals_that_were_zeroed_are_no_proof_that_estimation_runs():
     zeroed = ns_state(HOST)._replace(before=ESTIMATED, after=QUIET)
     judgement = judge.judge([zeroed], WATCH)
     assert judgement.problems == [] and judgement.exit_code == Exit.AS_WANTED
     assert "1 prove nothing, since they were zeroed meanwhile" in judgement.summary[1]
+
+
+def test_estimation_outside_of_the_scope_is_a_note_and_no_stray():
+    watch = WATCH._replace(runs={99: 3, None: 1})
+    judgement = judge.judge([ns_state(HOST)], watch, Looked.HOST_BY_CHOICE)
+    assert judgement.problems == [] and judgement.exit_code == Exit.AS_WANTED
+    assert judgement.notes == [
+        "net:[99]: 3 estimation runs happened; other namespaces were not looked at",
+        "an unknown namespace: 1 estimation run happened; other namespaces were not looked at",
+    ]
+
+
+@pytest.mark.parametrize(
+    "looked, code",
+    [
+        (Looked.EVERYWHERE, Exit.AS_WANTED),
+        (Looked.HOST_BY_CHOICE, Exit.AS_WANTED),
+        (Looked.HOST_WITHOUT_ROOT, Exit.CANNOT_TELL),
+    ],
+)
+def test_who_may_not_look_everywhere_cannot_tell(looked, code):
+    assert judge.judge([ns_state(HOST)], WATCH, looked).exit_code == code
+    on = [ns_state(HOST, State.DIFFERS, "1")]
+    assert judge.judge(on, WATCH, looked).exit_code == Exit.NOT_AS_WANTED
