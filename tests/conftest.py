@@ -61,9 +61,20 @@ def nothing_left_over(request):
         yield
         return
     folder = str(request.getfixturevalue("tmp_path_factory").getbasetemp())
-    before = _held(folder)
+    before, open_before = _held(folder), _open()
     yield
-    assert _held(folder) == before
+    assert _held(folder) == before, f"opened: {_open() - open_before}"
+
+
+def _open():
+    """Return the descriptors of this process, each with what it leads to."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
+        except FileNotFoundError:  # of the listing itself
+            continue
+    return found
 
 
 def _held(folder):
