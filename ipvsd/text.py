@@ -130,7 +130,8 @@ def format_duration(ns: int) -> str:
         return f"{ns // 1000} us"
     if ns < NS_PER_S:
         return f"{ns / NS_PER_MS:.1f} ms"
-    return f"{ns / NS_PER_S:.4g} s"
+    seconds = ns / NS_PER_S
+    return f"{seconds:.0f} s" if seconds >= _UNIT_STEP else f"{seconds:.4g} s"
 
 
 def format_count(number: float) -> str:

@@ -359,7 +359,7 @@ def doctor(data):
         *check_values.check_configuration([found], [found]),
         *check_kernel.check(release),
         *check_sysctl_files.check(check_sysctl_files.Sources([file], [file]), WANTED),
-        *check_modprobe.check([file], [file.path]),
+        *check_modprobe.check([file], [file.path], lambda names: names),
         *check_udev.check([file]),
         *check_tuned.check(tuned, WANTED),
         *check_scripts.check([file]),
@@ -371,7 +371,7 @@ def doctor(data):
             check_service.Service(check_service.parse_show(found), None, None, "1")
         ),
     ]
-    for hooks in check_modprobe.to_remove([file], [file.path]).values():
+    for hooks in check_modprobe.to_remove([file], [file.path], lambda _: []).values():
         check_modprobe.comment_out(file, hooks)
     scan_complete = diagnosis.Diagnosis(tuple(findings), None)
     lines = [line for finding in findings for line in diagnosis.lines(finding)]

@@ -84,8 +84,18 @@ def _textfile_problem(path: str, root: str) -> str:
         if shown is None or os.path.realpath(root) != _REAL_ROOT
         else textfile.parse_show(shown)
     )
-    found = textfile.Folder(folder, status.st_mode, status.st_uid, status.st_gid)
+    sealed = unit is not None and _is_read_only_for(unit.get("MainPID", ""), folder)
+    found = textfile.Folder(folder, status.st_mode, status.st_uid, status.st_gid, sealed)
     return textfile.problem(found, unit)
+
+
+def _is_read_only_for(pid: str, folder: str) -> bool:
+    """Return whether a process sees a folder read-only that is not so here; False if unknown."""
+    try:
+        there, here = (os.statvfs(path).f_flag for path in (f"/proc/{pid}/root{folder}", folder))
+    except OSError:  # no process has this PID, or it may not be looked into
+        return False
+    return bool(there & ~here & os.ST_RDONLY)
 
 
 def _print(config: Config, output: Output) -> None:

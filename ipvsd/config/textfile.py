@@ -6,6 +6,7 @@ from typing import Mapping, NamedTuple, Optional, Tuple
 # What `systemctl show` is asked for.
 PROPERTIES = (
     "LoadState",
+    "MainPID",
     "CapabilityBoundingSet",
     "ProtectSystem",
     "ProtectHome",
@@ -29,6 +30,7 @@ class Folder(NamedTuple):
     mode: int
     uid: int
     gid: int
+    read_only_until_restart: bool = False  # the running service cannot write, though others can
 
 
 def parse_show(shown: str) -> Mapping[str, str]:
@@ -44,15 +46,49 @@ def problem(folder: Folder, unit: Optional[Mapping[str, str]]) -> str:
     """
     if unit is None or unit.get("LoadState") != "loaded":
         return ""
-    path = folder.path
+    forbidden = "" if _ignores_permissions(unit) else _not_permitted(folder)
+    return _sandbox_problem(folder.path, unit) or forbidden or _restart_needed(folder)
+
+
+def _sandbox_problem(path: str, unit: Mapping[str, str]) -> str:
     if unit.get("PrivateTmp") == "yes" and _is_below(path, _TEMPORARY):
         return f"{path} is hidden from the service by PrivateTmp=yes; take another folder"
     if unit.get("ProtectHome", "no") != "no" and _is_below(path, _HOMES):
-        return f"{path} is hidden from the service by ProtectHome=; take another folder"
+        return _home_problem(path, unit)
     if unit.get("ProtectSystem") == "strict" and not _is_below(path, _writable(unit)):
-        add = f"ReadWritePaths={path}"
-        return f"{path} is read-only for the service; add [Service] {add} with {_ADD}"
-    return "" if _ignores_permissions(unit) else _not_permitted(folder)
+        return f"{path} is read-only for the service; {_add(path)}"
+    return ""
+
+
+def _home_problem(path: str, unit: Mapping[str, str]) -> str:
+    word = unit["ProtectHome"]
+    if word != "read-only":
+        return f"{path} is hidden from the service by ProtectHome={word}; take another folder"
+    # Of two settings for one folder the stricter one holds, and a setting for a folder goes before
+    # one for the folder above it (MountMode and drop_duplicates() in
+    # systemd's namespace.c).
+    if _is_below(path, tuple(one for one in _writable(unit) if _is_inside_home(one))):
+        return ""
+    text = f"{path} is read-only for the service by ProtectHome=read-only"
+    return f"{text}; {_add(path) if _is_inside_home(path) else 'take another folder'}"
+
+
+def _is_inside_home(path: str) -> bool:
+    return _is_below(path, _HOMES) and path.rstrip("/") not in _HOMES
+
+
+def _add(path: str) -> str:
+    return f"add [Service] ReadWritePaths={path} with {_ADD}"
+
+
+def _restart_needed(folder: Folder) -> str:
+    """Return that the sandbox is older than the folder, or than the setting that opens it."""
+    if not folder.read_only_until_restart:
+        return ""
+    return (
+        f"{folder.path} is read-only for the service that runs now, since the folder or the "
+        f"setting of the unit is newer than its start; `systemctl restart {_UNIT}`"
+    )
 
 
 def _writable(unit: Mapping[str, str]) -> Tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Finds hooks on ip_vs in modprobe.d, and returns the text with them commented out (pure)."""
 
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Callable, Dict, List, NamedTuple, Sequence
 
 from ipvsd.doctor.diagnosis import Finding, Severity
 from ipvsd.doctor.file_syntax import File, LogicalLine, continued_lines, matches
-from ipvsd.doctor.install_hook import only_sets_sysctls
+from ipvsd.doctor.install_hook import loaded_files
 
 TOPIC = "modprobe files"
 # modprobe.d(5); the first ranks first.
@@ -20,7 +20,11 @@ SUFFIXES = (".conf", ".alias")
 MODULE = "ip_vs"
 NOTE = "# Commented out by `ipvsd doctor --fix`: ipvs-estoff-guard sets the value now."
 _SETS_SYSCTLS = ("sysctl", "run_estimation", "net/ipv4/vs")
+_LOADERS = ("modprobe", "insmod")
 _DOES_NOTHING = ("false", "true")
+_KEYS_SHOWN = 5
+# Returns what would be lost if these files of sysctls were applied only at boot.
+Lost = Callable[[Sequence[str]], Sequence[str]]
 
 _HAZARD = (
     "the install hook of ip_vs makes the load fail if any line of the sysctl file fails, "
@@ -41,11 +45,29 @@ class Directive(NamedTuple):
         """Whether it sets sysctls when ip_vs, or a module that belongs to it, is loaded."""
         return self.verb == "install" and any(word in self.rest for word in _SETS_SYSCTLS)
 
-    @property
-    def is_removable(self) -> bool:
-        """Whether it is a hook that only sets sysctls, and only for ip_vs and its modules."""
+    def why_kept(self, lost: Lost) -> str:
+        """Return why --fix leaves a hook as it is, and what to do; empty if it is removable."""
+        if not any(word in self.rest for word in _LOADERS):
+            return (
+                "the line has no modprobe, so `ipvsd doctor --fix` leaves it as it is: if it is to "
+                f"keep {self.module} from being loaded, nothing has to be done; else remove it"
+            )
         own = self.module.split("*")[0].startswith(MODULE)
-        return self.is_hook and own and only_sets_sysctls(self.rest, self.module)
+        files = loaded_files(self.rest, self.module) if own else None
+        if files is None:
+            return (
+                "the line also does something else, so `ipvsd doctor --fix` leaves it as it is: "
+                "remove what sets the sysctls from it"
+            )
+        keys = lost(files)
+        if not keys:
+            return ""
+        more = f" and {len(keys) - _KEYS_SHOWN} more" if keys[_KEYS_SHOWN:] else ""
+        return (
+            "the line also sets what a boot may not set, so `ipvsd doctor --fix` leaves it as it "
+            f"is: {', '.join(keys[:_KEYS_SHOWN])}{more}; see to it that these are set without the "
+            "line (a key of a module: if /etc/modules-load.d names the module), then remove it"
+        )
 
     def is_for(self, module: str) -> bool:
         """Return whether it is about a module."""
@@ -87,7 +109,7 @@ def _first_to_run(directives: Sequence[Directive]) -> Dict[Directive, Directive]
     return found
 
 
-def check(files: Sequence[File], changeable: Sequence[str]) -> List[Finding]:
+def check(files: Sequence[File], changeable: Sequence[str], lost: Lost) -> List[Finding]:
     """Return what the files do when ip_vs is loaded; --fix may change `changeable` paths."""
     directives = [directive for file in files for directive in parse(file)]
     first = _first_to_run(directives)
@@ -96,7 +118,7 @@ def check(files: Sequence[File], changeable: Sequence[str]) -> List[Finding]:
         if first.get(one, one) is not one:
             findings.append(_never_runs(one, first[one]))
         elif one.is_hook:
-            findings.append(_hook(one, one.place.line.path in changeable))
+            findings.append(_hook(one, one.place.line.path in changeable, lost))
         elif one.verb in ("install", "blacklist") and one.is_for(MODULE):
             findings.append(_other(one))
     if not findings:
@@ -113,15 +135,13 @@ def _never_runs(directive: Directive, first: Directive) -> Finding:
     return Finding(TOPIC, Severity.HINT, text, evidence, advice)
 
 
-def _hook(directive: Directive, changeable: bool) -> Finding:
+def _hook(directive: Directive, changeable: bool, lost: Lost) -> Finding:
     line = directive.place.line
-    if not directive.is_removable:
-        advice = "the line also does something else, so `ipvsd doctor --fix` leaves it as it is: "
-        advice += "remove what sets the sysctls from it"
-    elif changeable:
+    advice = directive.why_kept(lost)
+    if not advice and changeable:
         advice = "remove the hook: `ipvsd doctor --fix` comments it out and keeps a copy of the "
         advice += "file"
-    else:
+    elif not advice:
         name = line.path.rpartition("/")[2]
         advice = f"hide the file (ln -s /dev/null /etc/modprobe.d/{name}), or remove its package"
     return Finding(TOPIC, Severity.PROBLEM, _HAZARD, (line,), advice)
@@ -142,18 +162,20 @@ def _other(directive: Directive) -> Finding:
     return Finding(TOPIC, Severity.WARNING, text, (line,), advice)
 
 
-def to_remove(files: Sequence[File], changeable: Sequence[str]) -> Dict[str, List[Directive]]:
+def to_remove(
+    files: Sequence[File], changeable: Sequence[str], lost: Lost
+) -> Dict[str, List[Directive]]:
     """Return the hooks that --fix removes, by path: those that run, or would run without others."""
-    directives = [directive for file in files for directive in parse(file)]
+    left = [directive for file in files for directive in parse(file)]
+    removable = {
+        one
+        for one in left
+        if one.is_hook and one.place.line.path in changeable and not one.why_kept(lost)
+    }
     found: Dict[str, List[Directive]] = {}
-    left = list(directives)
     while True:
         runs = {line for line, first in _first_to_run(left).items() if line is first}
-        removed = [
-            one
-            for one in left
-            if one in runs and one.is_removable and one.place.line.path in changeable
-        ]
+        removed = [one for one in left if one in runs and one in removable]
         if not removed:
             return found
         for one in removed:

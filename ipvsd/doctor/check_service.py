@@ -3,6 +3,8 @@
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.doctor.diagnosis import Finding, Line, Severity
+from ipvsd.model import NS_PER_S, NS_PER_US
+from ipvsd.text import format_duration
 
 TOPIC = "service"
 NAME = "ipvs-estoff-guard.service"
@@ -32,6 +34,8 @@ _FATAL = {
 }
 _WRITABLE = "/proc/sys/net"
 _WORKS = ("on", "off")
+# A restart of the service, also by an upgrade, takes less than this.
+_LONG_ABSENCE_NS = 60 * NS_PER_S
 _BAD_STATES = ("contested", "not permitted", "refused", "unreadable")
 
 
@@ -75,7 +79,14 @@ def check(service: Service) -> List[Finding]:
         text += "it has done is unknown"
         advice = "if this stays so: systemctl restart ipvs-estoff-guard"
         findings.append(_bad(text, advice, Severity.HINT))
-    return findings or [Finding(TOPIC, Severity.OK, "enabled, running, and nothing has leaked")]
+    return findings or [Finding(TOPIC, Severity.OK, _well(service.daemon))]
+
+
+def _well(daemon: Optional[Mapping[str, Any]]) -> str:
+    absent = _absence(daemon["counters"]) if daemon is not None else ""
+    if absent:
+        return f"enabled, running, and nothing is known to have leaked; {absent}"
+    return "enabled, running, and nothing has leaked"
 
 
 def _state(shown: Mapping[str, str]) -> List[Finding]:
@@ -168,15 +179,20 @@ def _counters(counters: Mapping[str, Any]) -> List[Finding]:
         ("events_lost", "times that events of the kernel were lost"),
         ("failures", "writes that failed"),
     )
-    return [
-        _bad(
-            f"{text}, since the daemon's start: {counters[name]}",
-            "ipvsd status shows more",
-            Severity.HINT,
-        )
-        for name, text in facts
-        if counters[name]
-    ]
+    since = counters.get("since", "the daemon's start")  # 0.2.0 counts from there
+    texts = [f"{text}, since {since}: {counters[name]}" for name, text in facts if counters[name]]
+    if _not_counted_ns(counters) >= _LONG_ABSENCE_NS:
+        texts.append(f"{_absence(counters)}: what has leaked then is unknown")
+    return [_bad(text, "ipvsd status shows more", Severity.HINT) for text in texts]
+
+
+def _not_counted_ns(counters: Mapping[str, Any]) -> int:
+    return int(counters.get("not_counted_usec", 0)) * NS_PER_US
+
+
+def _absence(counters: Mapping[str, Any]) -> str:
+    absent_ns = _not_counted_ns(counters)
+    return f"not counted for {format_duration(absent_ns)}, while no guard ran" if absent_ns else ""
 
 
 def _bad(text: str, advice: str, severity: Severity = Severity.PROBLEM) -> Finding:

@@ -1,5 +1,6 @@
 """Judges the lines about IPVS in sysctl.conf and sysctl.d, and which of them wins (pure)."""
 
+import re
 from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from ipvsd.config import sysctl_values
@@ -20,6 +21,12 @@ FOLDERS = (
 # `sysctl --system` reads it last; systemd reads it only where a link in a folder leads to it.
 LAST_FILE = "etc/sysctl.conf"
 _GLOB = set("*?[")
+# Keys that every kernel has at boot, or to which udev applies the files when a network interface
+# appears (99-systemd.rules of systemd). Others may belong to a module that is loaded later.
+_THERE_AT_BOOT = re.compile(
+    r"(kernel|vm|fs|net\.core|kernel\.yama|fs\.inotify|net\.ipv4\.conf\.[^.]+"
+    r"|net\.ipv4\.neigh\.default)\.\w+|net\.ipv4\.(?!ip_conntrack)\w+"
+)
 
 
 class Assignment(NamedTuple):
@@ -85,6 +92,28 @@ def winner(assignments: Sequence[Assignment], key: str) -> Optional[Assignment]:
     # A glob without a value has no effect: only the name of a key excludes it from globs.
     about = named or [one for one in about if one.value is not None]
     return about[-1] if about and about[-1].value is not None else None
+
+
+def lost_without(applied: Sequence[File], boot: Sequence[File]) -> List[str]:
+    """Return the keys that have the value of the applied files perhaps only because of these.
+
+    A boot may not set them to the same value. Keys of IPVS, which the guard sets, do not count.
+    """
+    then, at_boot = (
+        [one for file in files for one in _assignments(file)] for files in (applied, boot)
+    )
+    set_then = [one.key for one in then if one.value is not None]
+    return [
+        key
+        for key in sorted(set(set_then))
+        if not key.startswith(sysctl_values.TREE)
+        and not (_THERE_AT_BOOT.fullmatch(key) and _words(then, key) == _words(at_boot, key))
+    ]
+
+
+def _words(assignments: Sequence[Assignment], key: str) -> Optional[List[str]]:
+    found = winner(assignments, key)
+    return None if found is None or found.value is None else found.value.split()
 
 
 def check(sources: Sources, wanted: Mapping[str, str]) -> List[Finding]:

@@ -1,5 +1,6 @@
 """Runs all checks of the doctor, and comments out hooks for `doctor --fix`."""
 
+from functools import partial
 from typing import Callable, List, NamedTuple, Sequence, Tuple
 
 from ipvsd.config.files import Places
@@ -61,7 +62,8 @@ def fix(root: str) -> List[Fixed]:
     """
     files = Reader(root).folders(check_modprobe.FOLDERS, *check_modprobe.SUFFIXES)
     changeable = examine_files.changeable(root, files)
-    removed = check_modprobe.to_remove(files, changeable)
+    lost = partial(examine_files.lost_sysctls, root)
+    removed = check_modprobe.to_remove(files, changeable, lost)
     changes = [
         file_changes.Change(
             file.path, file.text, check_modprobe.comment_out(file, removed[file.path])

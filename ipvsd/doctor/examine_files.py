@@ -1,6 +1,7 @@
 """Reads the configuration files of other programs, and lets the pure checks judge them."""
 
 import os
+from functools import partial
 from typing import Dict, List, Sequence
 
 from ipvsd.doctor import (
@@ -12,31 +13,51 @@ from ipvsd.doctor import (
     check_udev,
 )
 from ipvsd.doctor.diagnosis import Finding, Severity
+from ipvsd.doctor.file_reader import Reader
 from ipvsd.doctor.file_syntax import File
 from ipvsd.doctor.host import Host
+from ipvsd.doctor.install_hook import SYSTEM
 
 _UNREADABLE_SHOWN = 5
 
 
 def sysctl_files(host: Host) -> List[Finding]:
     """Return what the sysctl files do to keys of IPVS."""
-    last = host.files.file(check_sysctl_files.LAST_FILE)
+    return check_sysctl_files.check(_sysctl_sources(host.files), host.wanted())
+
+
+def _sysctl_sources(reader: Reader) -> check_sysctl_files.Sources:
+    last = reader.file(check_sysctl_files.LAST_FILE)
     boot, by_hand = (
         # A link to sysctl.conf is replaced by sysctl.conf, so that a finding shows this name.
-        [_same(file, last) for file in _sysctl_folders(host, hidden)]
+        [_same(file, last) for file in _sysctl_folders(reader, hidden)]
         for hidden in (False, True)
     )
-    return check_sysctl_files.check(check_sysctl_files.Sources(boot, by_hand + last), host.wanted())
+    return check_sysctl_files.Sources(boot, by_hand + last)
 
 
-def _sysctl_folders(host: Host, hidden: bool) -> List[File]:
-    return host.files.folders(check_sysctl_files.FOLDERS, ".conf", hidden=hidden)
+def _sysctl_folders(reader: Reader, hidden: bool) -> List[File]:
+    return reader.folders(check_sysctl_files.FOLDERS, ".conf", hidden=hidden)
 
 
 def modprobe_files(host: Host) -> List[Finding]:
     """Return the hooks on ip_vs."""
     files = host.files.folders(check_modprobe.FOLDERS, *check_modprobe.SUFFIXES)
-    return check_modprobe.check(files, changeable(host.root, files))
+    lost = partial(lost_sysctls, host.root)
+    return check_modprobe.check(files, changeable(host.root, files), lost)
+
+
+def lost_sysctls(root: str, names: Sequence[str]) -> List[str]:
+    """Return the keys that a boot may not set as these files do, and what could not be read."""
+    if not names:
+        return []
+    reader = Reader(root)
+    sources = _sysctl_sources(reader)
+    applied: List[File] = []
+    for name in names:
+        applied += sources.by_hand if name == SYSTEM else reader.file(name.lstrip("/"))
+    unread = [f"the keys in {line.path} ({line.text})" for line in reader.unreadable]
+    return unread + check_sysctl_files.lost_without(applied, sources.boot)
 
 
 def udev(host: Host) -> List[Finding]:

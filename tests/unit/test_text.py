@@ -31,7 +31,13 @@ def test_other_durations_are_refused(written):
 
 @pytest.mark.parametrize(
     "ns, shown",
-    [(820_000, "820 us"), (3_100_000, "3.1 ms"), (1_500_000_000, "1.5 s"), (30 * NS_PER_S, "30 s")],
+    [
+        (820_000, "820 us"),
+        (3_100_000, "3.1 ms"),
+        (1_500_000_000, "1.5 s"),
+        (30 * NS_PER_S, "30 s"),
+        (86400 * NS_PER_S, "86400 s"),
+    ],
 )
 def test_durations_are_shown_in_the_unit_that_fits(ns, shown):
     assert text.format_duration(ns) == shown

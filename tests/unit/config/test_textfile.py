@@ -25,6 +25,10 @@ def folder(path, mode=0o755, uid=0, gid=0):
     return Folder(path, stat.S_IFDIR | mode, uid, gid)
 
 
+def home(word):
+    return SHIPPED.replace("ProtectHome=yes", f"ProtectHome={word}")
+
+
 @pytest.mark.parametrize(
     "why, found, unit, words",
     [
@@ -36,7 +40,45 @@ def folder(path, mode=0o755, uid=0, gid=0):
         ("its own", folder("/run/ipvs-estoff-guard"), SHIPPED, ""),
         ("not strict", folder("/srv/my"), SHIPPED.replace("strict", "full"), ""),
         ("temporary", folder("/tmp/x"), SHIPPED, "hidden from the service by PrivateTmp=yes"),
-        ("a home", folder("/root"), SHIPPED, "hidden from the service by ProtectHome="),
+        ("a home", folder("/root"), SHIPPED, "hidden from the service by ProtectHome=yes;"),
+        (
+            "no homes",
+            folder("/home/x"),
+            home("tmpfs"),
+            "hidden from the service by ProtectHome=tmp",
+        ),
+        (
+            "homes are read-only",
+            folder("/home/x"),
+            home("read-only"),
+            "/home/x is read-only for the service by ProtectHome=read-only; add [Service] "
+            "ReadWritePaths=/home/x with",
+        ),
+        (
+            "homes are read-only, not strict",
+            folder("/root/x"),
+            home("read-only").replace("strict", "full"),
+            "read-only for the service by ProtectHome=read-only",
+        ),
+        (
+            "a home that may be written",
+            folder("/home/x"),
+            home("read-only").replace("-/sys", "/home/x -/sys"),
+            "",
+        ),
+        (
+            "the home itself, which ReadWritePaths= cannot open",
+            folder("/root"),
+            home("read-only").replace("-/sys", "/root / -/sys"),
+            "/root is read-only for the service by ProtectHome=read-only; take another folder",
+        ),
+        (
+            "a home of another user",
+            folder("/home/x", uid=9),
+            home("read-only").replace("-/sys", "/home/x -/sys"),
+            "does not belong to root",
+        ),
+        ("homes as they are", folder("/home/x"), home("no"), "add [Service] ReadWritePaths=/home"),
         ("of another user", folder("/srv/my", uid=9), OTHER, "does not belong to root"),
         ("of root's group", folder("/srv/my", 0o775, uid=9), OTHER, ""),
         ("of everybody", folder("/srv/my", 0o777, uid=9, gid=9), OTHER, ""),
@@ -53,6 +95,18 @@ def folder(path, mode=0o755, uid=0, gid=0):
             folder("/srv/my", uid=9),
             "LoadState=loaded\nCapabilityBoundingSet=2625536\nProtectSystem=full\n",
             "does not belong to root",
+        ),
+        (
+            "created after the service's start",
+            folder("/var/lib/node_exporter")._replace(read_only_until_restart=True),
+            SHIPPED,
+            "`systemctl restart ipvs-estoff-guard`",
+        ),
+        (
+            "read-only by the unit, too",
+            folder("/srv/my")._replace(read_only_until_restart=True),
+            SHIPPED,
+            "add [Service] ReadWritePaths=/srv/my with",
         ),
         ("not installed", folder("/srv/my", uid=9), NOT_FOUND, ""),
         ("without systemd", folder("/srv/my", uid=9), None, ""),

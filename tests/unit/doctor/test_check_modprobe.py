@@ -8,6 +8,11 @@ from ipvsd.doctor import check_modprobe
 from ipvsd.doctor.file_syntax import File
 from tests.unit.doctor.findings import HINT, PROBLEM, WARNING, bad_places
 
+
+def nothing_lost(_):
+    return []
+
+
 HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -p"
 
 
@@ -68,20 +73,20 @@ HOOK = "install ip_vs /sbin/modprobe --ignore-install ip_vs && /sbin/sysctl -p"
 )
 def test_modprobe_files(why, text, expected):
     file = File("/m.conf", text)
-    assert bad_places(check_modprobe.check([file], [])) == expected, why
+    assert bad_places(check_modprobe.check([file], [], nothing_lost)) == expected, why
 
 
 @pytest.mark.parametrize("fixable, advice", [(True, "--fix"), (False, "ln -s /dev/null")])
 def test_the_advice_is_fix_only_where_fix_can_change_the_file(fixable, advice):
     file = File("/usr/lib/modprobe.d/m.conf", HOOK)
-    (finding,) = check_modprobe.check([file], [file.path] if fixable else [])
+    (finding,) = check_modprobe.check([file], [file.path] if fixable else [], nothing_lost)
     assert advice in finding.advice
 
 
 def removed(text):
     """Return the text without the hooks that --fix removes."""
     file = File("/m.conf", text)
-    found = check_modprobe.to_remove([file], ["/m.conf"])
+    found = check_modprobe.to_remove([file], ["/m.conf"], nothing_lost)
     return check_modprobe.comment_out(file, found.get("/m.conf", ()))
 
 
@@ -131,9 +136,9 @@ _LINES = st.sampled_from(
 @given(st.lists(_LINES).map("\n".join))
 def test_after_removing_no_removable_hook_runs_and_nothing_else_has_changed(text):
     file = File("/m.conf", text)
-    gone = check_modprobe.to_remove([file], [file.path]).get(file.path, [])
+    gone = check_modprobe.to_remove([file], [file.path], nothing_lost).get(file.path, [])
     after = File("/m.conf", removed(text))
-    findings = check_modprobe.check([after], [after.path])
+    findings = check_modprobe.check([after], [after.path], nothing_lost)
     assert not any("comments it out" in finding.advice for finding in findings)
     kept = [one for one in check_modprobe.parse(file) if one not in gone]
     assert [one[:3] for one in check_modprobe.parse(after)] == [one[:3] for one in kept]

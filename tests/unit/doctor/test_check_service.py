@@ -25,7 +25,13 @@ DAEMON = {
     "sources": {"births": "on", "devices": "off"},
     "canary": {"time": "now", "error": None},
     "states": {"off": 3},
-    "counters": {"passes_leaked": 0, "events_lost": 0, "failures": 0},
+    "counters": {
+        "since": "2026-11-01T00:00:00.000Z",
+        "not_counted_usec": 0,
+        "passes_leaked": 0,
+        "events_lost": 0,
+        "failures": 0,
+    },
 }
 
 
@@ -37,8 +43,16 @@ def running(**changes):
     return Service(SHOWN, dict(DAEMON, **changes), True, "1.0")
 
 
-def counting(name):
-    return running(counters=dict(DAEMON["counters"], **{name: 2}))
+def counting(**counters):
+    return running(counters=dict(DAEMON["counters"], **counters))
+
+
+def counting_as_0_2_0(**counters):
+    """Return what a daemon publishes that did not keep its counters."""
+    kept = dict(DAEMON["counters"], **counters)
+    return running(
+        counters={name: kept[name] for name in ("passes_leaked", "events_lost", "failures")}
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,9 +98,33 @@ def counting(name):
         ),
         ("no canary", running(canary=None), [OK], ""),
         ("contested", running(states={"contested": 1, "off": 2}), [PROBLEM], "1 contested"),
-        ("runs leaked", counting("passes_leaked"), [HINT], "since the daemon's start: 2"),
-        ("events lost", counting("events_lost"), [HINT], "lost, since the daemon's start: 2"),
-        ("writes failed", counting("failures"), [HINT], "failed, since the daemon's start: 2"),
+        ("runs leaked", counting(passes_leaked=2), [HINT], "at most, since 2026-11-01T00:00:00"),
+        ("events lost", counting(events_lost=2), [HINT], "lost, since 2026-11-01T00:00:00.000Z: 2"),
+        (
+            "writes failed",
+            counting(failures=2),
+            [HINT],
+            "failed, since 2026-11-01T00:00:00.000Z: 2",
+        ),
+        (
+            "an old daemon",
+            counting_as_0_2_0(failures=2),
+            [HINT],
+            "failed, since the daemon's start: 2",
+        ),
+        ("an old daemon, well", counting_as_0_2_0(), [OK], "nothing has leaked"),
+        (
+            "not counted",
+            counting(not_counted_usec=90000000),
+            [HINT],
+            "not counted for 90 s, while no guard ran",
+        ),
+        (
+            "a restart",
+            counting(not_counted_usec=900000),
+            [OK],
+            "nothing is known to have leaked; not counted for 900.0 ms, while no guard ran",
+        ),
     ],
 )
 def test_service(why, service_seen, expected, words):
@@ -97,3 +135,9 @@ def test_service(why, service_seen, expected, words):
 
 def test_show_is_parsed():
     assert check_service.parse_show("A=b=c\nD=\nnonsense\n") == {"A": "b=c", "D": ""}
+
+
+def test_nothing_has_leaked_is_not_said_of_a_time_that_was_not_counted():
+    for usec in (1, 90000000):
+        (finding,) = check_service.check(counting(not_counted_usec=usec))
+        assert "nothing has leaked" not in finding.summary

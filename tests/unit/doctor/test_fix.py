@@ -143,6 +143,8 @@ def test_fix_of_a_file_with_two_names_changes_it_once(host):
         "install ip_vs modprobe -i ip_vs conn_tab_bits=20 && sysctl -p",
         "install ip_vs modprobe -i ip_vs; modprobe nf_conntrack; sysctl -p",
         "install ip_* modprobe -i ip_vs && sysctl -p",
+        "install ip_vs modprobe -r ip_vs; sysctl --system",
+        "install ip_vs modprobe --ignore-install -f ip_vs && sysctl -p",
     ],
 )
 def test_fix_leaves_a_line_that_does_more_than_set_sysctls(host, line):
@@ -150,3 +152,69 @@ def test_fix_leaves_a_line_that_does_more_than_set_sysctls(host, line):
     code, out, _ = host.run("--fix")
     assert code == Exit.NOT_AS_WANTED and "nothing to fix" in out and "does something else" in out
     assert folder(host) == {"a.conf": line + "\n"}
+
+
+@pytest.mark.parametrize("command", ["sysctl --system", "true; sysctl --system", "sysctl -p"])
+def test_fix_leaves_a_line_that_does_not_load_the_module(host, command):
+    line = f"install ip_vs {command}\n"
+    host.root.write("etc/modprobe.d/a.conf", line)
+    code, out, _ = host.run("--fix")
+    assert code == Exit.NOT_AS_WANTED and "nothing to fix" in out and "no modprobe" in out
+    assert folder(host) == {"a.conf": line}
+
+
+CONNTRACK = "net.netfilter.nf_conntrack_max = 1000000\n"
+OWN = "net.ipv4.vs.run_estimation = 0\n"
+
+
+@pytest.mark.parametrize(
+    "why, name, text, command, kept",
+    [
+        ("only IPVS", "etc/sysctl.conf", OWN, "sysctl -p", ""),
+        ("no such file", "etc/sysctl.d/x.conf", OWN, "sysctl -p", ""),
+        ("conntrack", "etc/sysctl.conf", OWN + CONNTRACK, "sysctl -p", "nf_conntrack_max"),
+        ("slashes", "etc/sysctl.conf", "-net/bridge/x=1\n", "sysctl -p", "net.bridge.x"),
+        ("--system", "etc/sysctl.d/x.conf", CONNTRACK, "sysctl --system", "nf_conntrack_max"),
+        ("procps, hidden", "etc/sysctl.d/.x.conf", CONNTRACK, "sysctl --system", "nf_conntrack"),
+        ("systemd", "usr/lib/sysctl.d/x.conf", CONNTRACK, "systemd-sysctl", "nf_conntrack"),
+        ("a file", "etc/sysctl.d/x.conf", CONNTRACK, "sysctl -p /etc/sysctl.d/x.conf", "conntrack"),
+        ("also at boot", "etc/sysctl.d/x.conf", "vm.swappiness=1\n", "sysctl --system", ""),
+        (
+            "as distributions have it",
+            "usr/lib/sysctl.d/50-default.conf",
+            "-net.ipv4.conf.all.rp_filter\nnet.ipv4.conf.*.rp_filter = 2\n"
+            "kernel.yama.ptrace_scope = 0\nnet.core.default_qdisc = fq_codel\n",
+            "sysctl --system",
+            "",
+        ),
+        ("not at boot", "etc/sysctl.conf", "vm.swappiness=1\n", "sysctl -p", "vm.swappiness"),
+        ("not at boot", "etc/x", "vm.swappiness=1\n", "sysctl -p /etc/x", "vm.swappiness"),
+        ("unknown", "etc/sysctl.d/x.conf", "net.x.y=1\n", "sysctl --system", "net.x.y"),
+    ],
+)
+def test_fix_leaves_a_hook_whose_values_a_boot_may_not_set(host, why, name, text, command, kept):
+    line = f"install ip_vs modprobe -i ip_vs && {command}\n"
+    host.root.write("etc/modprobe.d/a.conf", line)
+    host.root.write(name, text)
+    _, out, _ = host.run("--fix")
+    words = " ".join(out.split())
+    assert (folder(host)["a.conf"] == line) is bool(kept), why
+    assert ("may not set" in words) is bool(kept) and kept in words, why
+
+
+def test_fix_leaves_a_hook_if_another_value_is_set_at_boot(host):
+    line = "install ip_vs modprobe -i ip_vs && sysctl -p /etc/sysctl.d/a.conf\n"
+    host.root.write("etc/modprobe.d/a.conf", line)
+    host.root.write("etc/sysctl.d/a.conf", "vm.swappiness = 1\n")
+    host.root.write("etc/sysctl.d/b.conf", "vm.swappiness = 2\n")
+    assert "vm.swappiness" in host.run("--fix")[1]
+    assert folder(host) == {"a.conf": line}
+
+
+def test_fix_leaves_a_hook_whose_file_cannot_be_read(host):
+    line = "install ip_vs modprobe -i ip_vs && sysctl -p /etc/loop\n"
+    host.root.write("etc/modprobe.d/a.conf", line)
+    os.symlink("loop", host.root.join("etc/loop"))
+    out = host.run("--fix")[1]
+    assert "etc/loop" in out and "may not set" in " ".join(out.split())
+    assert folder(host) == {"a.conf": line}

@@ -195,7 +195,7 @@ def test_fix_removes_a_hook_that_prevents_the_load(host: Guarded, doctor: Doctor
     doctor.plant(MODPROBE_FILE, f"# of last year\n{HOOK}\n")
     # Not every release has the file.
     host.succeed("touch /etc/sysctl.conf; cp -p /etc/sysctl.conf /tmp/")
-    host.succeed("echo net.ipv4.no_such_key = 1 >>/etc/sysctl.conf")
+    host.succeed("echo net.ipv4.vs.no_such_key = 1 >>/etc/sysctl.conf")
     try:
         host.fail("modprobe ip_vs")
         assert host.execute("modprobe -r ip_vs").status == 0
