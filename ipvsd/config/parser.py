@@ -24,6 +24,7 @@ class Config(NamedTuple):
     warnings: Tuple[str, ...]
     until_ns: Optional[int] = None  # when the next [until TIME] is over; None without one
     compares: bool = False  # the drop-in of a comparison counts
+    sources: Tuple[Source, ...] = ()  # the files that it was read from
 
 
 class ConfigError(GuardError):
@@ -48,7 +49,7 @@ def parse(sources: Sequence[Source], wall_ns: int = 0) -> Config:
     draft = _Draft(wall_ns)
     for source in sources:
         draft.read(source)
-    return draft.finish()
+    return draft.finish()._replace(sources=tuple(sources))
 
 
 _SECTIONS = ("guard", "namespaces", "sysctl", "metrics")
