@@ -21,5 +21,5 @@ def begin(folder: str) -> Optional[int]:
 
 
 def is_running(folder: str) -> Optional[bool]:
-    """Return whether a comparison runs; None if that is unknown, as without root."""
+    """Return whether a comparison runs; None if that is unknown."""
     return locks.is_held(folder, _LOCK)

@@ -1,21 +1,25 @@
-"""Finds out whether a part of the running configuration has ended by itself."""
+"""Finds out whether a part of the running configuration has ended by itself, and drops it.
 
+An end needs no file: it takes place also while a file is wrong, and a file that an administrator
+is editing takes no effect at such a moment.
+"""
+
+import os
 import time
 from typing import Optional
 
 from ipvsd.config import comparison, until
 from ipvsd.config.files import Places
-from ipvsd.config.parser import Config
+from ipvsd.config.parser import Config, parse
 from ipvsd.model import NS_PER_S
 
 # A comparison takes a minute or so, and nothing but looking shows that it was killed.
 _LOOK_NS = NS_PER_S
-# A configuration that was refused is read again after this time.
-_REFUSED_NS = 300 * NS_PER_S
+_NEVER_NS = 1 << 80  # later than any [until TIME]
 
 
 def ended(config: Config, places: Places) -> str:
-    """Return why the configuration has to be read again; empty if it has not."""
+    """Return which part of the configuration has ended, in words; empty for none."""
     if config.until_ns is not None and _wall_ns() >= config.until_ns:
         return f"[until {until.render(config.until_ns)}] is over"
     if config.compares and comparison.is_running(places.runtime or "") is False:
@@ -30,11 +34,17 @@ def left_ns(config: Config) -> Optional[int]:
     return min(moments, default=None)
 
 
-def retried(config: Config, places: Places) -> Config:
-    """Return the running configuration after a new one was refused: its end comes later."""
-    if not ended(config, places):
-        return config
-    return config._replace(until_ns=_wall_ns() + _REFUSED_NS, compares=False)
+def rest(config: Config, places: Places) -> Config:
+    """Return the running configuration without what has ended.
+
+    What was over before stays over if the clock was set back since: its values were not checked.
+    """
+    compared = os.path.join(places.runtime or "", comparison.DROP_IN)
+    compares = config.compares and comparison.is_running(places.runtime or "") is not False
+    sources = [one for one in config.sources if compares or one.path != compared]
+    known_ns = _NEVER_NS if config.until_ns is None else config.until_ns - 1
+    left = parse(sources, max(_wall_ns(), known_ns))
+    return left._replace(warnings=config.warnings, compares=compares)
 
 
 def _wall_ns() -> int:

@@ -22,6 +22,7 @@ _MAX_BYTES = 1024 * 1024
 # The kind of a file and its place do not change by themselves; open(2) gives ENXIO for a socket.
 # systemd starts the service again after any other failure, such as too many open files.
 _LASTING = (errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENXIO)
+_UNKNOWN = "cannot tell whether its comparison still runs; taken as if it does; root can tell"
 _DEV_NULL = os.makedev(1, 3)
 
 
@@ -52,12 +53,15 @@ def load(where: Places, instead: Optional[Mapping[str, str]] = None) -> Config:
     ConfigError for a wrong value and GuardError for a file that cannot be read.
     """
     instead = {} if instead is None else instead
-    drop_ins, compares = _drop_ins(where.drop_ins), False
+    drop_ins, warnings = _drop_ins(where.drop_ins), []
+    runs: Optional[bool] = False
     if where.runtime is not None:
         runtime = _drop_ins(where.runtime)
         compared = os.path.join(where.runtime, comparison.DROP_IN)
-        compares = compared in runtime and comparison.is_running(where.runtime) is not False
-        drop_ins += [path for path in runtime if compares or path != compared]
+        runs = comparison.is_running(where.runtime) if compared in runtime else False
+        if runs is None:
+            warnings.append(f"{compared}: {_UNKNOWN}")
+        drop_ins += [path for path in runtime if runs is not False or path != compared]
     # A backup or a service's folder like foo.conf.d: not a reason to guard nothing.
     folders = [path for path in drop_ins if os.path.isdir(path)]
     paths = [os.path.join(where.folder, MAIN_FILE), *drop_ins]
@@ -68,8 +72,9 @@ def load(where: Places, instead: Optional[Mapping[str, str]] = None) -> Config:
         elif path not in folders:
             sources += read(path)
     config = parse(sources, int(time.time() * 1e9))
-    passed_over = tuple(f"{path}: is a folder, passed over" for path in folders)
-    return config._replace(warnings=passed_over + config.warnings, compares=compares)
+    warnings += [f"{path}: is a folder, passed over" for path in folders]
+    compares = runs is not False
+    return config._replace(warnings=(*warnings, *config.warnings), compares=compares)
 
 
 def _drop_ins(folder: str) -> List[str]:

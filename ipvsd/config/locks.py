@@ -9,6 +9,10 @@ from typing import Iterator, Optional
 from ipvsd.model import Exit, GuardError
 
 _TRY_AGAIN_S = 0.02
+# The kernel's locks, readable by everybody. A reader in another PID namespace than the first one
+# does not see locks of processes outside of it (locks_translate_pid, fs/locks.c).
+_TABLE = "/proc/locks"
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, include/linux/proc_ns.h
 
 
 @contextlib.contextmanager
@@ -56,11 +60,14 @@ def _is_taken(descriptor: int) -> bool:
 
 
 def is_held(folder: str, name: str) -> Optional[bool]:
-    """Return whether a process holds the lock; None if that is unknown, as without root."""
+    """Return whether a process holds the lock; None if that is unknown."""
+    path = os.path.join(folder, name)
     try:
-        descriptor = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        return _looked_up(path)
     except OSError:
         return None
     try:
@@ -73,3 +80,34 @@ def is_held(folder: str, name: str) -> Optional[bool]:
         return False
     finally:
         os.close(descriptor)
+
+
+def _looked_up(path: str) -> Optional[bool]:
+    try:
+        status = os.stat(path)
+        if os.stat("/proc/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE:
+            return None
+        with open(_TABLE, encoding="utf-8", errors="replace") as file:
+            table = file.read()
+    except OSError:
+        return None
+    return held_by_table(table, status.st_dev, status.st_ino)
+
+
+def held_by_table(table: str, device: int, inode: int) -> Optional[bool]:
+    """Return whether a text of /proc/locks has an exclusive flock(2) of a file.
+
+    None if it has one of the same inode number on another device: btrfs shows another device there
+    than in stat(2).
+    """
+    held: Optional[bool] = False
+    for line in table.splitlines():
+        # 1: FLOCK  ADVISORY  WRITE 7 00:1a:4711 0 EOF
+        words = line.split()
+        shown, _, number = "".join(words[5:6]).rpartition(":")
+        if words[1:4:2] != ["FLOCK", "WRITE"] or number != str(inode):
+            continue
+        if shown == f"{os.major(device):02x}:{os.minor(device):02x}":
+            return True
+        held = None
+    return held

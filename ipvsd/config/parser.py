@@ -24,6 +24,7 @@ class Config(NamedTuple):
     warnings: Tuple[str, ...]
     until_ns: Optional[int] = None  # when the next [until TIME] is over; None without one
     compares: bool = False  # the drop-in of a comparison counts
+    sources: Tuple[Source, ...] = ()  # the files that it was read from
 
 
 class ConfigError(GuardError):
@@ -48,11 +49,14 @@ def parse(sources: Sequence[Source], wall_ns: int = 0) -> Config:
     draft = _Draft(wall_ns)
     for source in sources:
         draft.read(source)
-    return draft.finish()
+    return draft.finish()._replace(sources=tuple(sources))
 
 
 _SECTIONS = ("guard", "namespaces", "sysctl", "metrics")
 _UNTIL = re.compile(r"until\s+(\S.*?)\s*")
+_UNTIL_FORM = "[until TIME] with a time such as 2026-12-01T06:00:00Z (UTC)"
+_FIRST_WORD = re.compile(r"\s*([^\W\d_]*)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _OVERRIDE = re.compile(r"sysctl\s+(\S.*?)\s*")
 
 
@@ -153,6 +157,9 @@ class _Draft:
                 continue
             key, equals, value = line.partition("=")
             shown = f"{origin}: {printable(line)}"
+            if line[0] == "[":  # not closed: what follows would count as part of another section
+                self._problems.append(f"{shown}: neither [section] nor key = value")
+                continue
             if section is not None and section not in _SECTIONS:
                 # A section of a newer version may have any other line.
                 if equals and options.is_known(key.strip()):
@@ -177,7 +184,10 @@ class _Draft:
         """Return the name of a section, and the selector of [sysctl KIND:GLOB]."""
         override = _OVERRIDE.fullmatch(header)
         if override is None:
-            if header not in _SECTIONS:
+            if _may_mean_until(header):
+                shown = printable(header)
+                self._problems.append(f"{origin}: [{shown}]: is not {_UNTIL_FORM}")
+            elif header not in _SECTIONS:
                 shown, hint = (
                     printable(header),
                     options.nearest(header.partition(" ")[0], _SECTIONS),
@@ -189,6 +199,19 @@ class _Draft:
         except ValueError as error:
             self._problems.append(f"{origin}: [{printable(header)}]: {error}")
             return "sysctl", None  # to find further problems: the whole is refused anyway
+
+
+def _may_mean_until(header: str) -> bool:
+    """Return whether an unknown header limits a time: the sections behind it must not last."""
+    if header in _SECTIONS:
+        return False
+    import difflib  # slow to import, and needed only for a mistake
+
+    match = _FIRST_WORD.match(header)
+    word = match.group(1).lower() if match is not None else ""
+    # "untl" and "unitl" are near enough; "unit", which a newer version may have, is not.
+    is_near = difflib.get_close_matches(word, (*_SECTIONS, "until"), n=1, cutoff=0.75) == ["until"]
+    return is_near or _DATE.search(header) is not None
 
 
 def _unknown(section: str) -> str:

@@ -6,7 +6,8 @@ import re
 from typing import Callable, Dict, Iterable, Match, NamedTuple, Optional, Tuple
 
 from ipvsd.config import sysctl_values
-from ipvsd.model import HOST_NAME, Namespace, Policy, Scope, Selector, Setting
+from ipvsd.kernel import netns_owner
+from ipvsd.model import CANARY_NAME, HOST_NAME, Namespace, Policy, Scope, Selector, Setting
 
 
 class Rules(NamedTuple):
@@ -68,8 +69,12 @@ def _with_origin(selector: Selector) -> str:
 
 
 def _names(namespace: Namespace) -> Tuple[str, ...]:
-    paths = namespace.owner.mounts + namespace.owner.links
-    return (namespace.name, *paths, *(path.rpartition("/")[2] for path in paths))
+    owner = namespace.owner
+    paths = owner.mounts + owner.links
+    names = (namespace.name, *paths, *(path.rpartition("/")[2] for path in paths))
+    if namespace.name == CANARY_NAME:
+        return names  # it had the same name
+    return (*names, netns_owner.name_in_0_2_0(owner, namespace.inode))
 
 
 # The texts that a selector of each kind is compared with. An empty text is unknown: nothing matches

@@ -146,10 +146,11 @@ class Daemon:
         if woken.signals & RELOAD_SIGNALS:
             self._state.reloading = True
             self._parts.notifier.reloading(event_ns)
-            reasons.add(self._reload())
-        ended = expiry.ended(self._state.config, self._parts.places)
+            reasons.add(self._reload(self._parts.load_config, "reloaded"))
+        config, places = self._state.config, self._parts.places
+        ended = expiry.ended(config, places)
         if ended:
-            reasons.add(self._reload(f"{ended}; read again"))
+            reasons.add(self._reload(lambda: expiry.rest(config, places), ended))
         if not self._state.loaded and self._sources.birth_woke(woken.descriptors):
             # While ip_vs is loaded, it is added to each namespace, first to the host's. Its uevent
             # comes when it has been added to all.
@@ -217,18 +218,17 @@ class Daemon:
         moments += [] if left_ns is None else [monotonic_ns() + left_ns]
         return min([*moments, *self._others.deadlines_ns(), self._host.due_ns])
 
-    def _reload(self, why: str = "reloaded") -> Reason:
-        """Read the configuration again; if it is refused, the running one stays.
+    def _reload(self, load: Callable[[], Config], why: str) -> Reason:
+        """Take another configuration; if it is refused, the running one stays.
 
         Return the reason for the check that follows.
         """
         state, before = self._state, self._state.policy
         try:
-            state.config = self._parts.load_config()
+            state.config = load()
         except GuardError as error:
             message = f"{error}; refused, the running configuration stays"
             state.new_events.append(events.plain(Kind.RELOAD_REFUSED, message))
-            state.config = expiry.retried(state.config, self._parts.places)
             return Reason.DRIFT
         message = f"configuration: {why}: {_guarding(state.config)}"
         state.new_events.append(events.plain(Kind.RELOADED, message))

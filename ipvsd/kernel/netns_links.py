@@ -20,17 +20,19 @@ class Links:
     def __init__(self, proc: str) -> None:
         """Read the links that pid 1 sees; `proc` is the mounted procfs.
 
-        No link is followed, since it may lead into a file system that hangs: its text says where it
-        leads, and only a path of a process is then looked at, in procfs.
+        No link is followed, since it may lead into a file system that hangs: its text, taken as a
+        path without further links, says where it leads, and only a path of a process is then looked
+        at, in procfs.
         """
         self._by_identity: Dict[Identity, List[str]] = {}
         self._by_path: Dict[str, List[str]] = {}
         searched: Set[Identity] = set()
         for folder in NAMES_FOLDERS:
             for path, text in _read(f"{proc}/1/root", folder, searched):
-                match = _PROCESS.fullmatch(text)
+                target = _resolved(folder, text)
+                match = _PROCESS.fullmatch(target)
                 if match is None:
-                    self._by_path.setdefault(_in_run(text), []).append(path)
+                    self._by_path.setdefault(target, []).append(path)
                     continue
                 try:
                     status = os.stat(f"{proc}/{match.group('rest')}")
@@ -63,6 +65,12 @@ def _read(root: str, folder: str, searched: Set[Identity]) -> Iterator[Tuple[str
             yield f"{folder}/{name}", os.readlink(f"{root}{folder}/{name}")
         except OSError:
             continue  # just removed
+
+
+def _resolved(folder: str, text: str) -> str:
+    # Without a second slash at the beginning, which normpath() keeps.
+    path = "/" + os.path.join(folder, text).lstrip("/")
+    return _in_run(os.path.normpath(_in_run(path)))
 
 
 def _in_run(path: str) -> str:

@@ -14,6 +14,8 @@ import tempfile
 import pytest
 
 from ipvsd import cli
+from ipvsd.config import comparison
+from ipvsd.config.files import RUNTIME_FOLDER
 from ipvsd.enforce.memory import LastWrite, Memory
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.model import Outcome, Owner, Reason, State, Write
@@ -115,6 +117,20 @@ def test_status_shows_other_users_how_many_but_not_which(root, capsys, options):
             [],
             None,
         )
+
+
+def test_the_leftover_of_a_comparison_is_not_shown_as_in_effect(root):
+    """The lock of a comparison may be opened by root only, but everybody sees who holds it."""
+    cli.main(["--root", root.path, "config"])  # imports what nobody may be unable to read
+    descriptor = comparison.begin(root.join(RUNTIME_FOLDER))
+    root.write(f"{RUNTIME_FOLDER}/{comparison.DROP_IN}", f"[sysctl]\n{RUN.key} = 1\n")
+    text, code = as_nobody("--root", root.path, "config")
+    assert code == 0, text
+    assert f"{RUN.key} 1 " in " ".join(text.split()) and "cannot tell" not in text
+    os.close(descriptor)
+    text, code = as_nobody("--root", root.path, "config")
+    assert code == 0, text
+    assert f"{RUN.key} 0 " in " ".join(text.split()) and "cannot tell" not in text
 
 
 @pytest.mark.parametrize("hidepid", [1, 2])

@@ -220,7 +220,22 @@ def test_a_switch_for_a_time_ends_by_itself_also_after_a_restart(root, guard):
     assert root.get() == "1" and "is over" not in guard.log()
     wait_until(lambda: root.get() == "0")
     guard.wait_for_log("was 1, now 0 (the configuration was reloaded")
-    assert guard.log().count("is over; read again: mode enforce") == 1
+    assert guard.log().count("is over: mode enforce") == 1
+
+
+@pytest.mark.parametrize("wrong", ["guard.conf", "conf.d/90-estimation.conf"])
+def test_a_switch_for_a_time_ends_although_a_file_is_wrong(root, guard, wrong):
+    root.load_ip_vs(run_estimation="0")
+    guard.start().wait_for("READY=1")
+    command = [sys.executable, "-m", "ipvsd", "--root", root.path, "estimation", "on", "--for"]
+    subprocess.check_output([*command, "3s"], cwd=HOME)
+    assert root.get() == "1"
+    root.configure("[guard]\nmode = nonsense\n", wrong)
+    guard.process.send_signal(signal.SIGHUP)
+    guard.wait_for_log("refused, the running configuration stays")
+    wait_until(lambda: root.get() == "0")
+    guard.wait_for_log("is over: mode enforce")
+    assert guard.log().count("refused") == 1
 
 
 def test_what_a_killed_comparison_left_is_set_right_by_the_daemon(root, guard):
@@ -237,7 +252,7 @@ def test_what_a_killed_comparison_left_is_set_right_by_the_daemon(root, guard):
         holder.kill()
         holder.communicate()
     wait_until(lambda: root.get() == "0")
-    guard.wait_for_log("a comparison was killed, its drop-in no longer counts; read again")
+    guard.wait_for_log("a comparison was killed, its drop-in no longer counts: mode enforce")
     assert os.path.exists(root.join("run/ipvs-estoff-guard.conf.d/95-measure.conf"))
 
 

@@ -11,6 +11,9 @@ import sys
 
 import pytest
 
+from ipvsd.config import files as config_files
+from ipvsd.config.policy import rules_for
+from ipvsd.kernel import netns_discovery
 from tests.process.daemon_process import HOME, DaemonProcess
 
 RELEASE = "851fa57"  # the commit of 0.2.0
@@ -108,6 +111,53 @@ def test_the_configuration_means_the_same(old, root, name):
         one["value"] for one in before["overrides"]
     ]
     assert after["warnings"] == before["warnings"] == []
+
+
+_OLD_NAME = """
+import sys
+from ipvsd.core.owners import namespace_name, owner_from_cgroup
+from ipvsd.core.model import Owner
+print(namespace_name(Owner((), *owner_from_cgroup(sys.stdin.read()), 7, "init"), 42))
+"""
+
+
+@pytest.mark.parametrize(
+    "cgroup, new_name",
+    [
+        ("/machine.slice/systemd-nspawn@web.service/payload", "machine web"),
+        ("/system.slice/lxc@db.service/lxc.payload.db", "lxc db"),
+        ("/machine.slice/machine-web.scope", "machine web"),
+        ("/lxc.payload.web", "lxc web"),
+        ("/system.slice/docker-3f2a" + "0" * 60 + ".scope", "container 3f2a00000000"),
+    ],
+)
+def test_a_choice_for_the_name_that_the_old_status_showed_counts(old, root, cgroup, new_name):
+    root.write("proc/7/ns/net", "")
+    root.write("proc/7/cgroup", f"0::{cgroup}\n")
+    root.write("proc/7/comm", "init\n")
+    command = [sys.executable, "-c", _OLD_NAME]
+    asked = subprocess.Popen(
+        command,
+        cwd=old,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+    )
+    old_name = asked.communicate(f"0::{cgroup}\n")[0].rstrip("\n")
+    words = ("--namespace", old_name.replace(" ", "?"))
+    code, _, err = run(old, root, "estimation", "on", *words)
+    assert code in (0, 1), err
+    assert root.read("etc/ipvs-estoff-guard/conf.d/90-estimation.conf").count("[sysctl name:") == 1
+
+    os.unlink(root.join("etc/ipvs-estoff-guard/conf.d/00-fake-root.conf"))
+    wanted = config_files.load(config_files.places(root.path)).policy
+    status = os.stat(root.join("proc/7/ns/net"))
+    holder = netns_discovery.Holder(root.join("proc/7/ns/net"), 7)
+    found = netns_discovery.NamespaceFinder(root.path).describe(
+        (status.st_dev, status.st_ino), [holder]
+    )
+    assert found.name == new_name
+    assert [setting.wanted for setting in rules_for(wanted, found).settings] == ["1"]
 
 
 @pytest.mark.parametrize("older", ["daemon", "command"])

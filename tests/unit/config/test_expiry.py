@@ -7,7 +7,7 @@ import pytest
 
 from ipvsd.config import comparison, expiry, until
 from ipvsd.config import files as config_files
-from ipvsd.model import NS_PER_S
+from ipvsd.model import NS_PER_S, Mode, Scope
 
 END = "2026-12-01T06:00:00Z"
 END_S = until.parse(END) // NS_PER_S
@@ -61,11 +61,48 @@ def test_a_comparison_ends_with_its_lock(root, places, clock):
     assert "comparison was killed" in expiry.ended(config, places)
 
 
-def test_a_refused_configuration_is_tried_again_later(root, places, clock):
+def test_what_is_over_no_longer_counts_whatever_the_files_say_now(root, places, clock):
     root.write(f"{RUNTIME}/x.conf", f"[until {END}]\n[guard]\nmode=observe\n")
     before = config_files.load(places)
-    assert expiry.retried(before, places) == before, "a reload in between"
+    root.configure("wrong")
     clock.now_s += 60
-    stays = expiry.retried(before, places)
-    assert stays.policy == before.policy and expiry.ended(stays, places) == ""
-    assert expiry.left_ns(stays) == 300 * NS_PER_S
+    rest = expiry.rest(before, places)
+    assert (before.policy.mode, rest.policy.mode) == (Mode.OBSERVE, Mode.ENFORCE)
+    assert rest.policy.scope is Scope.HOST, "the other files count as they were"
+    assert expiry.ended(rest, places) == "" and expiry.left_ns(rest) is None
+
+
+def test_one_end_leaves_the_later_one_and_the_comparison(root, places, clock):
+    later = "2026-12-01T06:10:00Z"
+    root.write(f"{RUNTIME}/x.conf", f"[until {END}]\n[guard]\nmode=observe\n")
+    root.write(f"{RUNTIME}/y.conf", f"[until {later}]\n[guard]\nresync=9s\n")
+    root.write(f"{RUNTIME}/{comparison.DROP_IN}", "[guard]\ncanary=off\n")
+    descriptor = comparison.begin(root.join(RUNTIME))
+    config = config_files.load(places)
+    clock.now_s += 60
+    config = expiry.rest(config, places)
+    assert config.policy.mode is Mode.ENFORCE and config.policy.resync_ns == 9 * NS_PER_S
+    assert config.compares and config.policy.canary_ns is None
+    os.close(descriptor)
+    assert "comparison was killed" in expiry.ended(config, places)
+    config = expiry.rest(config, places)
+    assert not config.compares and config.policy.canary_ns is not None
+    assert expiry.ended(config, places) == "" and expiry.left_ns(config) == 600 * NS_PER_S
+    clock.now_s += 600
+    assert expiry.ended(config, places) == f"[until {later}] is over"
+    assert expiry.rest(config, places).policy.resync_ns != 9 * NS_PER_S
+
+
+@pytest.mark.parametrize("also", ["", "[until 2026-12-01T06:10:00Z]\n[guard]\nresync=9s\n"])
+def test_what_was_over_stays_over_when_the_clock_is_set_back(root, places, clock, also):
+    """Its values were never looked at, and may be wrong."""
+    root.write(f"{RUNTIME}/x.conf", f"[until {END}]\n[guard]\nmode=nonsense\n" + also)
+    root.write(f"{RUNTIME}/{comparison.DROP_IN}", "[guard]\ncanary=off\n")
+    descriptor = comparison.begin(root.join(RUNTIME))
+    clock.now_s += 60
+    config = config_files.load(places)
+    clock.now_s -= 3600
+    os.close(descriptor)
+    rest = expiry.rest(config, places)
+    assert rest.policy.mode is Mode.ENFORCE and rest.policy.canary_ns is not None
+    assert rest.policy.resync_ns == config.policy.resync_ns and rest.until_ns == config.until_ns

@@ -108,7 +108,10 @@ def test_the_drop_in_of_a_comparison_counts_while_it_holds_its_lock(root):
 def test_whether_a_comparison_runs_may_be_unknown_and_then_its_drop_in_counts(root, monkeypatch):
     root.write(LEFT, "[guard]\nmode = observe\n")
     monkeypatch.setattr(comparison, "is_running", lambda _folder: None)
-    assert load(root).policy.mode is Mode.OBSERVE
+    config = load(root)
+    assert config.policy.mode is Mode.OBSERVE
+    (warning,) = config.warnings
+    assert warning.startswith(root.join(LEFT) + ": cannot tell whether its comparison still runs")
 
 
 def _write(path, data):

@@ -390,13 +390,50 @@ def test_the_next_end_is_the_first_of_those_to_come():
     [
         ("[until soon]\n", "1.conf:1: [until soon]: is not a time such as 2026-12-01T06:00:00Z"),
         ("[until 2026-02-30T06:00:00Z]\n", "1.conf:1: [until 2026-02-30T06:00:00Z]: is no time"),
-        ("[until]\nmode=observe\n", "1.conf:2: mode=observe: is in the unknown section [until]"),
+        ("[until]\nmode=observe\n", "1.conf:1: [until]: is not [until TIME]"),
         (f"[guard]\n[until {END}]\nmode=enforce\n", "1.conf:3: mode=enforce: stands before"),
         (f"[until {END}]\n[guard]\nmode=x\n", "1.conf:3: mode = x: is neither"),
     ],
 )
 def test_a_wrong_until_is_refused_with_its_line(text, complaint):
     assert problems(text)[0].startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "[until]",
+        "[ until ]",
+        f"[Until {END}]",
+        f"[UNTIL {END}]",
+        f"[ until {END}]",
+        f"[untill {END}]",
+        f"[untl {END}]",
+        f"[unitl {END}]",
+        f"[until:{END}]",
+        f"[until={END}]",
+        f"[until{END}]",
+        f"[while {END}]",
+    ],
+)
+def test_a_misspelt_until_does_not_make_what_follows_permanent(header):
+    (problem,) = problems(f"{header}\n[sysctl]\n{RUN} = 1\n")
+    assert problem.startswith(f"1.conf:1: {header}: is not [until TIME]")
+
+
+@pytest.mark.parametrize(
+    "header", [f"[until {END}", f"[until {END}] # = on", "[sysctl name:x] # ="]
+)
+@pytest.mark.parametrize("before", ["", "[guard]\n", "[newer]\n"])
+def test_a_header_that_is_not_closed_is_refused(before, header):
+    (problem,) = problems(f"{before}{header}\n[sysctl]\n{RUN} = 1\n")
+    number = 1 + before.count("\n")
+    assert problem == f"1.conf:{number}: {header}: neither [section] nor key = value"
+
+
+@pytest.mark.parametrize("header", ["[unit x]", "[newer]", "[till]", "[under x]"])
+def test_a_section_of_a_newer_version_is_not_taken_for_until(header):
+    assert len(read(f"{header}\nx = 1\n").warnings) == 1
 
 
 @given(st.integers(0, 253402300799 * NS_PER_S))

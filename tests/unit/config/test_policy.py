@@ -78,6 +78,80 @@ def test_selectors(why, selector, expected):
     assert matching(selector) == expected, why
 
 
+NSPAWN = Owner((), "/machine.slice/x", "", "systemd-nspawn@web.service", 7, "init")
+LXC = Owner((), "/system.slice/lxc@db.service", "", "lxc@db.service", 7, "init")
+
+
+@pytest.mark.parametrize(
+    "why, name, owner, selector, expected",
+    [
+        (
+            "a unit",
+            "machine web",
+            NSPAWN._replace(engine="machine", container_name="web"),
+            "name:systemd-nspawn@web.service",
+            True,
+        ),
+        (
+            "a unit below a link",
+            "web",
+            NSPAWN._replace(links=("/run/netns/web",)),
+            "name:systemd-nspawn@*",
+            True,
+        ),
+        (
+            "LXC",
+            "lxc db",
+            LXC._replace(engine="lxc", container_name="db"),
+            "name:lxc@db.service",
+            True,
+        ),
+        (
+            "a container",
+            "docker web",
+            POD.owner._replace(engine="docker", container_name="web"),
+            "name:container?3f2a*",
+            True,
+        ),
+        (
+            "a process",
+            "pod a/b",
+            Owner(pid=7, command="pause", engine="kubernetes", part_of="a/b"),
+            "name:pid?*?(pause)",
+            True,
+        ),
+        ("nothing known but a link", "a", LINKED.owner, "name:net:*", True),
+        (
+            "only the one name that 0.2.0 showed: no unit of a container",
+            "docker web",
+            POD.owner._replace(unit="a.service", engine="docker", container_name="web"),
+            "name:a.service",
+            False,
+        ),
+        (
+            "nor a unit of a mounted namespace",
+            "web",
+            NSPAWN._replace(mounts=("/run/netns/web",)),
+            "name:systemd-nspawn@web.service",
+            False,
+        ),
+        (
+            "a mount elsewhere stays no name",
+            "docker web",
+            POD.owner._replace(
+                engine="docker", container_name="web", mounts_elsewhere=(("/run/netns/lb_x", 7),)
+            ),
+            "name:*lb_x",
+            False,
+        ),
+        ("the guard's own namespace", "canary", Owner(pid=7), "name:pid?*", False),
+    ],
+)
+def test_a_rule_by_the_name_that_0_2_0_showed_still_matches(why, name, owner, selector, expected):
+    wanted = configured("[namespaces]\nexclude = " + selector + "\n")
+    assert bool(rules_for(wanted, Namespace(4, 9, name, owner)).excluded_by) is expected, why
+
+
 @pytest.mark.parametrize(
     "why, text, namespace, expected, rule",
     [

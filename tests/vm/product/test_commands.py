@@ -88,7 +88,7 @@ def test_estimation_is_on_for_a_time_a_restart_of_the_service_included(
     assert spaces.values() == {one: "1", other: "0"} and host.value() == "0"
     assert "name:one" in host.shown(one)["rule"]
     (entry,) = host.wait_for_events(cursor, "reloaded", 2)[1:]
-    assert "is over; read again" in entry["MESSAGE"]
+    assert "is over: mode enforce" in entry["MESSAGE"]
     spaces.wait_for("0")
 
 
