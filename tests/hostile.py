@@ -17,7 +17,6 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 from ipvsd import text
 from ipvsd.commands.output import Output
 from ipvsd.config import estimation_dropin, options, parser, policy, sysctl_values
-from ipvsd.config.files import Places
 from ipvsd.config.parser import Source
 from ipvsd.daemon.daemon import Daemon
 from ipvsd.daemon.daemon_state import DaemonState
@@ -107,8 +106,7 @@ def printed(*texts):
 class _Running:
     """The part of the daemon that a reload uses."""
 
-    def __init__(self, load):
-        self._parts = types.SimpleNamespace(load_config=load, places=Places("/nowhere"))
+    def __init__(self):
         self._state = DaemonState(parser.parse([]), HOST)
 
 
@@ -119,9 +117,9 @@ def _sources(data):
 
 def configuration(data):
     """Reload a set of files: accepted as a whole, or the configuration in force stays."""
-    running = _Running(lambda: parser.parse(_sources(data)))
+    running = _Running()
     before = running._state.config
-    Daemon._reload(running)
+    Daemon._reload(running, lambda: parser.parse(_sources(data)), "reloaded")
     if any(event.kind is Kind.RELOAD_REFUSED for event in running._state.new_events):
         assert running._state.config is before
         return journal_lines(running._state.new_events)
