@@ -6,7 +6,6 @@ import re
 from typing import Callable, Dict, Iterable, Match, NamedTuple, Optional, Tuple
 
 from ipvsd.config import sysctl_values
-from ipvsd.kernel import netns_owner
 from ipvsd.model import CANARY_NAME, HOST_NAME, Namespace, Policy, Scope, Selector, Setting
 
 
@@ -68,13 +67,31 @@ def _with_origin(selector: Selector) -> str:
     return f"{selector} ({selector.origin})"
 
 
+# NAME_MAX, at which 0.2.0 cut names.
+_MAX_NAME = 255
+
+
 def _names(namespace: Namespace) -> Tuple[str, ...]:
     owner = namespace.owner
     paths = owner.mounts + owner.links
     names = (namespace.name, *paths, *(path.rpartition("/")[2] for path in paths))
-    if namespace.name == CANARY_NAME:
-        return names  # it had the same name
-    return (*names, netns_owner.name_in_0_2_0(owner, namespace.inode))
+    return (*names, _name_in_0_2_0(namespace))
+
+
+def _name_in_0_2_0(namespace: Namespace) -> str:
+    """Return the name that version 0.2.0 gave, which rules of its time may mean; empty for none.
+
+    It knew no links and no names of engines. The names that it took from mounts are names still,
+    those of mounts in other mount namespaces excepted.
+    """
+    owner = namespace.owner
+    if owner.mounts or namespace.name == CANARY_NAME:
+        return ""
+    if owner.container:
+        return f"container {owner.container[:12]}"
+    if owner.unit:
+        return owner.unit[:_MAX_NAME]
+    return f"pid {owner.pid} ({owner.command})" if owner.pid else f"net:[{namespace.inode}]"
 
 
 # The texts that a selector of each kind is compared with. An empty text is unknown: nothing matches

@@ -114,18 +114,6 @@ def _name(owner: Owner, inode: int) -> str:
     return f"net:[{inode}]"
 
 
-def name_in_0_2_0(owner: Owner, inode: int) -> str:
-    """Return the name that version 0.2.0 gave, which rules of its time may mean.
-
-    It knew no links and no names of engines. A mount that it took from another mount namespace is
-    no name any more.
-    """
-    before = owner._replace(links=(), engine="", container_name="", part_of="")
-    if owner.pid and not (owner.mounts or owner.container or owner.unit):
-        return f"pid {owner.pid} ({owner.command})"[:_MAX_NAME]  # with () for no command
-    return namespace_name(before, inode)
-
-
 def _title(owner: Owner) -> str:
     """Return what its engine calls the container, or the pod that has the namespace."""
     if owner.part_of and owner.engine != "docker":
