@@ -27,6 +27,8 @@ STOP_SERVING = (
     "timeout 60 bash -c 'until rmmod $0; do sleep 0.2; done' $user; done"
 )
 SPACES_FILE = "/run/ipvs-estoff-guard/namespaces.json"
+# It outlives the service.
+COUNTERS_FILE = "/run/ipvs-estoff-guard/counters.json"
 UNIT_DROP_IN = f"/run/systemd/system/{SERVICE}.service.d/test.conf"
 
 # An unusable repository is an error here; Debian's dnf.conf would skip it.
@@ -71,7 +73,8 @@ class Guarded:
             f"rm -rf {DROP_IN} {CHOSEN} {RUNTIME_FOLDER}; "
             f"if [ -e /sys/module/ip_vs ]; then {STOP_SERVING}; "
             "modprobe -r ip_vs || rmmod ip_vs; fi; "
-            f"systemctl reset-failed; systemctl restart {SERVICE}"
+            f"systemctl reset-failed; systemctl stop {SERVICE}; rm -f {COUNTERS_FILE}; "
+            f"systemctl start {SERVICE}"
         )
 
     def configure(self, text: str) -> None:

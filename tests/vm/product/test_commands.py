@@ -110,6 +110,9 @@ def test_a_check_of_the_configuration_asks_systemd_where_the_service_may_write(h
     checked = host.execute("ipvsd config --check --quiet")
     assert checked.status == 2 and "add [Service] ReadWritePaths=/srv/metrics" in checked.stderr
     host.drop_in_unit("[Service]\nReadWritePaths=/srv/metrics\n")
+    checked = host.execute("ipvsd config --check --quiet")  # the service has the sandbox of before
+    assert checked.status == 2 and f"systemctl restart {SERVICE}" in checked.stderr
+    host.succeed(f"systemctl restart {SERVICE}")
     assert host.execute("ipvsd config --check --quiet").status == 0
 
 

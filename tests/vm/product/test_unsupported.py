@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.vm.guarded import KEY, SERVICE, Guarded
+from tests.vm.guarded import COUNTERS_FILE, KEY, SERVICE, Guarded
 from tests.vm.product.setups import traces
 from tests.vm.spaces import Spaces
 
@@ -39,8 +39,8 @@ def test_namespaces_are_neither_searched_nor_logged(host: Guarded, spaces: Space
     spaces.named("own")
     spaces.process()
     host.succeed("touch /run/now")
-    counted = "/run/ipvs-estoff-guard/counters.json"  # written at each check
-    host.machine.wait_until_succeeds(f"[ {counted} -nt /run/now ]")
+    # It is written at each check.
+    host.machine.wait_until_succeeds(f"[ {COUNTERS_FILE} -nt /run/now ]")
     described = host.succeed("cat /run/ipvs-estoff-guard/namespaces.json")
     assert [one["state"] for one in json.loads(described)["namespaces"]] == ["unsupported"]
     assert len(host.events(cursor, "unsupported")) == 1
