@@ -343,7 +343,8 @@ def test_uevents_overflow(host: Guarded, faults: Faults):
     assert all("No buffer space" in entry["MESSAGE"] for entry in lost)
     counters = host.status()["daemon"]["counters"]
     assert counters["events_lost"] == len(lost) == SCALE
-    assert counters["loads"] == SCALE and not host.events(cursor, "contested")
+    # The first load was seen by the guard before the restart, whose counters go on.
+    assert counters["loads"] == 1 + SCALE and not host.events(cursor, "contested")
 
 
 @TRIXIE
