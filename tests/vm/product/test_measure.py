@@ -11,7 +11,7 @@ import pytest
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import FILE, SERVICE, Guarded
 from tests.vm.probe import Calls, EstimationRuns
-from tests.vm.product.kernels import on
+from tests.vm.product.kernels import THOROUGH, on
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -179,7 +179,7 @@ NUMBERS = {"INT": 2, "TERM": 15, "HUP": 1, "KILL": 9}
 
 
 @on("bookworm", also=("trixie",))
-@pytest.mark.parametrize("guard", ["guard", "no guard"])
+@pytest.mark.parametrize("guard", ["guard", pytest.param("no guard", marks=THOROUGH)])
 def test_a_comparison_ended_at_any_moment_leaves_the_value_of_the_policy(
     loaded: Guarded, guard: str
 ):
