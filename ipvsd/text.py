@@ -26,6 +26,12 @@ def printable(text: str) -> str:
     return _escaped(text, MAX_PRINTED)
 
 
+def error_text(error: OSError) -> str:
+    """Return what failed, as far as the error names it, and why; not escaped."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
 def printable_line(text: str) -> str:
     """Return a whole line of a page or of the journal, in which several such texts may stand."""
     return _escaped(text, MAX_LINE)

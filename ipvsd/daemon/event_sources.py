@@ -14,6 +14,7 @@ from ipvsd.kernel.sysctl_watch import WriteWatch
 from ipvsd.kernel.uevents import Drained, Monitor
 from ipvsd.model import GuardError
 from ipvsd.system.event_loop import Loop
+from ipvsd.text import error_text
 
 ON = "on"
 OFF = "off"
@@ -85,8 +86,7 @@ class Source:
         except GuardError as error:
             return self._closed_for(str(error))
         except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            return self._closed_for(f"{where}{error.strerror or error}")
+            return self._closed_for(error_text(error))
         self._descriptor = self.opened.fileno()
         self._loop.watch(self._descriptor, self._urgent)
         return self._closed_for(self._doubt) if self._doubt else self._in_use()

@@ -64,7 +64,7 @@ class NamespaceScanner:
         self._finder = NamespaceFinder(root)
         self._worker = NamespaceWorker()
         self._progress = ScanProgress()
-        self._queue = self.visits = VisitQueue()  # the reporter reads what it has counted
+        self.visits = VisitQueue()  # the reporter reads what it has counted
         self.scans_given_up = 0
         self._rescan = Rescan()
         self._job: Optional[Visits] = None  # None during a scan
@@ -83,12 +83,12 @@ class NamespaceScanner:
     def idle(self) -> bool:
         """Whether no job runs and no visit waits."""
         scanning = self._progress.scanning is not None
-        return not (self._worker.busy or self._queue.waiting or scanning)
+        return not (self._worker.busy or self.visits.waiting or scanning)
 
     @property
     def visiting(self) -> bool:
         """Whether namespaces are being visited, or wait for that."""
-        return bool(self._job or self._queue.waiting)
+        return bool(self._job or self.visits.waiting)
 
     def rescan_all(self, reason: Reason, event_ns: Optional[int]) -> None:
         """Check every namespace now; `event_ns` is when the event came that demands it.
@@ -96,7 +96,7 @@ class NamespaceScanner:
         After a load the namespaces that are known come first: no scan has to find them.
         """
         self._rescan = Rescan(reason, event_ns)
-        self._queue.restart(with_known=reason is Reason.LOAD)
+        self.visits.restart(with_known=reason is Reason.LOAD)
         self._progress.rescan_all(monotonic_ns())
 
     def expect_births(self, births: int = 0, born_ns: Optional[int] = None) -> None:
@@ -107,7 +107,7 @@ class NamespaceScanner:
         """Scan for nothing until rescan_all() is called: ip_vs is not loaded."""
         self._rescan = Rescan()
         self._progress.pause()
-        self._queue.clear()
+        self.visits.clear()
 
     def deadline_ns(self) -> Optional[int]:
         """Return when to call proceed() if nothing happens, None for never."""
@@ -115,14 +115,14 @@ class NamespaceScanner:
             return self._job_began_ns + (SCAN_LIMIT_NS if self._job is None else VISITS_LIMIT_NS)
         if not self.idle:
             return 0
-        moments = (self._progress.next_ns(monotonic_ns()), self._queue.retry_at_ns)
+        moments = (self._progress.next_ns(monotonic_ns()), self.visits.retry_at_ns)
         return min((at_ns for at_ns in moments if at_ns is not None), default=None)
 
     def proceed(self, policy: Policy, memory: Memory, births_reported: bool) -> None:
         """Give the worker its next job if it has none; `births_reported` as in ScanReport."""
         if self._worker.busy:
             return
-        now_ns, queue, progress = monotonic_ns(), self._queue, self._progress
+        now_ns, queue, progress = monotonic_ns(), self.visits, self._progress
         queue.add_due_retries(now_ns)
         progress.note_reports(births_reported, policy.resync_ns, now_ns)
         if not queue.has_urgent:
@@ -162,8 +162,8 @@ class NamespaceScanner:
                 full, load = progress.scanning is Scan.FULL, self._rescan.reason is Reason.LOAD
                 self._rescan.cpu_ns += done.result.described_cpu_ns if full else 0
                 progress.took_ns = done.result.took_ns
-                self._queue.add_found(done.result, full, self._rescan.visited if load else None)
-            return Collected(since_ns=since_ns, alive=set(self._queue.places))
+                self.visits.add_found(done.result, full, self._rescan.visited if load else None)
+            return Collected(since_ns=since_ns, alive=set(self.visits.places))
         if job is not None and job.routine:
             self._rescan.cpu_ns += job.cpu_ns
         for result in done.result:
@@ -173,7 +173,7 @@ class NamespaceScanner:
             gone = any(key.state is State.GONE for key in result.keys)
             is_new = known is None or namespace_state.is_another(known, result.cookie)
             progress.new += int(is_new and not gone)
-            self._queue.note_visit(result)
+            self.visits.note_visit(result)
         return Collected(tuple(done.result), since_ns)
 
     def give_up_what_hangs(self) -> str:
@@ -194,7 +194,7 @@ class NamespaceScanner:
             self.scans_given_up += 1
             return "scanning for namespaces"
         hung = job.targets[job.at]
-        self._queue.put_aside(hung, job.targets[job.at + 1 :])
+        self.visits.put_aside(hung, job.targets[job.at + 1 :])
         return f"entering {hung.namespace} through {hung.paths[0]}"
 
     def close(self) -> None:
@@ -217,9 +217,9 @@ class NamespaceScanner:
         event_ns = {Reason.BIRTH: born_ns, Reason.LOAD: self._rescan.event_ns}
         targets = []
         for identity in batch:
-            namespace, paths = self._queue.places[identity]
+            namespace, paths = self.visits.places[identity]
             known = memory.namespaces.get(identity)
-            maybe_new = self._progress.births_expected and self._queue.may_be_new(identity)
+            maybe_new = self._progress.births_expected and self.visits.may_be_new(identity)
             if known is not None and known.cookie is None and maybe_new:
                 known = None  # it has a new holder, and nothing proves that it is the same one
             reason = decide.why_different(trigger, known, memory.reloaded_since(known))

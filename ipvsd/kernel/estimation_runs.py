@@ -14,6 +14,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional
 from ipvsd.kernel import btf, module, tracefs
 from ipvsd.kernel.tracefs import Instance
 from ipvsd.model import EstimationRun, Module
+from ipvsd.text import error_text
 
 # Names with the pid, so that several processes can measure at once, beside the guard's instance.
 _INSTANCE = "ipvsd-measure-{}"
@@ -115,7 +116,7 @@ class RunProbes:
             try:
                 self._trace.prove()
             except OSError as error:
-                defect = f"{error.filename}: {error.strerror}"
+                defect = error_text(error)
         return defect
 
     def close(self) -> str:

@@ -14,6 +14,8 @@ import os
 import re
 from typing import Iterable, List, Match, Optional, Sequence, Tuple
 
+from ipvsd.text import error_text
+
 FOLDERS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
 
 # The beginning of a line of a trace: "comm-pid [cpu] flags seconds.micros: ", before "event: ...".
@@ -55,9 +57,7 @@ class Instance:
         self._events = (*events, proof)
         self._proof = proof
         self._pipe = -1
-        why_not = obstacle(root)
-        if why_not is not None:
-            raise why_not
+        _refuse_if_obstructed(root)
         self.close()  # what a process with the same names has left
         try:
             os.mkdir(self.folder, 0o700)
@@ -97,9 +97,7 @@ class Instance:
 
     def enable(self, event: str, wanted: bool = True) -> None:
         """Enable a probe, or disable it. Raises OSError, also while no probe may be changed."""
-        why_not = obstacle(self._root)
-        if why_not is not None:
-            raise why_not
+        _refuse_if_obstructed(self._root)
         self._write(f"events/{event}/enable", "1" if wanted else "0")
 
     def prove(self) -> None:
@@ -127,15 +125,13 @@ class Instance:
 
     def defect(self, event: str) -> Optional[str]:
         """Return why an event can no longer be recorded, None when all is as it was set."""
-        why_not = obstacle(self._root)
-        if why_not is not None:
-            return f"{why_not.filename}: {why_not.strerror}"
         try:
+            _refuse_if_obstructed(self._root)
             # While the module of a probe is not loaded, the value has a star behind it: "1*".
             enabled = self.read(f"events/{event}/enable").startswith("1")
             running = self.read("tracing_on").startswith("1")
         except OSError as error:
-            return f"{error.filename}: {error.strerror}"
+            return error_text(error)
         return None if enabled and running else f"{self.folder}: another program has disabled it"
 
     def close(self) -> str:
@@ -189,6 +185,12 @@ def obstacle(root: str) -> Optional[OSError]:
         except OSError:  # this kernel has no such switch, or debugfs is not mounted
             continue
     return None
+
+
+def _refuse_if_obstructed(root: str) -> None:
+    why_not = obstacle(root)
+    if why_not is not None:
+        raise why_not
 
 
 def left_behind(folder: str) -> str:

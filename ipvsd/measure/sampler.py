@@ -9,6 +9,7 @@ from ipvsd.measure.statistics import Phase, Pings
 from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun
 from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.system.terminal import Progress
+from ipvsd.text import error_text
 
 # How often runs are read from the buffer and progress is shown. Not at each run: waking up a
 # thousand times a second would disturb the measurement.
@@ -112,8 +113,7 @@ def open_probes(root: str, kthreads: bool) -> Tuple[Optional[RunProbes], str]:
     try:
         return RunProbes(root, kthreads), ""
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return None, f"{where}{error.strerror or error}"
+        return None, error_text(error)
 
 
 def _difference(before: Dict[str, int], after: Dict[str, int]) -> Dict[str, int]:

@@ -1,4 +1,4 @@
-"""The counters outlive the daemon; the time without one is told, and damage is refused."""
+"""The counters outlive the daemon; the time without one is reported, and damage is refused."""
 
 import json
 
