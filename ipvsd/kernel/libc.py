@@ -1,10 +1,20 @@
 """Calls the system calls that Python 3.6 lacks, through ctypes, and does nothing else."""
 
+import errno
 import functools
 import os
 from typing import Any
 
 CLONE_NEWNET = 0x40000000  # linux/sched.h
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # linux/prctl.h
+_SIGKILL = 9
+# System calls since Linux 5.2, which C libraries before glibc 2.36 do not wrap. Their numbers are
+# the same on all architectures but alpha (include/uapi/asm-generic/unistd.h and syscall.tbl), with
+# an offset on mips.
+_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 430, 431, 432
+_OTHER_NUMBERS = ("alpha", "mips")
+_CLOEXEC = 1  # FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC (linux/mount.h)
+_FSCONFIG_CMD_CREATE = 6
 
 
 @functools.lru_cache(maxsize=None)
@@ -29,6 +39,31 @@ def unshare(flags: int) -> None:
     _checked(_libc().unshare(flags))
 
 
+def fsopen(kind: str) -> int:
+    """Return the configuration of a new file system instance (fsopen(2)). Raises OSError."""
+    return _checked(_syscall(_SYS_FSOPEN, kind.encode("ascii"), _CLOEXEC))
+
+
+def fsconfig_create(configuration: int) -> None:
+    """Create the instance that was configured (fsconfig(2)). Raises OSError."""
+    _checked(_syscall(_SYS_FSCONFIG, configuration, _FSCONFIG_CMD_CREATE, None, None, 0))
+
+
+def fsmount(configuration: int) -> int:
+    """Return a mount of the instance that is attached nowhere (fsmount(2)). Raises OSError."""
+    return _checked(_syscall(_SYS_FSMOUNT, configuration, _CLOEXEC, 0))
+
+
+def end_with_parent() -> None:
+    """Have the calling process killed when the thread that forked it ends (prctl(2))."""
+    _checked(_libc().prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0))
+
+
+def name_thread(name: str) -> None:
+    """Name the calling thread, as ps(1) shows it; 15 bytes at most (prctl(2))."""
+    _checked(_libc().prctl(_PR_SET_NAME, name.encode("ascii"), 0, 0, 0))
+
+
 def inotify_init() -> int:
     """Return a new inotify descriptor that does not block (inotify_init1(2)). Raises OSError."""
     return _checked(_libc().inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
@@ -42,6 +77,16 @@ def inotify_add_watch(descriptor: int, path: str, mask: int) -> int:
 def inotify_rm_watch(descriptor: int, watch: int) -> None:
     """Remove a watch (inotify_rm_watch(2)). Raises OSError."""
     _checked(_libc().inotify_rm_watch(descriptor, watch))
+
+
+def _syscall(number: int, *arguments: Any) -> int:
+    if os.uname().machine.startswith(_OTHER_NUMBERS):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    import ctypes
+
+    call = _libc().syscall
+    call.restype = ctypes.c_long
+    return int(call(ctypes.c_long(number), *arguments))
 
 
 def _checked(result: int) -> int:
