@@ -65,10 +65,12 @@ class FakeKernel(KernelAccess):
         self.inside.clock = self.story
         return self.inside
 
+    sysctls_inside = sysctls
+
     def described_again(self, namespace):
         return self.moved.get(namespace.identity, namespace)
 
-    def facts(self, exactly):
+    def facts(self, exactly, with_cookie=True):
         return Facts(self.inside.estimators, self.inside.cookie)
 
     def counters(self):

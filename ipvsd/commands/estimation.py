@@ -1,7 +1,6 @@
 """Switch estimation on or off, persistently and at once, and say how that affects statistics."""
 
 import argparse
-import functools
 import os
 import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -13,10 +12,9 @@ from ipvsd.config import files as config_files
 from ipvsd.config.estimation_files import Wanted
 from ipvsd.config.policy import matches
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
-from ipvsd.enforce.all_namespaces import AllNamespaces, find
+from ipvsd.enforce.all_namespaces import AllNamespaces, find, in_worker
 from ipvsd.kernel import netns_discovery
 from ipvsd.kernel.netns_discovery import NamespaceFinder
-from ipvsd.kernel.netns_worker import NamespaceWorker
 from ipvsd.model import (
     NS_PER_S,
     Exit,
@@ -133,11 +131,7 @@ def _namespaces(root: str, policy: Policy) -> List[Namespace]:
     host = netns_discovery.own(root)
     if policy.scope is Scope.HOST or host.inode == 0:
         return [host]
-    worker = NamespaceWorker()
-    try:
-        found = worker.call(functools.partial(find, NamespaceFinder(root), deep=True))
-    finally:
-        worker.close()
+    found = in_worker(lambda progress: find(NamespaceFinder(root, progress.step), deep=True))
     return [host, *(place.namespace for place in found)]
 
 

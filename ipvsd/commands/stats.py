@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
@@ -60,13 +60,14 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     if not state.loaded and not options.json:
         output.line("ip_vs is not loaded: nothing is counted.")
         return Exit.AS_WANTED
-    reader = NamespaceReader(config_files.load(options.places).policy, options.root)
+    policy = config_files.load(options.places).policy
+    reader = NamespaceReader(policy, options.root, lambda: ipvs.counters(options.root))
     screen = Screen()
     try:
-        before, before_ns = _readouts(reader, options.root), monotonic_ns()
+        before, before_ns = _readouts(reader), monotonic_ns()
         while True:
             time.sleep(options.interval / NS_PER_S)
-            now, now_ns = _readouts(reader, options.root), monotonic_ns()
+            now, now_ns = _readouts(reader), monotonic_ns()
             rows = _rows(before, now, now_ns - before_ns)
             if options.json:
                 show = output.json_line if options.watch else output.json
@@ -93,9 +94,8 @@ def _show(rows: Sequence[Row], options: argparse.Namespace, output: Output, scre
 Readouts = Dict[Identity, Tuple[Namespace, Readout]]
 
 
-def _readouts(reader: NamespaceReader, root: str) -> Readouts:
-    found = reader.read(lambda: ipvs.counters(root))
-    return {one.identity: (one, readout) for one, readout in found if readout is not None}
+def _readouts(reader: NamespaceReader[Optional[Readout]]) -> Readouts:
+    return {one.identity: (one, readout) for one, readout in reader.read() if readout is not None}
 
 
 def _rows(before: Readouts, now: Readouts, elapsed_ns: int) -> List[Row]:

@@ -79,7 +79,7 @@ class Daemon:
         self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS)
         self._uevents = Uevents(self._loop, parts.new_monitor)
         scanner = NamespaceScanner(parts.enforcer, parts.root)
-        self._loop.watch(scanner.fileno())
+        self._loop.watch(scanner.worker.fileno())
         self._sources = NamespaceSources(self._loop, parts.root)
         self._writes = Writes(self._loop, parts.root)
         self._canary = Canary(self._loop, lambda: parts.enforcer.read(RUN_ESTIMATION))

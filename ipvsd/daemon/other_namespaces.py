@@ -7,7 +7,8 @@ from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.daemon.canary import RETRY_NS, Canary, is_canary
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.event_sources import NamespaceSources
-from ipvsd.daemon.scanner import Collected, NamespaceScanner
+from ipvsd.daemon.kept_results import Collected
+from ipvsd.daemon.scanner import NamespaceScanner
 from ipvsd.enforce import record
 from ipvsd.enforce.enforcer import check_results
 from ipvsd.journal import events
@@ -47,24 +48,24 @@ class OtherNamespaces:
     def expect(self, births: Optional[BirthEvents]) -> None:
         """Scan soon for namespaces that were reported, if any were."""
         if births is not None and self._state.guards_others:
-            self._scanner.expect_births(births.births, births.first_ns)
+            self._scanner.schedule.expect_births(monotonic_ns(), births.births, births.first_ns)
 
     def proceed(self) -> None:
-        """Record what the worker has done, and give it its next job."""
+        """Give the worker its next job, and record what it has done."""
         state, now_ns = self._state, monotonic_ns()
-        done = self._scanner.collect(state.memory)
+        done = self._scanner.collect(state.policy)
         hung = self._scanner.give_up_what_hangs()
         if hung:
-            message = f"namespaces: {printable(hung)} took too long and was given up"
+            message = f"namespaces: {printable(hung)} took too long; it is tried again later"
             state.new_events.append(events.plain(Kind.VISIT_HUNG, message))
+        self._scanner.proceed(state.policy, state.memory, self._sources.births_reported)
         if done is not None and state.guards_others:
             self._record(done)
         elif (state.memory.rate_limiter.due_ns or now_ns) < now_ns:
-            self._record(Collected())  # only logs the summary that is due
+            self._record(Collected([]))  # only logs the summary that is due
         if done is not None and state.reloading and not self._scanner.scan_complete:
             self._notifier.extend_timeout()
         self._run_canary()
-        self._scanner.proceed(state.policy, state.memory, self._sources.births_reported)
 
     def canary_wanted(self) -> bool:
         """Return whether the guard would set a new namespace to 0, so that a canary proves it."""
@@ -87,13 +88,11 @@ class OtherNamespaces:
     def close(self) -> None:
         """Give everything back."""
         self._canary.forget()
-        self._scanner.close()
+        self._scanner.worker.close()
 
     def _record(self, done: Collected) -> None:
         state = self._state
-        if done.alive is not None:
-            alive = {state.host.identity} | done.alive
-            state.memory = record.forget(state.memory, alive, done.since_ns)
+        state.memory = record.forget(state.memory, done.gone, done.since_ns)
         for result in filter(is_canary, done.results):
             self._canary.see(result)
         others = [result for result in done.results if not is_canary(result)]

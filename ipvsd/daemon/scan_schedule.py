@@ -1,205 +1,228 @@
-"""Decides when to scan for namespaces, and how thoroughly."""
+"""Decides when to scan for namespaces, and when to search for hidden ones.
 
-from enum import Enum
-from typing import NamedTuple, Optional, Tuple
+A scan finds namespaces with new holders. A search, in slices, finds holders that are hard to find,
+and the next scan returns them. All times are monotonic nanoseconds.
+"""
+
+from typing import NamedTuple, Optional
 
 from ipvsd.model import NS_PER_MS, NS_PER_S
 
 # A birth is reported some microseconds, on a busy machine milliseconds, before the namespace has a
 # holder that can be found: scan now, and again after these waits. A namespace that is still not
-# found no longer exists, or is held in a way that only a deep scan finds.
+# found no longer exists, or is held in a way that only a search finds.
 RETRIES_NS = (4 * NS_PER_MS, 16 * NS_PER_MS, 64 * NS_PER_MS, 256 * NS_PER_MS)
-
 # Longer than it takes from a birth until the namespace has a holder that can be found.
 VISIBLE_NS = 100 * NS_PER_MS
 
-# What scans may cost while namespaces are created and removed all the time: one part in so many.
-QUICK_SHARE = 5
-DEEP_SHARE = 10
 # What full scans may cost, however many namespaces there are: one part of a CPU in so many. Short
 # ones are made as often as the policy says; with its default, 30 seconds, they cost no more.
-FULL_SHARE = 250
-SHORT_FULL_SCAN_NS = 120 * NS_PER_MS
+FULL_SHARE = 400
+SHORT_FULL_SCAN_NS = 75 * NS_PER_MS
 
-# Where births are not reported, a quick scan finds a namespace well before its estimation begins.
+# Where births are not reported, a scan finds a namespace well before its estimation begins.
 POLL_NS = NS_PER_S
 # After a scan that has failed.
 AGAIN_NS = NS_PER_S
-# While all births are reported, a deep scan only finds namespaces that got another holder.
-DEEP_PERIOD_NS = 600 * NS_PER_S
+# While all births are reported, a search only finds namespaces that got another holder.
+SEARCH_PERIOD_NS = 600 * NS_PER_S
 
 
-class Scan(Enum):
-    """The kinds of scans."""
+class Share:
+    """CPU time that may be spent: a part of the time that passes, and some in advance.
 
-    QUICK = "quick"  # finds new holders; their namespaces are visited
-    DEEP = "deep"  # the same, also for holders that are hard to find
-    FULL = "full"  # every namespace is visited
-
-
-class ScanSchedule(NamedTuple):
-    """When the next scans are due (monotonic nanoseconds), None for never."""
-
-    full_ns: Optional[int] = None
-    deep_ns: Optional[int] = None
-    quick_ns: Optional[int] = None
-    births: int = 0  # reported, and not yet found
-    born_ns: Optional[int] = None  # when the first of them was; None if one has no time
-    reported_ns: int = 0  # when the last of them was reported
-    tries: int = 0  # scans for them since then
-    retry_ns: Optional[int] = (
-        None  # when the next one is due; None if only a deep scan may find them
-    )
-    quick_after_ns: int = 0  # so that scans cost no more than their share
-    deep_after_ns: int = 0
-
-
-class ScanReport(NamedTuple):
-    """How a scan went."""
-
-    scan: Scan
-    found: int  # new namespaces
-    took_ns: int  # without the visits
-    period_ns: int  # between two full scans, as the policy says
-    births_reported: bool  # by the kernel, so that no scan each second is needed
-
-
-def earliest_birth(schedule: ScanSchedule, scan: Scan, before_ns: Optional[int]) -> Optional[int]:
-    """Return the earliest birth of a namespace that a scan finds new, None if it is unknown.
-
-    That is the first birth that was reported and not found. But what a quick scan finds cannot be
-    much older than the scan before it (`before_ns`), which would have found it.
+    Whoever creates and removes namespaces all the time can cause no more than that.
     """
-    if schedule.born_ns is None or before_ns is None or scan is not Scan.QUICK:
-        return schedule.born_ns
-    return max(schedule.born_ns, before_ns - VISIBLE_NS)
+
+    def __init__(self, part: int, most_ns: int) -> None:
+        """Begin with `most_ns` nanoseconds, the most that can be saved up."""
+        self._part = part
+        self._most_ns = most_ns
+        self._left_ns = most_ns
+        self._at_ns: Optional[int] = None
+
+    def spend(self, cost_ns: int, now_ns: int) -> None:
+        """Note CPU time that was spent."""
+        self._grow(now_ns)
+        self._left_ns -= cost_ns
+
+    def ready_ns(self, now_ns: int) -> int:
+        """Return when more may be spent."""
+        self._grow(now_ns)
+        return now_ns if self._left_ns >= 0 else now_ns - self._left_ns * self._part
+
+    def _grow(self, now_ns: int) -> None:
+        passed_ns = 0 if self._at_ns is None else max(0, now_ns - self._at_ns)
+        self._at_ns = now_ns
+        self._left_ns = min(self._most_ns, self._left_ns + passed_ns // self._part)
 
 
-def rescan_all(schedule: ScanSchedule, now_ns: int) -> ScanSchedule:
-    """Return the schedule when every namespace has to be checked now."""
-    return schedule._replace(full_ns=now_ns, deep_ns=now_ns, deep_after_ns=now_ns)
+class LastScan(NamedTuple):
+    """The last scan that has begun."""
+
+    began_ns: int
+    since_ns: Optional[int]  # what it finds new did not exist before this moment
+    born_ns: Optional[int]  # the earliest birth that it can find
 
 
-def birth_expected(
-    schedule: ScanSchedule, now_ns: int, births: int = 0, born_ns: Optional[int] = None
-) -> ScanSchedule:
-    """Return the schedule after an event reported that namespaces may be new.
+class ScanSchedule:
+    """The demands for scans, and what is known about births that were reported."""
 
-    Reports that come before a scan that is due has begun are merged into it. A report without a
-    number (`births` = 0), such as a new mount, is followed by one quick scan.
-    """
-    schedule = _quick_at(schedule, max(now_ns, schedule.quick_after_ns))
-    if not births:
-        return schedule
-    if not schedule.births:
-        return schedule._replace(births=births, born_ns=born_ns, reported_ns=now_ns, tries=0)
-    known = [moment for moment in (schedule.born_ns, born_ns) if moment is not None]
-    return schedule._replace(
-        births=schedule.births + births,
-        born_ns=min(known) if len(known) > 1 else None,
-        reported_ns=now_ns,
-        # A birth that is never found must not use up the tries of those that follow it.
-        tries=schedule.tries if schedule.retry_ns is not None else 0,
-    )
+    def __init__(self) -> None:
+        self.full_ns: Optional[int] = None  # None while ip_vs is not loaded: nothing is due then
+        self.search_ns: Optional[int] = None  # when the next search begins
+        self.searching = False  # one is under way
+        self.births_reported = False  # by the kernel, so that no scan each second is needed
+        self.births = 0  # reported, and not yet found
+        self.last: Optional[LastScan] = None
+        # Of what births cause: scans, and visits to foreign namespaces.
+        self.share = Share(20, NS_PER_S)
+        self.search_share = Share(50, 3 * NS_PER_S)
+        self.full = False  # a full scan is under way: what it has found is being visited
+        self._full_cost_ns = 0
+        self._quick_ns: Optional[int] = None
+        self._born_ns: Optional[int] = None  # of the first of the births; None if one has no time
+        self._reported_ns = 0  # when the last of them was reported
+        self._tries = 0  # scans for them since then
+        self._searched_ns: Optional[int] = None  # when the last search began, and the one before
+        self._searched_before_ns: Optional[int] = None
+        self.hidden_found = False  # by the search, so that the next scan finds old namespaces
 
+    def pause(self) -> None:
+        """Let nothing be due until rescan_all() is called."""
+        self.full_ns = self.search_ns = self._quick_ns = None
+        self.searching = self.full = False
 
-def next_scan(schedule: ScanSchedule, now_ns: int) -> Tuple[Optional[Scan], Optional[int]]:
-    """Return the scan that is due, if any, and when the next one is."""
-    due = (
-        (schedule.full_ns, Scan.FULL),
-        (schedule.quick_ns, Scan.QUICK),
-        (schedule.deep_ns, Scan.DEEP),
-    )
-    for moment, scan in due:
-        if moment is not None and moment <= now_ns:
-            return scan, now_ns
-    return None, min((moment for moment, _ in due if moment is not None), default=None)
+    def rescan_all(self, now_ns: int) -> None:
+        """Find and check every namespace now."""
+        self.full_ns = self.search_ns = now_ns
+        self.searching = False  # a search under way is not the one that is meant
 
+    def expect_births(self, now_ns: int, births: int, born_ns: Optional[int]) -> None:
+        """Scan soon: so many births were reported, the first at `born_ns` (None if unknown).
 
-def scan_begun(schedule: ScanSchedule, scan: Scan, now_ns: int) -> ScanSchedule:
-    """Return the schedule when a scan has begun: reports from now on ask for another one.
+        A report without a number (`births` = 0), such as a new mount, is followed by one scan.
+        """
+        self._scan_at(now_ns)
+        if not births:
+            return
+        known = [one for one in (self._born_ns, born_ns) if one is not None]
+        first = born_ns if not self.births else min(known) if len(known) > 1 else None
+        self.births, self._born_ns = self.births + births, first
+        self._reported_ns, self._tries = now_ns, 0
 
-    What a deep scan does not find does not exist, if its birth was reported VISIBLE_NS ago.
-    """
-    if scan is Scan.FULL:
-        return schedule._replace(full_ns=None, quick_ns=None)
-    if scan is Scan.QUICK:
-        return schedule._replace(quick_ns=None)
-    schedule = schedule._replace(deep_ns=None, quick_ns=None)
-    if now_ns - schedule.reported_ns >= VISIBLE_NS:
-        return schedule._replace(births=0, born_ns=None, retry_ns=None)
-    if schedule.born_ns is None:
-        return schedule
-    return schedule._replace(born_ns=max(schedule.born_ns, now_ns - VISIBLE_NS))
+    def note_reports(self, births_reported: bool, period_ns: int, now_ns: int) -> None:
+        """Note whether births are reported now; `period_ns` is the time between two full scans."""
+        self.births_reported = births_reported
+        if births_reported or self.full_ns is None:
+            return
+        self._scan_at(now_ns + POLL_NS)
+        if self.search_ns is not None:
+            self.search_ns = min(self.search_ns, now_ns + period_ns)
 
+    @property
+    def births_expected(self) -> bool:
+        """Whether a namespace may have been born that was not found yet."""
+        return self.births > 0 or not self.births_reported
 
-def scan_ended(schedule: ScanSchedule, done: ScanReport, now_ns: int) -> ScanSchedule:
-    """Return the schedule after a scan has ended."""
-    births, deep_ns = schedule.births, schedule.deep_ns
-    if done.scan is Scan.DEEP:
-        schedule = schedule._replace(deep_after_ns=now_ns + DEEP_SHARE * done.took_ns)
-        wait_ns = DEEP_PERIOD_NS if done.births_reported else done.period_ns
-        deep_ns = max(now_ns + wait_ns, schedule.deep_after_ns)
-    else:
-        births = max(0, births - done.found)
-        schedule = schedule._replace(quick_after_ns=now_ns + QUICK_SHARE * done.took_ns)
-    if done.scan is Scan.FULL:
-        schedule = schedule._replace(full_ns=now_ns + done.period_ns)
-    schedule = schedule._replace(births=births, deep_ns=deep_ns)
-    if births:
-        return _retried(schedule, now_ns)
-    schedule = schedule._replace(born_ns=None, retry_ns=None)
-    return schedule if done.births_reported else _quick_at(schedule, now_ns + POLL_NS)
+    @property
+    def born_ns(self) -> Optional[int]:
+        """The earliest birth of what the last scan has found, None if it is unknown.
 
+        A scan also finds a namespace whose birth is reported while it is under way.
+        """
+        if self.last is not None and self.last.born_ns is not None:
+            return self.last.born_ns
+        return self._born_ns
 
-def births_unreported(schedule: ScanSchedule, period_ns: int, now_ns: int) -> ScanSchedule:
-    """Return the schedule while births are not reported; they may have been until a moment ago.
+    def scan_ns(self, now_ns: int) -> Optional[int]:
+        """Return when a scan for births or mounts is due, None for never."""
+        if self.full_ns is None or self._quick_ns is None:
+            return None
+        return max(self._quick_ns, self.share.ready_ns(now_ns))
 
-    Quick scans then come each second, and deep ones with the period of full scans. A schedule
-    without scans, while ip_vs is not loaded, stays so.
-    """
-    if schedule.full_ns is None:
-        return schedule
-    if schedule.deep_ns is not None:
-        due_ns = max(now_ns + period_ns, schedule.deep_after_ns)
-        schedule = schedule._replace(deep_ns=min(schedule.deep_ns, due_ns))
-    if schedule.quick_ns is not None:
-        return schedule
-    return _quick_at(schedule, max(now_ns + POLL_NS, schedule.quick_after_ns))
+    def next_search_ns(self, now_ns: int) -> Optional[int]:
+        """Return when the next slice of a search is due, None for never."""
+        if self.searching:
+            return self.search_share.ready_ns(now_ns)
+        if self.search_ns is None:
+            return None
+        return max(self.search_ns, self.search_share.ready_ns(now_ns))
 
+    def next_ns(self, now_ns: int) -> Optional[int]:
+        """Return when anything is due, None for never."""
+        moments = (self.full_ns, self.scan_ns(now_ns), self.next_search_ns(now_ns))
+        return min((moment for moment in moments if moment is not None), default=None)
 
-def full_scan_visited(schedule: ScanSchedule, cpu_ns: int, now_ns: int) -> ScanSchedule:
-    """Return the schedule after the last visit of a full scan; all visits took `cpu_ns`."""
-    if schedule.full_ns is None or cpu_ns <= SHORT_FULL_SCAN_NS:
-        return schedule
-    return schedule._replace(full_ns=max(schedule.full_ns, now_ns + FULL_SHARE * cpu_ns))
+    def begin_scan(self, full: bool, now_ns: int) -> None:
+        """Note that a scan begins: reports from now on ask for another one."""
+        before_ns = self.last.began_ns if self.last is not None else None
+        born_ns = self._born_ns
+        if self.hidden_found:
+            before_ns = self._searched_before_ns
+        elif born_ns is not None and before_ns is not None:
+            # The scan before would have found what is much older than it.
+            born_ns = max(born_ns, before_ns - VISIBLE_NS)
+        since_ns = None if before_ns is None else before_ns - VISIBLE_NS
+        self.last = LastScan(now_ns, since_ns, born_ns)
+        self._quick_ns, self.hidden_found = None, False
+        if full:
+            self.full, self._full_cost_ns = True, 0
+            self.full_ns = now_ns + AGAIN_NS  # if the scan fails
 
+    def end_scan(self, new: int, cost_ns: int, now_ns: int) -> None:
+        """Note that a scan has found so many new namespaces, and what it cost."""
+        self.share.spend(cost_ns, now_ns)
+        self.births = max(0, self.births - new)
+        if not self.births:
+            self._born_ns = None
+        elif self._tries < len(RETRIES_NS):
+            self._scan_at(now_ns + RETRIES_NS[self._tries])
+            self._tries += 1
+        elif self._tries == len(RETRIES_NS) and self.search_ns is not None:
+            self._tries += 1  # the search finds them, or they do not exist
+            self.search_ns = now_ns
 
-def _retried(schedule: ScanSchedule, now_ns: int) -> ScanSchedule:
-    """Return the schedule when births were not found: with the next retry, or a deep scan."""
-    if schedule.retry_ns is not None and now_ns < schedule.retry_ns:
-        return _quick_at(schedule, schedule.retry_ns)
-    if schedule.tries == len(RETRIES_NS):
-        if schedule.retry_ns is None:
-            return schedule
-        due_ns = max(now_ns, schedule.deep_after_ns)
-        deep_ns = due_ns if schedule.deep_ns is None else min(due_ns, schedule.deep_ns)
-        schedule = schedule._replace(deep_ns=deep_ns, retry_ns=None)
-        if now_ns - schedule.reported_ns >= VISIBLE_NS:
-            return schedule
-        schedule = schedule._replace(tries=0)
-    retry_ns = now_ns + RETRIES_NS[schedule.tries]
-    return _quick_at(schedule._replace(tries=schedule.tries + 1, retry_ns=retry_ns), retry_ns)
+    def found_births(self, count: int) -> None:
+        """Note that visits have proved known namespaces to be others."""
+        self.births = max(0, self.births - count)
 
+    def abort(self, now_ns: int) -> None:
+        """Note that a scan or a search has failed: it is repeated soon."""
+        if self.searching:
+            self.searching, self.search_ns = False, now_ns + AGAIN_NS
+        elif self.full_ns is not None:
+            self._scan_at(now_ns + AGAIN_NS)
 
-def scan_failed(schedule: ScanSchedule, scan: Scan, now_ns: int) -> ScanSchedule:
-    """Return the schedule after a scan that has failed: it is repeated soon."""
-    due_ns = now_ns + AGAIN_NS
-    if scan is Scan.FULL:
-        return schedule._replace(full_ns=due_ns)
-    return schedule._replace(deep_ns=due_ns) if scan is Scan.DEEP else _quick_at(schedule, due_ns)
+    def add_full_cost(self, cost_ns: int) -> None:
+        """Note CPU time that the full scan under way has cost."""
+        self._full_cost_ns += cost_ns
 
+    def end_full_scan(self, period_ns: int, now_ns: int) -> None:
+        """Note that all namespaces were visited; `period_ns` is the time between full scans."""
+        self.full, cost_ns = False, self._full_cost_ns
+        if self.full_ns is not None:
+            share_ns = FULL_SHARE * cost_ns if cost_ns > SHORT_FULL_SCAN_NS else 0
+            self.full_ns = now_ns + max(period_ns, share_ns)
 
-def _quick_at(schedule: ScanSchedule, due_ns: int) -> ScanSchedule:
-    earliest_ns = due_ns if schedule.quick_ns is None else min(due_ns, schedule.quick_ns)
-    return schedule._replace(quick_ns=earliest_ns)
+    def begin_search(self, now_ns: int) -> None:
+        """Note that a search begins."""
+        self.searching = True
+        self._searched_before_ns, self._searched_ns = self._searched_ns, now_ns
+
+    def slice_ended(self, found: bool, ended: bool, cost_ns: int, now_ns: int) -> None:
+        """Note that a slice of a search has ended, and perhaps the search."""
+        self.search_share.spend(cost_ns, now_ns)
+        if found:
+            self.hidden_found = True
+            self._scan_at(now_ns)
+        if not ended:
+            return
+        self.searching = False
+        self.search_ns = None if self.full_ns is None else now_ns + SEARCH_PERIOD_NS
+        began_ns = self._searched_ns or 0
+        if not found and began_ns - self._reported_ns >= VISIBLE_NS:
+            self.births, self._born_ns = 0, None  # what it has not found does not exist
+
+    def _scan_at(self, due_ns: int) -> None:
+        self._quick_ns = due_ns if self._quick_ns is None else min(due_ns, self._quick_ns)

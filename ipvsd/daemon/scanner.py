@@ -1,36 +1,33 @@
-"""Finds the namespaces other than the host's, and visits them, on the worker's thread.
+"""Finds the namespaces other than the host's, and visits them, in the worker process.
 
 The loop hands the worker one small job at a time and goes on. Between two jobs it decides anew what
-comes next, so that a new namespace never waits for a full scan of thousands to end.
+comes next, so that a new namespace waits neither for a full scan nor for a search. Results are kept
+until all that is urgent has been written: recording them takes as much time as writing.
 """
 
-import time
-from typing import List, NamedTuple, Optional, Set, Tuple
+from enum import Enum
+from typing import List, Optional, Set, Union
 
-from ipvsd.daemon.scan_progress import ScanProgress
-from ipvsd.daemon.scan_schedule import Scan
-from ipvsd.daemon.visit_queue import Discovered, Places, VisitQueue, Visits
-from ipvsd.enforce import decide, namespace_state
+from ipvsd.daemon.hang_watch import Verdict
+from ipvsd.daemon.kept_results import Collected, KeptResults
+from ipvsd.daemon.namespace_jobs import Scan, Search, Visit
+from ipvsd.daemon.namespace_worker import NamespaceWorker
+from ipvsd.daemon.scan_schedule import ScanSchedule
+from ipvsd.daemon.visit_queue import VisitQueue
+from ipvsd.enforce import decide, packed
 from ipvsd.enforce.enforcer import Enforcer, Target
 from ipvsd.enforce.memory import Memory
-from ipvsd.kernel.netns_discovery import NamespaceFinder, ways_in
-from ipvsd.kernel.netns_worker import NamespaceWorker
-from ipvsd.model import NS_PER_S, Identity, NamespaceResult, Policy, Reason, State
+from ipvsd.enforce.packed import PackedResult
+from ipvsd.model import Policy, Reason
 from ipvsd.system.event_loop import monotonic_ns
-
-# A job that takes longer hangs, in a foreign file system on the way to a namespace. All jobs have
-# to be over, once for each path, before the unit's TimeoutStartSec= is.
-VISITS_LIMIT_NS = 10 * NS_PER_S
-SCAN_LIMIT_NS = 30 * NS_PER_S
+from ipvsd.system.worker import Done
 
 
-class Collected(NamedTuple):
-    """The result of a job: of visits, or of a scan."""
+class _Part(Enum):
+    """What has to be done for a demand to check every namespace."""
 
-    results: Tuple[NamespaceResult, ...] = ()
-    # When the scan before began: what was unknown did not exist then, what is gone still did.
-    since_ns: Optional[int] = None
-    alive: Optional[Set[Identity]] = None  # after a scan: all namespaces that exist
+    SCAN = "scan"
+    SEARCH = "search"
 
 
 class Rescan:
@@ -39,40 +36,29 @@ class Rescan:
     def __init__(self, reason: Reason = Reason.DRIFT, event_ns: Optional[int] = None) -> None:
         self.reason = reason
         self.event_ns = event_ns
-        self.visited: Set[Identity] = set()
-        self.cpu_ns = 0  # of the visits, and of describing what is visited
-        # The scans that have to begin before the demand is met.
-        routine = reason is Reason.DRIFT
-        self.pending_scans: Set[Scan] = set() if routine else {Scan.FULL, Scan.DEEP}
+        self.pending: Set[_Part] = set() if reason is Reason.DRIFT else set(_Part)
 
     @property
-    def scans_that_wait(self) -> Set[Scan]:
-        """The scans that wait until the rest of the full scan before has been visited.
-
-        After a load, known namespaces are set before hidden ones are searched for.
-        """
-        return {Scan.FULL} if self.reason is Reason.DRIFT else {Scan.FULL, Scan.DEEP}
+    def hurries(self) -> bool:
+        """Whether somebody waits for the end of its search: a start or a reload."""
+        return _Part.SEARCH in self.pending and self.reason in (Reason.START, Reason.RELOAD)
 
 
 class NamespaceScanner:
     """Scans for namespaces and visits them, when its schedule says so."""
 
     def __init__(self, enforcer: Enforcer, root: str) -> None:
-        """Start no thread yet. Raises OSError."""
-        self._enforcer = enforcer
-        self._root = root
-        self._finder = NamespaceFinder(root)
-        self._worker = NamespaceWorker()
-        self._progress = ScanProgress()
-        self.visits = VisitQueue()  # the reporter reads what it has counted
+        """Fork nothing yet. Raises OSError."""
+        self.schedule = ScanSchedule()
+        self.visits = VisitQueue()
+        self.worker = NamespaceWorker(enforcer, root)
         self.scans_given_up = 0
+        self.procfs = ""  # why visits use the shared procfs, empty if they do not
+        self.large: List[int] = []  # processes too large for one search, until somebody takes them
         self._rescan = Rescan()
-        self._job: Optional[Visits] = None  # None during a scan
-        self._job_began_ns = 0
-
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when a job has ended."""
-        return self._worker.fileno()
+        self._job: Union[Scan, Search, Visit, None] = None
+        self._batch: List[Target] = []  # of a visit
+        self._kept = KeptResults()
 
     @property
     def scan_complete(self) -> bool:
@@ -81,14 +67,14 @@ class NamespaceScanner:
 
     @property
     def idle(self) -> bool:
-        """Whether no job runs and no visit waits."""
-        scanning = self._progress.scanning is not None
-        return not (self._worker.busy or self.visits.waiting or scanning)
+        """Whether nothing waits to be visited or recorded, and no scan is under way."""
+        busy = self.worker.busy and not isinstance(self._job, Search)
+        return not (busy or self.visits.waiting or self._kept)
 
     @property
     def visiting(self) -> bool:
         """Whether namespaces are being visited, or wait for that."""
-        return bool(self._job or self.visits.waiting)
+        return isinstance(self._job, Visit) or self.visits.waiting
 
     def rescan_all(self, reason: Reason, event_ns: Optional[int]) -> None:
         """Check every namespace now; `event_ns` is when the event came that demands it.
@@ -96,152 +82,180 @@ class NamespaceScanner:
         After a load the namespaces that are known come first: no scan has to find them.
         """
         self._rescan = Rescan(reason, event_ns)
-        self.visits.restart(with_known=reason is Reason.LOAD)
-        self._progress.rescan_all(monotonic_ns())
-
-    def expect_births(self, births: int = 0, born_ns: Optional[int] = None) -> None:
-        """Scan for new namespaces soon: so many births were reported, the first at this moment."""
-        self._progress.expect_births(monotonic_ns(), births, born_ns)
+        self.worker.dare()
+        self.schedule.rescan_all(monotonic_ns())
+        if reason is Reason.LOAD:
+            self.visits.restart(with_aside=True)
 
     def pause(self) -> None:
         """Scan for nothing until rescan_all() is called: ip_vs is not loaded."""
         self._rescan = Rescan()
-        self._progress.pause()
+        self.schedule.pause()
         self.visits.clear()
 
     def deadline_ns(self) -> Optional[int]:
-        """Return when to call proceed() if nothing happens, None for never."""
-        if self._worker.busy:
-            return self._job_began_ns + (SCAN_LIMIT_NS if self._job is None else VISITS_LIMIT_NS)
-        if not self.idle:
+        """Return when to call collect() and proceed() if nothing happens, None for never."""
+        if self._kept and not self._holds_back:
             return 0
-        moments = (self._progress.next_ns(monotonic_ns()), self.visits.retry_at_ns)
+        if self.worker.busy:
+            return self.worker.next_look_ns
+        if self.visits.waiting or not self.scan_complete:
+            return 0
+        now_ns = monotonic_ns()
+        moments = [self.schedule.next_ns(now_ns), self.visits.retry_at_ns()]
+        if self.visits.has_foreign:
+            moments.append(self.schedule.share.ready_ns(now_ns))
         return min((at_ns for at_ns in moments if at_ns is not None), default=None)
 
     def proceed(self, policy: Policy, memory: Memory, births_reported: bool) -> None:
-        """Give the worker its next job if it has none; `births_reported` as in ScanReport."""
-        if self._worker.busy:
+        """Give the worker its next job if it has none; `births_reported` as in ScanSchedule."""
+        if self.worker.busy:
             return
-        now_ns, queue, progress = monotonic_ns(), self.visits, self._progress
+        now_ns, schedule, queue = monotonic_ns(), self.schedule, self.visits
         queue.add_due_retries(now_ns)
-        progress.note_reports(births_reported, policy.resync_ns, now_ns)
-        if not queue.has_urgent:
-            progress.end(policy.resync_ns, now_ns)
+        schedule.note_reports(births_reported, policy.resync_ns, now_ns)
         if not queue.waiting:
-            self._end_rescan(now_ns)
-        scan = progress.due(now_ns)
-        if queue.has_urgent:
-            reason = Reason.BIRTH if self.scan_complete else self._rescan.reason
-            self._visit(policy, memory, queue.take(urgent=True), reason, not self.scan_complete)
-        elif scan is not None and not (queue.has_rest and scan in self._rescan.scans_that_wait):
-            progress.begin(scan, now_ns)
-            self._rescan.pending_scans.discard(scan)
-            self._job_began_ns = now_ns
-            finder, known = self._finder, queue.places
-            self._worker.submit(lambda: _find(finder, scan, known))
-        elif queue.has_rest:
-            batch = queue.take(urgent=False)
-            self._visit(policy, memory, batch, self._rescan.reason, routine=True)
+            if schedule.full:
+                schedule.end_full_scan(policy.resync_ns, now_ns)
+            if not (self._rescan.pending or schedule.hidden_found or self._kept):
+                self._rescan = Rescan()
+        full = _is_due(schedule.full_ns, now_ns) and not queue.has_rest
+        if not queue.has_urgent and (full or _is_due(schedule.scan_ns(now_ns), now_ns)):
+            schedule.begin_scan(full, now_ns)
+            if full:
+                self._rescan.pending.discard(_Part.SCAN)
+            self._begin(Scan(self.worker.is_wary, full), policy)
+        elif queue.waiting or (queue.has_foreign and schedule.share.ready_ns(now_ns) <= now_ns):
+            self._visit(policy, memory)
+        elif self._rescan.hurries or _is_due(schedule.next_search_ns(now_ns), now_ns):
+            anew = not schedule.searching
+            if anew:
+                schedule.begin_search(now_ns)
+            self._begin(Search(anew), policy)
 
-    def collect(self, memory: Memory) -> Optional[Collected]:
-        """Return the result of the job that has ended, None if none has.
+    def collect(self, policy: Policy) -> Optional[Collected]:
+        """Take over the end of a job; return what is to be recorded now, None if nothing is.
 
-        Raises the exception that a defect of the guard has raised on the worker's thread.
+        Raises RuntimeError for a defect of the guard in the worker.
         """
-        done, progress = self._worker.take(), self._progress
-        if done is None:
+        done = self.worker.take()
+        if done is not None:
+            self._take_over(done, policy)
+        if not self._kept or self._holds_back:
             return None
-        job, self._job = self._job, None
-        since_ns = progress.last.since_ns if progress.last is not None else None
-        if done.error is not None:
-            if job is None:
-                progress.abort(monotonic_ns())
-            raise done.error
-        if isinstance(done.result, Discovered):
-            if progress.scanning is not None:  # else the scan began before pause()
-                full, load = progress.scanning is Scan.FULL, self._rescan.reason is Reason.LOAD
-                self._rescan.cpu_ns += done.result.described_cpu_ns if full else 0
-                progress.took_ns = done.result.took_ns
-                self.visits.add_found(done.result, full, self._rescan.visited if load else None)
-            return Collected(since_ns=since_ns, alive=set(self.visits.places))
-        if job is not None and job.routine:
-            self._rescan.cpu_ns += job.cpu_ns
-        for result in done.result:
-            identity = result.namespace.identity
-            self._rescan.visited.add(identity)
-            known = memory.namespaces.get(identity)
-            gone = any(key.state is State.GONE for key in result.keys)
-            is_new = known is None or namespace_state.is_another(known, result.cookie)
-            progress.new += int(is_new and not gone)
-            self.visits.note_visit(result)
-        return Collected(tuple(done.result), since_ns)
+        collected = self._kept.take()
+        for result in collected.results:
+            self.visits.note_result(result)
+        return collected
 
     def give_up_what_hangs(self) -> str:
         """Return what took too long and was given up, empty if nothing did.
 
         Call it after collect(): a job that has ended does not hang, however late that is noticed.
         """
-        limit_ns, now_ns = self.deadline_ns(), monotonic_ns()
-        if not self._worker.busy or limit_ns is None or now_ns < limit_ns:
-            return ""
-        if self._job is not None and self._job.over:
-            return ""  # its end arrives just now
-        self._worker.replace()
-        job, self._job = self._job, None
-        if job is None:
-            self._finder = NamespaceFinder(self._root, wary=True)
-            self._progress.abort(now_ns)
-            self.scans_given_up += 1
-            return "scanning for namespaces"
-        hung = job.targets[job.at]
-        self.visits.put_aside(hung, job.targets[job.at + 1 :])
-        return f"entering {hung.namespace} through {hung.paths[0]}"
+        verdict = self.worker.look()
+        return "" if verdict is Verdict.WAIT else self._abort(verdict is Verdict.HANGS)
 
-    def close(self) -> None:
-        """End the worker's thread."""
-        self._worker.close()
+    @property
+    def _holds_back(self) -> bool:
+        """Whether results wait until what is urgent has been written."""
+        urgent = self.visits.has_urgent or (self.visits.has_rest and not self.scan_complete)
+        return urgent and not self._kept.too_many
 
-    def _end_rescan(self, now_ns: int) -> None:
-        """End the full scan, and the demand to rescan, unless they have scans left to begin."""
-        pending = self._rescan.pending_scans
-        if Scan.FULL not in pending:
-            cpu_ns, self._rescan.cpu_ns = self._rescan.cpu_ns, 0
-            self._progress.note_full_scan_visited(cpu_ns, now_ns)
-        if not pending:
-            self._rescan.reason = Reason.DRIFT
+    def _begin(self, job: Union[Scan, Search, Visit], policy: Policy) -> None:
+        self._job = job
+        identities = (one.namespace.identity for one in self._batch)
+        suspect = isinstance(job, Visit) and self.visits.are_suspect(identities)
+        self.worker.submit(job, policy, self.visits.places, suspect)
 
-    def _visit(
-        self, policy: Policy, memory: Memory, batch: List[Identity], trigger: Reason, routine: bool
-    ) -> None:
-        born_ns = self._progress.born_ns
-        event_ns = {Reason.BIRTH: born_ns, Reason.LOAD: self._rescan.event_ns}
-        targets = []
-        for identity in batch:
-            namespace, paths = self.visits.places[identity]
-            known = memory.namespaces.get(identity)
-            maybe_new = self._progress.births_expected and self.visits.may_be_new(identity)
-            if known is not None and known.cookie is None and maybe_new:
-                known = None  # it has a new holder, and nothing proves that it is the same one
+    def _visit(self, policy: Policy, memory: Memory) -> None:
+        urgent, queue = self.visits.has_urgent, self.visits
+        trigger = Reason.BIRTH if urgent and self.scan_complete else self._rescan.reason
+        self._batch = []
+        for identity in queue.take(self.worker.is_wary):
+            known, maybe_new = memory.namespaces.get(identity), queue.may_be_new(identity)
+            unproved = known is not None and known.cookie is None and maybe_new
+            if unproved and self.schedule.births_expected:
+                known = None  # nothing proves that it is the same one
             reason = decide.why_different(trigger, known, memory.reloaded_since(known))
-            target = Target(namespace, reason, known, paths, event_ns.get(reason), born_ns)
-            targets.append(target._replace(with_counters=bool(policy.textfile)))
-        job = self._job = Visits(tuple(targets), routine)
-        self._job_began_ns, enforcer = monotonic_ns(), self._enforcer
-        self._worker.submit(lambda: job.make(enforcer, policy))
+            events_ns = {Reason.BIRTH: self.schedule.born_ns, Reason.LOAD: self._rescan.event_ns}
+            target = Target(
+                queue.places[identity].namespace,
+                reason,
+                known,
+                event_ns=events_ns.get(reason),
+                born_ns=self.schedule.born_ns,
+                with_counters=bool(policy.textfile),
+                # Right after a load there are no services, and the same holder proves the rest.
+                with_facts=maybe_new or known is None or trigger is not Reason.LOAD,
+            )
+            self._batch.append(target)
+        if self._batch:
+            targets = [packed.pack_target(one) for one in self._batch]
+            routine = not urgent and trigger is not Reason.LOAD
+            self._begin(Visit(targets, describe=routine), policy)
+
+    def _take_over(self, done: Done, policy: Policy) -> None:
+        if done.error:
+            self._abort(done.died)
+            raise RuntimeError(done.error)
+        job, self._job = self._job, None
+        schedule, result, now_ns = self.schedule, done.result, monotonic_ns()
+        since_ns = schedule.last.since_ns if schedule.last is not None else None
+        if isinstance(job, Scan):
+            new = sum(one not in self.visits.places for one in result.maybe_new)
+            schedule.end_scan(new, result.cpu_ns, now_ns)
+            self.visits.add_found(result)
+            self._kept.add_gone(policy, since_ns, result.gone)
+            if job.full and self._rescan.reason is not Reason.LOAD:
+                self.visits.restart(with_aside=not self.scan_complete)
+            if schedule.full_ns is None:
+                self.visits.clear()  # the scan began before pause()
+        elif isinstance(job, Search) and schedule.searching:
+            schedule.slice_ended(result.found, result.ended, result.cpu_ns, now_ns)
+            self.large += result.large
+            if result.ended:
+                self._rescan.pending.discard(_Part.SEARCH)
+        elif isinstance(job, Visit):
+            self._kept.add_visits(policy, since_ns, [one.namespace for one in self._batch], result)
+            self.procfs = result.procfs
+            self.visits.note_visits(one.namespace.identity for one in self._batch)
+            for namespace in result.described:
+                self.visits.rename(namespace)
+            if self.visits.is_foreign(self._batch[0].namespace.identity):
+                schedule.share.spend(result.cpu_ns, now_ns)
+            elif job.describe or not self.scan_complete:
+                schedule.add_full_cost(result.cpu_ns)
+            schedule.found_births(_reborn(self._batch, result.results))
+
+    def _abort(self, hangs: bool) -> str:
+        """Give up the job; return what it was. What `hangs` is tried again, but later."""
+        now_ns, job, self._job = monotonic_ns(), self._job, None
+        if not isinstance(job, Visit):
+            self.scans_given_up += hangs
+            self.schedule.abort(now_ns)
+            if not self.scan_complete:
+                self._rescan.pending.add(_Part.SCAN)
+            return "scanning for namespaces"
+        hung = self._batch[self.worker.step]
+        others = [one.namespace.identity for one in self._batch if one is not hung]
+        self.visits.give_back(others)
+        if hangs:
+            self.visits.put_aside(hung.namespace.identity, now_ns)
+        else:
+            self.visits.give_back([hung.namespace.identity])
+        paths = self.visits.places[hung.namespace.identity].paths
+        return f"entering {hung.namespace} through {paths[0] if paths else 'no path'}"
 
 
-def _find(finder: NamespaceFinder, scan: Scan, known: Places) -> Discovered:
-    """Scan, on the worker's thread, and describe the namespaces that may be new, or all."""
-    began_ns = monotonic_ns()
-    found = finder.scan(deep=scan is Scan.DEEP)
-    took_ns = monotonic_ns() - began_ns
-    # A member may have moved to another control group: a full scan describes everything anew.
-    same = set() if scan is Scan.FULL else set(known) - found.maybe_new
-    old = {one: known[one][0] for one in same}
-    described_s = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID)
-    places = {
-        identity: (old.get(identity) or finder.describe(identity, held), ways_in(held))
-        for identity, held in found.holders.items()
-    }
-    described_s = time.clock_gettime(time.CLOCK_THREAD_CPUTIME_ID) - described_s
-    return Discovered(places, found.maybe_new, took_ns, int(described_s * 1e9))
+def _reborn(batch: List[Target], results: List[PackedResult]) -> int:
+    """Return how many known namespaces have proved to be others, which were born since."""
+    known = {one.namespace.identity for one in batch if one.known and one.reason != Reason.BIRTH}
+    return sum(
+        packed.reason_of(one) is Reason.BIRTH and packed.identity_of(one) in known
+        for one in results
+    )
+
+
+def _is_due(moment_ns: Optional[int], now_ns: int) -> bool:
+    return moment_ns is not None and moment_ns <= now_ns

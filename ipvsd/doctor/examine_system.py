@@ -147,9 +147,10 @@ def _services(host: Host) -> List[Tuple[str, Optional[int]]]:
 
     Those that the configuration excludes are left out: what is in them matters to nobody here.
     """
-    reader = NamespaceReader(host.policy._replace(scope=Scope.ALL), host.root)
+    policy = host.policy._replace(scope=Scope.ALL)
+    reader = NamespaceReader(policy, host.root, lambda: ipvs.facts(host.root, exactly=True))
     try:
-        found = reader.read(lambda: ipvs.facts(host.root, exactly=True))
+        found = reader.read()
     finally:
         reader.close()
     return [(str(ns_state), facts and facts.estimators) for ns_state, facts in found]

@@ -7,8 +7,10 @@ from ipvsd.config import sysctl_values
 from ipvsd.config.policy import Rules, depends_on_owner, rules_for
 from ipvsd.enforce import decide, namespace_state
 from ipvsd.enforce.namespace_state import NamespaceState
-from ipvsd.kernel import ipvs, module, netns_discovery, netns_worker
+from ipvsd.kernel import ipvs, module, netns_discovery, netns_entry
 from ipvsd.kernel.ipvs_counters import Counters
+from ipvsd.kernel.netns_entry import Entrance
+from ipvsd.kernel.own_procfs import OwnProcfs
 from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.model import (
     CheckResults,
@@ -39,6 +41,8 @@ class Target(NamedTuple):
     event_ns: Optional[int] = None  # as in NamespaceResult
     born_ns: Optional[int] = None  # when it was born, if it proves to be another namespace
     with_counters: bool = False  # whether to read its counters too, if it has services
+    # Whether to read what tells another namespace of the same identity, and its services.
+    with_facts: bool = True
 
 
 class KernelAccess:
@@ -47,18 +51,26 @@ class KernelAccess:
     def __init__(self, root: str) -> None:
         self._root = root
         self._finder = netns_discovery.NamespaceFinder(root)
+        self._entrance = Entrance()
+        self.procfs = OwnProcfs()
 
     def described_again(self, namespace: Namespace) -> Namespace:
         """Return a namespace as its member process, if that still exists, describes it now."""
         return self._finder.described_again(namespace)
 
     def sysctls(self) -> Sysctls:
-        """Return the sysctls of the namespace that the calling thread is in."""
+        """Return the sysctls of the namespace that the process was started in."""
         return Sysctls(self._root)
 
-    def facts(self, exactly: bool) -> ipvs.Facts:
+    def sysctls_inside(self) -> Sysctls:
+        """Return the sysctls of a namespace that was entered."""
+        if self._root != "/":
+            return Sysctls(self._root)
+        return Sysctls(procfs=self.procfs.folder())
+
+    def facts(self, exactly: bool, with_cookie: bool = True) -> ipvs.Facts:
         """Return facts about the namespace that the calling thread is in."""
-        return ipvs.facts(self._root, exactly=exactly)
+        return ipvs.facts(self._root, exactly, with_cookie)
 
     def counters(self) -> Optional[Counters]:
         """Return the live counters of the calling thread's namespace, None without ip_vs."""
@@ -76,12 +88,12 @@ class KernelAccess:
     def enter(
         self, paths: Tuple[str, ...], identity: Identity, check: Callable[[], NamespaceResult]
     ) -> NamespaceResult:
-        """Enter a namespace and check it there. Raises netns_worker.Gone and OSError."""
-        return netns_worker.enter(paths, identity, check)
+        """Enter a namespace and check it there. Raises Gone and OSError."""
+        return self._entrance.visit(paths, identity, check)
 
     def owned_elsewhere(self) -> bool:
         """Return whether another user namespace owns the namespace of the calling thread."""
-        return netns_worker.owned_elsewhere()
+        return netns_entry.owned_elsewhere()
 
     def now_ns(self) -> int:
         """Return the monotonic time."""
@@ -118,7 +130,7 @@ class Enforcer:
         return check_results((result,), state, now_ns=self.kernel.now_ns())
 
     def visit(self, policy: Policy, target: Target, dry: bool = False) -> NamespaceResult:
-        """Make the values of another namespace as the policy wants, in a NamespaceWorker's job.
+        """Make the values of another namespace as the policy wants, in a worker process.
 
         A namespace that an exclusion names is not even entered.
         """
@@ -130,7 +142,7 @@ class Enforcer:
             return result
 
         def check() -> NamespaceResult:
-            with self.kernel.sysctls() as sysctls:
+            with self.kernel.sysctls_inside() as sysctls:
                 checked = self._check(policy, target, sysctls, dry)[0]
             if target.with_counters and checked.estimators:
                 checked = checked._replace(counters=self.kernel.counters())
@@ -138,7 +150,7 @@ class Enforcer:
 
         try:
             return self.kernel.enter(target.paths, target.namespace.identity, check)
-        except netns_worker.Gone:
+        except netns_entry.Gone:
             state, detail = State.GONE, ""
         except OSError as error:
             denied = isinstance(error, PermissionError)
@@ -230,8 +242,8 @@ class Enforcer:
         writes = decide.plan(rules.settings, namespace, readings, reason)
         with_kthreads = bool(writes) and sysctls.has(ipvs.EST_NICE)
         asked = ipvs.Facts()
-        if with_kthreads or not is_host:
-            asked = self.kernel.facts(exactly=with_kthreads)
+        if with_kthreads or (target.with_facts and not is_host):
+            asked = self.kernel.facts(with_kthreads, target.with_facts and not is_host)
         if not is_host and known is not None and namespace_state.is_another(known, asked.cookie):
             known, event_ns = None, target.born_ns
             born = event_ns is not None

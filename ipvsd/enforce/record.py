@@ -1,6 +1,6 @@
 """Decides what the results of checks mean for the memory, and which of them are events."""
 
-from typing import List, Optional, Set, Tuple
+from typing import Iterable, List, Optional, Tuple
 
 from ipvsd.enforce.memory import Memory
 from ipvsd.enforce.namespace_state import NamespaceState
@@ -64,18 +64,17 @@ def record(memory: Memory, policy: Policy, done: CheckResults) -> Tuple[Memory, 
     return memory, to_log
 
 
-def forget(memory: Memory, alive: Set[Identity], seen_ns: Optional[int]) -> Memory:
-    """Return the memory without the namespaces that no longer exist.
+def forget(memory: Memory, gone: Iterable[Identity], seen_ns: Optional[int]) -> Memory:
+    """Return the memory without namespaces that no longer exist.
 
-    `seen_ns` is when the scan before the one that found those `alive` began, None if unknown.
+    `seen_ns` is when the scan before the one that did not find them began, None if unknown.
     """
-    gone = [ns_state for identity, ns_state in memory.namespaces.items() if identity not in alive]
-    if not gone:
+    known = [identity for identity in gone if identity in memory.namespaces]
+    if not known:
         return memory
-    tally = memory.tally
-    for ns_state in gone:
-        tally = tally.plus_gone(ns_state, seen_ns)
-    namespaces = {key: value for key, value in memory.namespaces.items() if key in alive}
+    namespaces, tally = dict(memory.namespaces), memory.tally
+    for identity in known:
+        tally = tally.plus_gone(namespaces.pop(identity), seen_ns)
     return memory._replace(namespaces=namespaces, revision=memory.revision + 1, tally=tally)
 
 
@@ -99,8 +98,8 @@ def _is_unchanged(known: NamespaceState, result: NamespaceResult) -> bool:
         and result.keys == known.keys
         and result.namespace == known.namespace
         and result.rule == known.rule
-        and result.estimators == known.estimators
-        and result.cookie == known.cookie
+        and result.estimators in (None, known.estimators)
+        and result.cookie in (None, known.cookie)
         and known.exposure.since_ns is None
         and known.held_since_ns is None
         and not known.contests

@@ -32,13 +32,15 @@ class Facts(NamedTuple):
     cookie: Optional[int] = None  # a number that no other namespace gets until the next boot
 
 
-def facts(root: str = "/", exactly: bool = False) -> Facts:
+def facts(root: str = "/", exactly: bool = False, with_cookie: bool = True) -> Facts:
     """Return the facts; a large number of estimators is only a lower bound, unless `exactly`.
 
     Takes no lock of IPVS, unlike getsockopt(2) and netlink: where threads of the kernel hang on
     such a lock, the guard would hang too.
     """
-    return Facts(_estimators(os.path.join(root, _TABLE), exactly), _cookie())
+    return Facts(
+        _estimators(os.path.join(root, _TABLE), exactly), _cookie() if with_cookie else None
+    )
 
 
 class Table(NamedTuple):

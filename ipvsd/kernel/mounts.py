@@ -52,6 +52,27 @@ def read(path: str, most: int) -> List[NamespaceMount]:
     return found
 
 
+# File systems whose server may never answer; proc(5) writes FUSE ones as fuse.SUBTYPE.
+_SERVED = ("fuse", "nfs", "cifs", "smb", "9p", "ceph", "afs", "gfs", "ocfs", "glusterfs", "autofs")
+_ANY = re.compile(rb"(?:[^ ]* ){4}(?P<path>/[^ ]*) [^\n]* - (?P<kind>[^ ]+) ")
+
+
+def served(path: str) -> List[str]:
+    """Return where a mountinfo file has file systems that somebody serves, and that may hang.
+
+    Raises OSError.
+    """
+    found = []
+    with open(path, "rb", buffering=_READ_BYTES) as file:
+        for line in file:
+            match = _ANY.match(line)
+            if match is not None and match.group("kind").decode("ascii", "replace").startswith(
+                _SERVED
+            ):
+                found.append(os.fsdecode(_ESCAPE.sub(_unescaped, match.group("path"))))
+    return found
+
+
 class MountTable:
     """A mount table whose descriptor reports changes: poll() for POLLPRI (proc(5))."""
 

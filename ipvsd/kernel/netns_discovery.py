@@ -3,13 +3,15 @@
 import contextlib
 import itertools
 import os
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+import re
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.kernel import container_names, mounts, netns_owner
 from ipvsd.kernel.container_files import ContainerFiles
 from ipvsd.kernel.container_names import ContainerName
 from ipvsd.kernel.netns_links import Links
-from ipvsd.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
+from ipvsd.kernel.search_budgets import Budgets
+from ipvsd.model import HOST_NAME, Identity, Namespace, Owner
 
 # Paths that are kept for each namespace: enough that one still works when members start and end.
 _PATHS_MAX = 4
@@ -19,6 +21,7 @@ _PATHS_MAX = 4
 _HOLDERS_MAX = 64
 # Enough for the cgroup file of cgroup version 1, whose last lines matter most.
 _HINT_BYTES = 64 * 1024
+_DESCRIPTORS = "fd"
 _HOSTS = 1  # the process that sees the mounts of the host
 
 
@@ -32,6 +35,7 @@ class Holder(NamedTuple):
     # Of a mount. It differs if another namespace, with a reused inode number, is mounted at the
     # same path: a mount pins the nsfs inode, whose time of birth is its ctime (fs/nsfs.c).
     birth_ns: int = 0
+    served: bool = False  # of a mount: the path leads through a file system that may hang
 
 
 class FoundHolders(NamedTuple):
@@ -41,7 +45,6 @@ class FoundHolders(NamedTuple):
     # Namespaces with a holder that the previous scan did not find there. Every other namespace has
     # been held by the same process or mount all the time, so it is still the same namespace.
     maybe_new: Set[Identity]
-    deep: bool
 
 
 def own(root: str = "/") -> Namespace:
@@ -56,48 +59,105 @@ def own(root: str = "/") -> Namespace:
 class NamespaceFinder:
     """Scans for namespaces, and remembers their holders to recognize those that may be new."""
 
-    def __init__(self, root: str = "/", wary: bool = False) -> None:
-        """Remember the root to scan below.
+    def __init__(
+        self, root: str = "/", step: Callable[[], None] = lambda: None, ignored: Iterable[int] = ()
+    ) -> None:
+        """Remember the root to scan below, and the processes that count as no holders.
 
-        `wary`, for use after a scan that hung, means to access no path through a mount.
+        `step` is called before each access that may hang.
         """
+        self.wary = False  # access no path below a file system that somebody serves
         self._root = root
         self._proc = os.path.join(root, "proc")
-        self._wary = wary
-        self._own_pid = os.getpid()
+        self._step = step
+        self._ignored = {os.getpid(), *ignored}
         self._home = own(root).identity
+        self._holders: Dict[Identity, List[Holder]] = {}
         self._before: Dict[Holder, Identity] = {}
-        self._hidden: Dict[Holder, Identity] = {}  # what the last deep scan added
+        self._hidden: Dict[Holder, Identity] = {}  # what searches have added
+        self._budgets = Budgets()
         # What describe() reads at most once for each scan.
         self._links: Optional[Links] = None
         self._files: Optional[ContainerFiles] = None
 
-    def scan(self, deep: bool) -> FoundHolders:
+    def scan(self, deep: bool = False) -> FoundHolders:
         """Return the namespaces other than the guard's own, with their holders.
 
-        Searches processes, the threads of the guard itself, and the mount table of pid 1. A `deep`
-        scan, which costs many times more, also searches other threads, the mounts in every other
-        mount namespace, and open descriptors.
+        Searches processes and the mount table of pid 1, and looks at what search() has found. A
+        `deep` scan searches first. What is ignored holds nothing.
         """
         self._links = self._files = None
-        pids = self._pids()
         holders: Dict[Identity, List[Holder]] = {}
-        plain = (self._processes(pids), self._mounts(_HOSTS), self._threads(self._own_pid))
-        self._add(holders, itertools.chain(*plain))
+        self._add(holders, self._processes(self._pids()))
+        self._add(holders, self._mounts(_HOSTS))
+        self._holders = holders
         if deep:
-            hidden: Dict[Identity, List[Holder]] = {}
-            found = self._hidden_holders(pids)
-            self._add(hidden, (one for one in found if one[1] not in holders))
-            self._hidden = _by_holder(hidden)
-            holders.update(hidden)
-        else:
-            still = (one for one in self._hidden.items() if self._is_there(*one))
-            self._add(holders, still)
+            for _ in self.search():
+                pass
+        self._hidden = {
+            holder: identity
+            for holder, identity in self._hidden.items()
+            if self._is_there(holder, identity)
+        }
+        self._add(holders, self._hidden.items())
         before, self._before = self._before, _by_holder(holders)
         maybe_new = {
             ns_state for holder, ns_state in self._before.items() if before.get(holder) != ns_state
         }
-        return FoundHolders(holders, maybe_new, deep)
+        return FoundHolders(holders, maybe_new)
+
+    def search(self) -> Iterator[bool]:
+        """Search, step by step, for namespaces that no scan finds; yield whether one was found.
+
+        Searches threads, the mounts in every other mount namespace, and open descriptors, which
+        costs many times more than a scan. The next scan() returns what was found. Each process and
+        each user has a budget (Budgets), and the next search goes on where it was spent.
+        """
+        self._budgets.begin()
+        searched = {_identity(f"{self._proc}/{_HOSTS}/ns/mnt")}
+        for pid in self._budgets.in_order(self._pids()):
+            if pid in self._ignored:
+                continue
+            user = _user(f"{self._proc}/{pid}")
+            if user is None or self._budgets.is_spent(pid, user):
+                continue
+            mount_namespace = _identity(f"{self._proc}/{pid}/ns/mnt")
+            if mount_namespace not in searched:
+                searched.add(mount_namespace)
+                yield self._remember(self._mounts(pid))
+            for one in self._entries(pid, "task", user):
+                yield self._remember(self._thread(pid, one))
+            for one in self._entries(pid, _DESCRIPTORS, user):
+                yield self._remember(self._descriptor(pid, one))
+
+    def take_large(self) -> List[int]:
+        """Return the processes with more than a search may cost, each only once."""
+        return self._budgets.take_large()
+
+    def _entries(self, pid: int, folder: str, user: int) -> List[str]:
+        """Return the names in a folder of a process, as many as the budget allows."""
+        path, first = f"{self._proc}/{pid}/{folder}", self._budgets.resumes_at(pid, folder)
+        most = self._budgets.left(pid, user)
+        if folder == _DESCRIPTORS and first:
+            # By number: a folder cannot be read from the middle.
+            end = first + most
+            names = [str(number) for number in range(first, end)]
+            after = end if end < _table_size(f"{self._proc}/{pid}/status") else 0
+        else:
+            names = list(itertools.islice(_listed(path), first, first + most + 1))
+            after = 0
+            if len(names) > most:
+                after = int(names.pop()) if folder == _DESCRIPTORS else first + most
+        self._budgets.spend(pid, user, folder, len(names), after)
+        return names
+
+    def _remember(self, found: Iterable[Tuple[Holder, Identity]]) -> bool:
+        """Remember holders of namespaces that no scan finds; return whether one was new."""
+        before = len(self._hidden)
+        for holder, identity in found:
+            if identity != self._home and identity not in self._holders:
+                self._hidden[holder] = identity
+        return len(self._hidden) > before
 
     def _add(
         self,
@@ -112,14 +172,17 @@ class NamespaceFinder:
             if len(known) < _HOLDERS_MAX:
                 known.append(holder)
 
+    def described(self, identity: Identity) -> Optional[Namespace]:
+        """Return a namespace as its holders are now, None if the last scan has not found it."""
+        holders = self._holders.get(identity)
+        return None if holders is None else self.describe(identity, holders)
+
     def describe(self, identity: Identity, holders: List[Holder]) -> Namespace:
         """Return a namespace with the hints that its holders give."""
         mounted = sorted({(holder.mount, holder.seen_by) for holder in holders if holder.mount})
         paths = tuple(path for path, pid in mounted if pid == _HOSTS)
         elsewhere = tuple((path, pid) for path, pid in mounted if pid != _HOSTS)
         pids = [holder.pid for holder in holders if holder.pid]
-        if pids and set(pids) == {self._own_pid}:
-            return Namespace(*identity, CANARY_NAME, Owner(pid=self._own_pid))
         links = self._links_to(identity, paths)
         owner = Owner(mounts=paths, links=links, mounts_elsewhere=elsewhere)
         if pids:
@@ -133,7 +196,7 @@ class NamespaceFinder:
         links are not read again.
         """
         pid = namespace.owner.pid
-        if pid in (0, self._own_pid):
+        if pid == 0:
             return namespace
         if _identity(f"{self._proc}/{pid}/ns/net") != namespace.identity:
             return namespace
@@ -156,14 +219,14 @@ class NamespaceFinder:
         )
 
     def _links_to(self, identity: Identity, paths: Tuple[str, ...]) -> Tuple[str, ...]:
-        if self._wary:
+        if self.wary:
             return ()
         if self._links is None:
             self._links = Links(self._proc)
         return self._links.to(identity, paths)[:_PATHS_MAX]
 
     def _container_name(self, cgroup: str, container: str) -> ContainerName:
-        if container and not self._wary:  # else files may lead through a file system that hangs
+        if container and not self.wary:  # else files may lead through a file system that hangs
             if self._files is None:
                 self._files = ContainerFiles(self._root)
             found = self._files.name(container)
@@ -173,13 +236,16 @@ class NamespaceFinder:
 
     def _is_there(self, holder: Holder, identity: Identity) -> bool:
         """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""
-        return (self._wary and _is_mount(holder)) or _identity(holder.path) == identity
+        self._step()
+        return (self.wary and holder.served) or _identity(holder.path) == identity
 
     def _pids(self) -> List[int]:
         return [int(name) for name in os.listdir(self._proc) if name.isdigit()]
 
     def _processes(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
         for pid in pids:
+            if pid in self._ignored:
+                continue
             path = f"{self._proc}/{pid}/ns/net"
             try:
                 status = os.stat(path)
@@ -187,59 +253,58 @@ class NamespaceFinder:
                 continue  # the process has ended, or is a zombie, which holds nothing
             yield Holder(path, pid), (status.st_dev, status.st_ino)
 
-    def _threads(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
-        for name in _listed(f"{self._proc}/{pid}/task"):
-            path = f"{self._proc}/{pid}/task/{name}/ns/net"
-            with contextlib.suppress(OSError):
-                status = os.stat(path)
-                yield Holder(path, pid), (status.st_dev, status.st_ino)
+    def _thread(self, pid: int, name: str) -> Iterator[Tuple[Holder, Identity]]:
+        path = f"{self._proc}/{pid}/task/{name}/ns/net"
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            yield Holder(path, pid), (status.st_dev, status.st_ino)
 
     def _mounts(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
+        table = f"{self._proc}/{pid}/mountinfo"
         try:
-            table = mounts.read(f"{self._proc}/{pid}/mountinfo", _PATHS_MAX)
+            found, served = mounts.read(table, _PATHS_MAX), mounts.served(table)
         except OSError:
             return  # the process has ended
-        for mount in table:
+        for mount in found:
             path = f"{self._proc}/{pid}/root{mount.path}"
+            may_hang = any(mount.path.startswith(f"{one.rstrip('/')}/") for one in served)
             birth_ns = 0
-            if not self._wary:  # the path may lead through any file system, also one that hangs
+            if not (self.wary and may_hang):
+                self._step()
                 with contextlib.suppress(OSError):
                     birth_ns = os.stat(path).st_ctime_ns
-            yield Holder(path, 0, mount.path, pid, birth_ns), (mount.device, mount.inode)
+            holder = Holder(path, 0, mount.path, pid, birth_ns, may_hang)
+            yield holder, (mount.device, mount.inode)
 
-    def _hidden_holders(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
-        searched = {_identity(f"{self._proc}/{_HOSTS}/ns/mnt")}
-        for pid in pids:
-            mount_namespace = _identity(f"{self._proc}/{pid}/ns/mnt")
-            if mount_namespace not in searched and pid != self._own_pid:
-                searched.add(mount_namespace)
-                yield from self._mounts(pid)
-            if pid != self._own_pid:
-                yield from self._threads(pid)
-                yield from self._descriptors(pid)
-
-    def _descriptors(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
-        folder = f"{self._proc}/{pid}/fd"
-        for name in _listed(folder):
-            path = f"{folder}/{name}"
-            with contextlib.suppress(OSError):
-                # The link's text first: reading it never blocks, whatever the descriptor leads to.
-                # If the namespace was opened through a mount that no longer exists, the text is
-                # the root of that mount: "/".
-                text = os.readlink(path)
-                if text.startswith("net:[") or (text == "/" and not self._wary):
-                    status = os.stat(path)
-                    if status.st_dev == self._home[0]:
-                        yield Holder(path, pid), (status.st_dev, status.st_ino)
+    def _descriptor(self, pid: int, name: str) -> Iterator[Tuple[Holder, Identity]]:
+        path = f"{self._proc}/{pid}/fd/{name}"
+        with contextlib.suppress(OSError):
+            # The link's text first: reading it never blocks, whatever the descriptor leads to.
+            # If the namespace was opened through a mount that no longer exists, the text is the
+            # root of that mount: "/".
+            text = os.readlink(path)
+            if text.startswith("net:[") or (text == "/" and not self.wary):
+                self._step()
+                status = os.stat(path)
+                if status.st_dev == self._home[0]:
+                    yield Holder(path, pid), (status.st_dev, status.st_ino)
 
 
 def ways_in(holders: List[Holder]) -> Tuple[str, ...]:
-    """Return some paths that lead into a namespace; those of processes first, as the quickest."""
-    return tuple(holder.path for holder in sorted(holders, key=_is_mount)[:_PATHS_MAX])
+    """Return some paths that lead into a namespace: those of processes first, as the quickest.
+
+    Those that may hang come last.
+    """
+    return tuple(holder.path for holder in sorted(holders, key=_slowness)[:_PATHS_MAX])
 
 
-def _is_mount(holder: Holder) -> bool:
-    return bool(holder.mount)
+def hang_all(holders: List[Holder]) -> bool:
+    """Return whether all paths into a namespace lead through a file system that may hang."""
+    return all(holder.served for holder in holders)
+
+
+def _slowness(holder: Holder) -> Tuple[bool, bool]:
+    return holder.served, bool(holder.mount)
 
 
 def _by_holder(holders: Dict[Identity, List[Holder]]) -> Dict[Holder, Identity]:
@@ -252,6 +317,20 @@ def _identity(path: str) -> Identity:
     except OSError:
         return (0, 0)
     return (status.st_dev, status.st_ino)
+
+
+def _user(path: str) -> Optional[int]:
+    """Return the user of a process, None when it has ended."""
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return None
+
+
+def _table_size(path: str) -> int:
+    """Return how many descriptors the table of a process has room for, 0 when it has ended."""
+    match = re.search(r"^FDSize:\s*(\d+)", _hint(path), re.MULTILINE)
+    return int(match.group(1)) if match is not None else 0
 
 
 def _hint(path: str) -> str:

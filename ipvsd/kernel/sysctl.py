@@ -1,9 +1,11 @@
 """Reads and writes sysctl files, as the only module: compare, one write, read back."""
 
+import contextlib
 import errno
+import functools
 import os
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from ipvsd.model import Found, Outcome, Reading, Write
 
@@ -17,15 +19,16 @@ Same = Callable[[str, str, str], bool]
 class Sysctls:
     """The sysctls below net.ipv4.vs in the calling thread's network namespace.
 
-    Their folder is opened only once, since each opening is slow: the kernel searches "ipv4" in
-    /proc/sys/net among the folders of that name of all namespaces, one after the other
-    (fs/proc/proc_sysctl.c, proc_sys_compare). So an object is for one namespace only, and only
-    within its context.
+    Their folder is opened only once, since each opening may be slow (see own_procfs). So an object
+    is for one namespace only, and only within its context.
     """
 
-    def __init__(self, root: str = "/") -> None:
+    def __init__(self, root: str = "/", procfs: Optional[int] = None) -> None:
+        """Take the root of the file system, or a descriptor of the root of a procfs instance."""
         self._base = os.path.join(root, "proc/sys")
+        self._procfs = procfs
         self._folder = -1
+        self._files: Dict[str, Tuple[int, bool]] = {}  # by key, and whether they may be written
 
     def __enter__(self) -> "Sysctls":
         return self
@@ -34,13 +37,13 @@ class Sysctls:
         self._close()
 
     def read(self, key: str) -> Reading:
-        """Return the value of a dotted key, or why it cannot be read."""
+        """Return the value of a dotted key, or why it cannot be read.
+
+        In a procfs instance of one's own, where nobody watches for that, the file is opened to be
+        written too: each opening costs as much as a visit's other calls together.
+        """
         try:
-            descriptor = self._open(key, os.O_RDONLY)
-            try:
-                return _reading(descriptor)
-            finally:
-                os.close(descriptor)
+            return _reading(self._readable(key))
         except FileNotFoundError:
             return self._missing(key)
         except OSError as error:
@@ -56,18 +59,15 @@ class Sysctls:
         """
         before = Reading(Found.VALUE, write.found)
         try:
-            descriptor = self._open(write.key, os.O_RDWR)
-            try:
-                before = _reading(descriptor)
-                if same(write.key, before.value, write.wanted):
-                    return Outcome(write, before)
-                data = write.wanted.encode("ascii")
-                if os.pwrite(descriptor, data, 0) != len(data):
-                    raise OSError(errno.EIO, "short write")
-                written_ns = int(time.monotonic() * 1e9)
-                return Outcome(write, _reading(descriptor), written_ns)
-            finally:
-                os.close(descriptor)
+            descriptor = self._writable(write.key)
+            before = _reading(descriptor)
+            if same(write.key, before.value, write.wanted):
+                return Outcome(write, before)
+            data = write.wanted.encode("ascii")
+            if os.pwrite(descriptor, data, 0) != len(data):
+                raise OSError(errno.EIO, "short write")
+            written_ns = int(time.monotonic() * 1e9)
+            return Outcome(write, _reading(descriptor), written_ns)
         except FileNotFoundError:
             return Outcome(write, self.read(write.key))
         except OSError as error:
@@ -82,22 +82,58 @@ class Sysctls:
             return False
         return True
 
+    def _readable(self, key: str) -> int:
+        """Return a descriptor of a key's file, open for reading at least."""
+        if key in self._files:
+            return self._files[key][0]
+        if self._procfs is not None:
+            with contextlib.suppress(PermissionError):  # nobody may write it; perhaps read it
+                return self._writable(key)
+        self._files[key] = self._open(key, os.O_RDONLY), False
+        return self._files[key][0]
+
+    def _writable(self, key: str) -> int:
+        descriptor, writable = self._files.get(key, (-1, False))
+        if not writable:
+            writable_one = self._open(key, os.O_RDWR)
+            if descriptor >= 0:
+                os.close(descriptor)
+            self._files[key] = writable_one, True
+        return self._files[key][0]
+
     def _open(self, key: str, flags: int) -> int:
-        folder, _, name = self._path(key).rpartition("/")
+        folder, name = _split(key)
         if self._folder < 0:
-            self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._folder = self._open_folder(folder, os.O_PATH)
         return os.open(name, flags | os.O_CLOEXEC, dir_fd=self._folder)
+
+    def _open_folder(self, folder: str, flags: int) -> int:
+        where = f"{self._base}/{folder}" if self._procfs is None else f"sys/{folder}"
+        return os.open(where, flags | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._procfs)
 
     def _missing(self, key: str) -> Reading:
         """Return whether the key, the whole tree or even /proc/sys/net is missing."""
         self._close()  # the folder of an ip_vs that has been removed stays empty
-        if _populated(os.path.dirname(self._path(key))):
+        if self._is_populated(_split(key)[0]):
             return Reading(Found.NO_KEY)
-        if _populated(os.path.join(self._base, "net")):
+        if self._is_populated("net"):
             return Reading(Found.NO_TREE)
         return Reading(Found.FAILED, error=f"{self._base}/net: does not exist")
 
+    def _is_populated(self, folder: str) -> bool:
+        try:
+            descriptor = self._open_folder(folder, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            return bool(os.listdir(descriptor))
+        finally:
+            os.close(descriptor)
+
     def _close(self) -> None:
+        for descriptor, _ in self._files.values():
+            os.close(descriptor)
+        self._files = {}
         if self._folder >= 0:
             os.close(self._folder)
             self._folder = -1
@@ -106,13 +142,13 @@ class Sysctls:
         return os.path.join(self._base, key.replace(".", "/"))
 
 
+@functools.lru_cache(maxsize=64)
+def _split(key: str) -> Tuple[str, str]:
+    """Return the folder of a dotted key below /proc/sys, and the name of its file."""
+    folder, _, name = key.replace(".", "/").rpartition("/")
+    return folder, name
+
+
 def _reading(descriptor: int) -> Reading:
     text = os.pread(descriptor, _MAX_BYTES, 0).decode("ascii", "replace")
     return Reading(Found.VALUE, text.strip())
-
-
-def _populated(folder: str) -> bool:
-    try:
-        return bool(os.listdir(folder))
-    except OSError:
-        return False

@@ -77,9 +77,9 @@ def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
 
 def count(root: str, policy: Policy, selectors: Sequence[Selector]) -> List[ServiceCount]:
     """Return the services and real servers of each namespace, the host's first."""
-    reader = NamespaceReader(policy, root)
+    reader = NamespaceReader(policy, root, functools.partial(_count, Enforcer(root), root))
     try:
-        found = reader.read(functools.partial(_count, Enforcer(root), root))
+        found = reader.read()
     finally:
         reader.close()
     counts = [_service_count(namespace, counted) for namespace, counted in found]

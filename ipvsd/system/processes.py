@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any, NamedTuple, Optional
 
-from ipvsd.kernel.netns_worker import give_up_priority
+from ipvsd.system.worker import give_up_priority
 
 
 class Usage(NamedTuple):

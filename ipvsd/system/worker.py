@@ -12,14 +12,14 @@ import select
 import signal
 import socket
 import struct
-from typing import Any, Callable, List, NamedTuple, Optional
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
 from ipvsd.kernel import libc
 
 _LENGTH = struct.Struct("=Q")  # of the message that follows
 _READ_BYTES = 256 * 1024
 _FIRST_OWN = 3  # descriptors below it are the standard ones
-_STEPS = struct.Struct("=Q")  # a word, which the processor writes as a whole
+_WORD = struct.Struct("=Q")  # the processor writes it as a whole
 
 
 class Done(NamedTuple):
@@ -27,6 +27,7 @@ class Done(NamedTuple):
 
     result: Any = None
     error: str = ""
+    died: bool = False  # the child has ended in it
 
 
 class Progress:
@@ -34,16 +35,23 @@ class Progress:
 
     def __init__(self) -> None:
         """Map the memory. Raises OSError."""
-        self._shared = mmap.mmap(-1, _STEPS.size)
+        self._shared = mmap.mmap(-1, 2 * _WORD.size)
 
     @property
     def steps(self) -> int:
         """How many steps have begun since the worker was created."""
-        return int(_STEPS.unpack(self._shared)[0])
+        return int(_WORD.unpack_from(self._shared)[0])
 
-    def step(self) -> None:
+    @property
+    def number(self) -> int:
+        """The number of the last step that has one."""
+        return int(_WORD.unpack_from(self._shared, _WORD.size)[0])
+
+    def step(self, number: Optional[int] = None) -> None:
         """Note that a step begins; each may take as long as the parent's patience lasts."""
-        self._shared[:] = _STEPS.pack(self.steps + 1)
+        _WORD.pack_into(self._shared, 0, self.steps + 1)
+        if number is not None:
+            _WORD.pack_into(self._shared, _WORD.size, number)
 
     def close(self) -> None:
         """Unmap the memory."""
@@ -68,18 +76,14 @@ class Worker:
         self._work = work
         self._name = name
         self._socket: Optional[socket.socket] = None
+        self._epoll = select.epoll()  # keeps its descriptor when there is another child
         self._received = bytearray()
-        self._unsent = b""
+        self._unsent = b""  # of the request, until the socket takes it
         self._killed: List[int] = []  # children that have not ended yet
 
     def fileno(self) -> int:
-        """Return the descriptor that is readable when take() has something, -1 without a child."""
-        return -1 if self._socket is None else self._socket.fileno()
-
-    @property
-    def sending(self) -> bool:
-        """Whether a part of the request waits until the descriptor is writable; see send()."""
-        return bool(self._unsent)
+        """Return the descriptor that is readable when take() should be called."""
+        return self._epoll.fileno()
 
     def start(self) -> None:
         """Fork the child if there is none. Raises OSError."""
@@ -101,6 +105,7 @@ class Worker:
         childs.close()
         ours.setblocking(False)
         self.pid, self._socket = pid, ours
+        self._epoll.register(ours, select.EPOLLIN)
 
     def submit(self, request: Any) -> None:
         """Begin a job, only when not busy. Raises OSError."""
@@ -109,20 +114,24 @@ class Worker:
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
         self._unsent = _LENGTH.pack(len(data)) + data
         self.busy = True
-        self.send()
+        self._send()
 
-    def send(self) -> None:
+    def _send(self) -> None:
         """Send the request, or the rest of it, as far as the socket takes it."""
         assert self._socket is not None
         # A child that has ended: take() tells.
         with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
             while self._unsent:
                 self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        more = select.EPOLLOUT if self._unsent else 0
+        self._epoll.modify(self._socket, select.EPOLLIN | more)
 
     def take(self) -> Optional[Done]:
         """Return the end of the job, None when it has not ended."""
         if self._socket is None:
             return None
+        if self._unsent:
+            self._send()
         with contextlib.suppress(BlockingIOError, ConnectionResetError):
             while True:
                 data = self._socket.recv(_READ_BYTES)
@@ -149,17 +158,15 @@ class Worker:
             before, done = self.progress.steps, self.take()
             if done is not None:
                 return done
-            writable = [self] if self.sending else []
-            ready = select.select([self], writable, [], limit_s)
-            if ready[1]:
-                self.send()
-            if not any(ready) and self.progress.steps == before:
+            ready, _, _ = select.select([self], [], [], limit_s)
+            if not ready and self.progress.steps == before:
                 return None
 
     def kill(self) -> None:
         """End the child, whatever it does; the next submit() forks another one."""
         if self._socket is None:
             return
+        self._epoll.unregister(self._socket)
         self._socket.close()
         self._socket = None
         os.kill(self.pid, signal.SIGKILL)
@@ -167,6 +174,22 @@ class Worker:
         self.pid, self.busy = 0, False
         self._received, self._unsent = bytearray(), b""
         self.reap()
+
+    def state(self) -> str:
+        """Return the state of the child in the kernel's letter (proc(5), stat), empty without one.
+
+        R is running or waiting for a CPU, T stopped; D and S sleep until something happens.
+        """
+        try:
+            with open(f"/proc/{self.pid}/stat", "rb") as file:
+                return file.read().rpartition(b")")[2].split()[0].decode("ascii")
+        except OSError:
+            return ""
+
+    @property
+    def killed(self) -> Tuple[int, ...]:
+        """The killed children that had not ended at the last reap()."""
+        return tuple(self._killed)
 
     def reap(self) -> int:
         """Return how many killed children have not ended, since the kernel does not let them."""
@@ -177,12 +200,13 @@ class Worker:
         """End the child, and unmap the memory."""
         self.kill()
         self.progress.close()
+        self._epoll.close()
 
     def _died(self) -> Done:
         """Return the end of the job of a child that has ended by itself, or was killed."""
         pid = self.pid
         self.kill()
-        return Done(error=f"its process {self._name} ({pid}) has ended")
+        return Done(error=f"the process {self._name} ({pid}) has ended", died=True)
 
 
 def _live(end: socket.socket, work: Work, progress: Progress, name: str, parent: int) -> None:

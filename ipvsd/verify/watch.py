@@ -20,7 +20,7 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
     A signal that ends the process raises SystemExit, after the probes have been removed.
     """
     threaded = ipvs.has_kthreads(root)
-    reader = NamespaceReader(policy, root)
+    reader = NamespaceReader(policy, root, lambda: ipvs.counters(root))
     runs, why = None, ""
     loop = Loop.of_command()
     try:
@@ -28,10 +28,10 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
             runs = RunProbes(root, threaded)
         except OSError as error:
             why = f"{error.filename or 'tracefs'}: {error.strerror}"
-        before, began_ns = _readouts(reader, root), monotonic_ns()
+        before, began_ns = _readouts(reader), monotonic_ns()
         counted = _count(loop, runs, began_ns + judge.WATCH_NS)
         elapsed_ns = monotonic_ns() - began_ns
-        after = _readouts(reader, root)
+        after = _readouts(reader)
         if runs is not None and not threaded and not runs.detailed:
             counted, why = None, "the kernel has no BTF: a tick without work looks like a run"
         defect = runs.defect() if runs is not None else None
@@ -46,8 +46,8 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
     return before, after, Watch(elapsed_ns, tasks, counted, why, left)
 
 
-def _readouts(reader: NamespaceReader, root: str) -> Readouts:
-    return {one.identity: readout for one, readout in reader.read(lambda: ipvs.counters(root))}
+def _readouts(reader: NamespaceReader[Optional[Readout]]) -> Readouts:
+    return {one.identity: readout for one, readout in reader.read()}
 
 
 def _count(

@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-from ipvsd.kernel.netns_worker import NamespaceWorker
 from tests.namespaces.holders import Holders
 
 
@@ -17,12 +16,5 @@ def root_rights():
 @pytest.fixture
 def holders(tmp_path):
     made = Holders(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def worker():
-    made = NamespaceWorker()
     yield made
     made.close()

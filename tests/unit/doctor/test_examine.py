@@ -169,11 +169,12 @@ def test_namespaces_that_the_configuration_excludes_are_not_counted(host, monkey
     policies = []
 
     class Reader:
-        def __init__(self, policy, root):
+        def __init__(self, policy, root, read):
             policies.append(policy)
+            self._read = read
 
-        def read(self, read):
-            return [("host", read())]
+        def read(self):
+            return [("host", self._read())]
 
         def close(self):
             pass

@@ -1,0 +1,165 @@
+"""Does the jobs of the worker process: scans, searches a little, visits. It decides nothing."""
+
+import time
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from ipvsd.enforce import packed
+from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.enforce.packed import PackedResult, PackedTarget
+from ipvsd.kernel import netns_entry
+from ipvsd.kernel.netns_discovery import NamespaceFinder, hang_all, ways_in
+from ipvsd.model import Identity, Namespace, Policy
+from ipvsd.system.worker import Progress
+
+# A search yields to visits and scans after so much CPU time.
+SEARCH_SLICE_S = 0.01
+
+
+class Place(NamedTuple):
+    """A namespace other than the host's, and how to get there."""
+
+    namespace: Namespace
+    paths: Tuple[str, ...]  # lead into it
+    foreign: bool  # another user namespace owns it: nobody may change its sysctls
+    served: bool  # all paths lead through a file system that may hang
+
+
+Places = Dict[Identity, Place]
+
+
+class Scanned(NamedTuple):
+    """What a scan found that is not as it was before."""
+
+    places: Places  # new ones, and those with other paths
+    gone: List[Identity]
+    maybe_new: List[Identity]  # may be other namespaces than those known by the same identity
+    cpu_ns: int
+
+
+class Searched(NamedTuple):
+    """What a slice of a search came to."""
+
+    found: bool  # holders that the next scan returns
+    ended: bool
+    large: List[int]  # processes with more than a search may cost, each only once
+    cpu_ns: int
+
+
+class Visited(NamedTuple):
+    """The results of visits, in their order."""
+
+    results: List[PackedResult]
+    described: List[Namespace]  # whose owner or name has changed
+    cpu_ns: int
+    procfs: str  # why the shared procfs had to be used, empty if it had not
+
+
+class Scan(NamedTuple):
+    """A request to scan."""
+
+    wary: bool  # access no file system that may hang
+    full: bool  # all namespaces are to be visited after it
+
+
+class Search(NamedTuple):
+    """A request to go on searching for namespaces that no scan finds."""
+
+    anew: bool
+
+
+class Visit(NamedTuple):
+    """A request to visit namespaces."""
+
+    targets: List[PackedTarget]
+    describe: bool  # anew: a member may have moved to another control group
+
+
+class NamespaceJobs:
+    """The state of the worker process: what it has found so far."""
+
+    def __init__(
+        self, enforcer: Enforcer, policy: Policy, root: str, places: Places, ignored: Sequence[int]
+    ) -> None:
+        """Begin with the places that are known; processes that are `ignored` hold nothing."""
+        self._enforcer = enforcer
+        self._policy = policy
+        self._root = root
+        self._ignored = ignored
+        self._places = places
+        self._finder: Optional[NamespaceFinder] = None
+        self._search: Iterator[bool] = iter(())
+
+    def __call__(self, request: Any, progress: Progress) -> Any:
+        """Do one job."""
+        if self._finder is None:  # in the worker process, whose pid the finder has to know
+            self._finder = NamespaceFinder(self._root, progress.step, self._ignored)
+        if isinstance(request, Visit):
+            return self._visit(self._finder, request, progress)
+        if isinstance(request, Search):
+            return self._go_on_searching(self._finder, request.anew)
+        return self._scan(self._finder, request.wary)
+
+    def _scan(self, finder: NamespaceFinder, wary: bool) -> Scanned:
+        began_ns = _cpu_ns()
+        finder.wary = wary
+        found = finder.scan()
+        changed: Places = {}
+        for identity, holders in found.holders.items():
+            known, paths = self._places.get(identity), ways_in(holders)
+            if known is not None and identity not in found.maybe_new and known.paths == paths:
+                continue
+            foreign = netns_entry.owned_elsewhere(paths, identity)
+            namespace = finder.describe(identity, holders)
+            changed[identity] = Place(namespace, paths, foreign, hang_all(holders))
+        gone = [identity for identity in self._places if identity not in found.holders]
+        for identity in gone:
+            del self._places[identity]
+        self._places.update(changed)
+        return Scanned(changed, gone, list(found.maybe_new), _cpu_ns() - began_ns)
+
+    def _go_on_searching(self, finder: NamespaceFinder, anew: bool) -> Searched:
+        began_ns = _cpu_ns()
+        if anew:
+            self._search = finder.search()
+        found = ended = False
+        while not ended and _cpu_ns() - began_ns < SEARCH_SLICE_S * 1e9:
+            step = next(self._search, None)
+            found, ended = found or bool(step), step is None
+        return Searched(found, ended, finder.take_large(), _cpu_ns() - began_ns)
+
+    def _visit(self, finder: NamespaceFinder, request: Visit, progress: Progress) -> Visited:
+        began_ns = _cpu_ns()
+        results: List[PackedResult] = []
+        described: List[Namespace] = []
+        procfs = self._enforcer.kernel.procfs
+        for number, target in enumerate(request.targets):
+            place = self._places.get(target[0])
+            if place is None:
+                continue  # a scan has not found it any more
+            progress.step(number)
+            if request.describe:
+                place = self._described_anew(finder, place, described)
+            result = self._enforcer.visit(
+                self._policy, packed.unpack_target(target, place.namespace, place.paths)
+            )
+            if result.namespace != place.namespace:
+                described.append(result.namespace)
+                self._places[target[0]] = place._replace(namespace=result.namespace)
+            results.append(packed.pack_result(result, place.namespace))
+        procfs.drop()
+        return Visited(results, described, _cpu_ns() - began_ns, procfs.unavailable)
+
+    def _described_anew(
+        self, finder: NamespaceFinder, place: Place, described: List[Namespace]
+    ) -> Place:
+        identity = place.namespace.identity
+        namespace = finder.described(identity)
+        if namespace is None or namespace == place.namespace:
+            return place
+        described.append(namespace)
+        self._places[identity] = place._replace(namespace=namespace)
+        return self._places[identity]
+
+
+def _cpu_ns() -> int:
+    return int(time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID) * 1e9)
