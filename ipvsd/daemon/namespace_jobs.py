@@ -72,6 +72,7 @@ class Visit(NamedTuple):
 
     targets: List[PackedTarget]
     describe: bool  # anew: a member may have moved to another control group
+    foreign: bool  # another user namespace owns them
 
 
 class NamespaceJobs:
@@ -101,8 +102,7 @@ class NamespaceJobs:
 
     def _scan(self, finder: NamespaceFinder, wary: bool) -> Scanned:
         began_ns = _cpu_ns()
-        finder.wary = wary
-        found = finder.scan()
+        found = finder.scan(wary=wary)
         changed: Places = {}
         for identity, holders in found.holders.items():
             known, paths = self._places.get(identity), ways_in(holders)

@@ -114,7 +114,7 @@ class Reporter:
             "chosen_on": self._choices(),
             "given_up": {
                 "scans": self._scanner.scans_given_up,
-                "namespaces": self._scanner.visits.put_aside_count(self._scanner.worker.is_wary),
+                "namespaces": self._scanner.visits.barred_count(self._scanner.worker.is_wary),
             },
             "counters": documents.counters(memory, monotonic_ns()),
             "cost": self._cost.read(monotonic_ns()) if self._ready else None,

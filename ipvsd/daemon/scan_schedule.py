@@ -6,14 +6,8 @@ and the next scan returns them. All times are monotonic nanoseconds.
 
 from typing import NamedTuple, Optional
 
+from ipvsd.daemon.expected_births import VISIBLE_NS, ExpectedBirths
 from ipvsd.model import NS_PER_MS, NS_PER_S
-
-# A birth is reported some microseconds, on a busy machine milliseconds, before the namespace has a
-# holder that can be found: scan now, and again after these waits. A namespace that is still not
-# found no longer exists, or is held in a way that only a search finds.
-RETRIES_NS = (4 * NS_PER_MS, 16 * NS_PER_MS, 64 * NS_PER_MS, 256 * NS_PER_MS)
-# Longer than it takes from a birth until the namespace has a holder that can be found.
-VISIBLE_NS = 100 * NS_PER_MS
 
 # What full scans may cost, however many namespaces there are: one part of a CPU in so many. Short
 # ones are made as often as the policy says; with its default, 30 seconds, they cost no more.
@@ -52,9 +46,11 @@ class Share:
         return now_ns if self._left_ns >= 0 else now_ns - self._left_ns * self._part
 
     def _grow(self, now_ns: int) -> None:
-        passed_ns = 0 if self._at_ns is None else max(0, now_ns - self._at_ns)
-        self._at_ns = now_ns
-        self._left_ns = min(self._most_ns, self._left_ns + passed_ns // self._part)
+        if self._at_ns is None:
+            self._at_ns = now_ns
+        grown_ns = max(0, now_ns - self._at_ns) // self._part
+        self._at_ns += grown_ns * self._part
+        self._left_ns = min(self._most_ns, self._left_ns + grown_ns)
 
 
 class LastScan(NamedTuple):
@@ -73,17 +69,14 @@ class ScanSchedule:
         self.search_ns: Optional[int] = None  # when the next search begins
         self.searching = False  # one is under way
         self.births_reported = False  # by the kernel, so that no scan each second is needed
-        self.births = 0  # reported, and not yet found
+        self.births = ExpectedBirths()
         self.last: Optional[LastScan] = None
         # Of what births cause: scans, and visits to foreign namespaces.
         self.share = Share(20, NS_PER_S)
         self.search_share = Share(50, 3 * NS_PER_S)
         self.full = False  # a full scan is under way: what it has found is being visited
-        self._full_cost_ns = 0
+        self.full_cost_ns = 0  # CPU time of it so far
         self._quick_ns: Optional[int] = None
-        self._born_ns: Optional[int] = None  # of the first of the births; None if one has no time
-        self._reported_ns = 0  # when the last of them was reported
-        self._tries = 0  # scans for them since then
         self._searched_ns: Optional[int] = None  # when the last search began, and the one before
         self._searched_before_ns: Optional[int] = None
         self.hidden_found = False  # by the search, so that the next scan finds old namespaces
@@ -96,7 +89,7 @@ class ScanSchedule:
     def rescan_all(self, now_ns: int) -> None:
         """Find and check every namespace now."""
         self.full_ns = self.search_ns = now_ns
-        self.searching = False  # a search under way is not the one that is meant
+        self.searching = self.full = False  # those under way are not those that are meant
 
     def expect_births(self, now_ns: int, births: int, born_ns: Optional[int]) -> None:
         """Scan soon: so many births were reported, the first at `born_ns` (None if unknown).
@@ -104,12 +97,8 @@ class ScanSchedule:
         A report without a number (`births` = 0), such as a new mount, is followed by one scan.
         """
         self._scan_at(now_ns)
-        if not births:
-            return
-        known = [one for one in (self._born_ns, born_ns) if one is not None]
-        first = born_ns if not self.births else min(known) if len(known) > 1 else None
-        self.births, self._born_ns = self.births + births, first
-        self._reported_ns, self._tries = now_ns, 0
+        if births:
+            self.births.report(births, born_ns, now_ns)
 
     def note_reports(self, births_reported: bool, period_ns: int, now_ns: int) -> None:
         """Note whether births are reported now; `period_ns` is the time between two full scans."""
@@ -123,17 +112,7 @@ class ScanSchedule:
     @property
     def births_expected(self) -> bool:
         """Whether a namespace may have been born that was not found yet."""
-        return self.births > 0 or not self.births_reported
-
-    @property
-    def born_ns(self) -> Optional[int]:
-        """The earliest birth of what the last scan has found, None if it is unknown.
-
-        A scan also finds a namespace whose birth is reported while it is under way.
-        """
-        if self.last is not None and self.last.born_ns is not None:
-            return self.last.born_ns
-        return self._born_ns
+        return self.births.count > 0 or not self.births_reported
 
     def scan_ns(self, now_ns: int) -> Optional[int]:
         """Return when a scan for births or mounts is due, None for never."""
@@ -149,15 +128,10 @@ class ScanSchedule:
             return None
         return max(self.search_ns, self.search_share.ready_ns(now_ns))
 
-    def next_ns(self, now_ns: int) -> Optional[int]:
-        """Return when anything is due, None for never."""
-        moments = (self.full_ns, self.scan_ns(now_ns), self.next_search_ns(now_ns))
-        return min((moment for moment in moments if moment is not None), default=None)
-
     def begin_scan(self, full: bool, now_ns: int) -> None:
         """Note that a scan begins: reports from now on ask for another one."""
         before_ns = self.last.began_ns if self.last is not None else None
-        born_ns = self._born_ns
+        born_ns = self.births.first_ns
         if self.hidden_found:
             before_ns = self._searched_before_ns
         elif born_ns is not None and before_ns is not None:
@@ -167,25 +141,24 @@ class ScanSchedule:
         self.last = LastScan(now_ns, since_ns, born_ns)
         self._quick_ns, self.hidden_found = None, False
         if full:
-            self.full, self._full_cost_ns = True, 0
+            self.full = True
             self.full_ns = now_ns + AGAIN_NS  # if the scan fails
 
-    def end_scan(self, new: int, cost_ns: int, now_ns: int) -> None:
+    def end_scan(self, full: bool, new: int, cost_ns: int, now_ns: int) -> None:
         """Note that a scan has found so many new namespaces, and what it cost."""
-        self.share.spend(cost_ns, now_ns)
-        self.births = max(0, self.births - new)
-        if not self.births:
-            self._born_ns = None
-        elif self._tries < len(RETRIES_NS):
-            self._scan_at(now_ns + RETRIES_NS[self._tries])
-            self._tries += 1
-        elif self._tries == len(RETRIES_NS) and self.search_ns is not None:
-            self._tries += 1  # the search finds them, or they do not exist
+        if full:
+            self.full_cost_ns += cost_ns
+        else:
+            self.share.spend(cost_ns, now_ns)
+        if self.last is not None and self.last.born_ns is None:
+            # It also finds a namespace whose birth was reported while it was under way.
+            self.last = self.last._replace(born_ns=self.births.first_ns)
+        self.births.found(new)
+        again_ns = self.births.next_scan_ns(now_ns)
+        if again_ns is not None:
+            self._scan_at(again_ns)
+        elif self.births.need_search() and self.search_ns is not None:
             self.search_ns = now_ns
-
-    def found_births(self, count: int) -> None:
-        """Note that visits have proved known namespaces to be others."""
-        self.births = max(0, self.births - count)
 
     def abort(self, now_ns: int) -> None:
         """Note that a scan or a search has failed: it is repeated soon."""
@@ -194,13 +167,9 @@ class ScanSchedule:
         elif self.full_ns is not None:
             self._scan_at(now_ns + AGAIN_NS)
 
-    def add_full_cost(self, cost_ns: int) -> None:
-        """Note CPU time that the full scan under way has cost."""
-        self._full_cost_ns += cost_ns
-
     def end_full_scan(self, period_ns: int, now_ns: int) -> None:
         """Note that all namespaces were visited; `period_ns` is the time between full scans."""
-        self.full, cost_ns = False, self._full_cost_ns
+        cost_ns, self.full_cost_ns, self.full = self.full_cost_ns, 0, False
         if self.full_ns is not None:
             share_ns = FULL_SHARE * cost_ns if cost_ns > SHORT_FULL_SCAN_NS else 0
             self.full_ns = now_ns + max(period_ns, share_ns)
@@ -220,9 +189,14 @@ class ScanSchedule:
             return
         self.searching = False
         self.search_ns = None if self.full_ns is None else now_ns + SEARCH_PERIOD_NS
-        began_ns = self._searched_ns or 0
-        if not found and began_ns - self._reported_ns >= VISIBLE_NS:
-            self.births, self._born_ns = 0, None  # what it has not found does not exist
+        if not found:
+            self.births.searched(self._searched_ns or 0)
 
     def _scan_at(self, due_ns: int) -> None:
         self._quick_ns = due_ns if self._quick_ns is None else min(due_ns, self._quick_ns)
+
+
+def next_ns(schedule: ScanSchedule, now_ns: int) -> Optional[int]:
+    """Return when anything is due, None for never."""
+    moments = (schedule.full_ns, schedule.scan_ns(now_ns), schedule.next_search_ns(now_ns))
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -8,6 +8,7 @@ until all that is urgent has been written: recording them takes as much time as 
 from enum import Enum
 from typing import List, Optional, Set, Union
 
+from ipvsd.daemon import scan_schedule
 from ipvsd.daemon.hang_watch import Verdict
 from ipvsd.daemon.kept_results import Collected, KeptResults
 from ipvsd.daemon.namespace_jobs import Scan, Search, Visit
@@ -42,6 +43,11 @@ class Rescan:
     def hurries(self) -> bool:
         """Whether somebody waits for the end of its search: a start or a reload."""
         return _Part.SEARCH in self.pending and self.reason in (Reason.START, Reason.RELOAD)
+
+    @property
+    def ends(self) -> bool:
+        """Whether only visits and records are left of it."""
+        return self.reason is not Reason.DRIFT and not self.pending
 
 
 class NamespaceScanner:
@@ -99,11 +105,11 @@ class NamespaceScanner:
             return 0
         if self.worker.busy:
             return self.worker.next_look_ns
-        if self.visits.waiting or not self.scan_complete:
+        if self.visits.waiting or self._rescan.hurries or self._rescan.ends:
             return 0
         now_ns = monotonic_ns()
-        moments = [self.schedule.next_ns(now_ns), self.visits.retry_at_ns()]
-        if self.visits.has_foreign:
+        moments = [scan_schedule.next_ns(self.schedule, now_ns), self.visits.retry_at_ns()]
+        if self.visits.foreign:
             moments.append(self.schedule.share.ready_ns(now_ns))
         return min((at_ns for at_ns in moments if at_ns is not None), default=None)
 
@@ -117,15 +123,15 @@ class NamespaceScanner:
         if not queue.waiting:
             if schedule.full:
                 schedule.end_full_scan(policy.resync_ns, now_ns)
-            if not (self._rescan.pending or schedule.hidden_found or self._kept):
+            if self._rescan.ends and not (schedule.hidden_found or self._kept):
                 self._rescan = Rescan()
-        full = _is_due(schedule.full_ns, now_ns) and not queue.has_rest
-        if not queue.has_urgent and (full or _is_due(schedule.scan_ns(now_ns), now_ns)):
+        full = _is_due(schedule.full_ns, now_ns) and not queue.rest
+        if not queue.urgent and (full or _is_due(schedule.scan_ns(now_ns), now_ns)):
             schedule.begin_scan(full, now_ns)
             if full:
                 self._rescan.pending.discard(_Part.SCAN)
             self._begin(Scan(self.worker.is_wary, full), policy)
-        elif queue.waiting or (queue.has_foreign and schedule.share.ready_ns(now_ns) <= now_ns):
+        elif queue.waiting or (queue.foreign and schedule.share.ready_ns(now_ns) <= now_ns):
             self._visit(policy, memory)
         elif self._rescan.hurries or _is_due(schedule.next_search_ns(now_ns), now_ns):
             anew = not schedule.searching
@@ -159,32 +165,35 @@ class NamespaceScanner:
     @property
     def _holds_back(self) -> bool:
         """Whether results wait until what is urgent has been written."""
-        urgent = self.visits.has_urgent or (self.visits.has_rest and not self.scan_complete)
-        return urgent and not self._kept.too_many
+        urgent = self.visits.urgent or (self.visiting and not self.scan_complete)
+        return bool(urgent) and not self._kept.too_many
 
     def _begin(self, job: Union[Scan, Search, Visit], policy: Policy) -> None:
         self._job = job
-        identities = (one.namespace.identity for one in self._batch)
-        suspect = isinstance(job, Visit) and self.visits.are_suspect(identities)
+        hung_before = any(one.namespace.identity in self.visits.aside for one in self._batch)
+        suspect = isinstance(job, Visit) and hung_before
         self.worker.submit(job, policy, self.visits.places, suspect)
 
     def _visit(self, policy: Policy, memory: Memory) -> None:
-        urgent, queue = self.visits.has_urgent, self.visits
+        queue = self.visits
+        urgent, foreign = bool(queue.urgent), not queue.waiting
         trigger = Reason.BIRTH if urgent and self.scan_complete else self._rescan.reason
+        last = self.schedule.last
+        born_ns = last.born_ns if last is not None else None
+        events_ns = {Reason.BIRTH: born_ns, Reason.LOAD: self._rescan.event_ns}
         self._batch = []
         for identity in queue.take(self.worker.is_wary):
-            known, maybe_new = memory.namespaces.get(identity), queue.may_be_new(identity)
+            known, maybe_new = memory.namespaces.get(identity), identity in queue.maybe_new
             unproved = known is not None and known.cookie is None and maybe_new
             if unproved and self.schedule.births_expected:
                 known = None  # nothing proves that it is the same one
             reason = decide.why_different(trigger, known, memory.reloaded_since(known))
-            events_ns = {Reason.BIRTH: self.schedule.born_ns, Reason.LOAD: self._rescan.event_ns}
             target = Target(
                 queue.places[identity].namespace,
                 reason,
                 known,
                 event_ns=events_ns.get(reason),
-                born_ns=self.schedule.born_ns,
+                born_ns=born_ns,
                 with_counters=bool(policy.textfile),
                 # Right after a load there are no services, and the same holder proves the rest.
                 with_facts=maybe_new or known is None or trigger is not Reason.LOAD,
@@ -192,8 +201,8 @@ class NamespaceScanner:
             self._batch.append(target)
         if self._batch:
             targets = [packed.pack_target(one) for one in self._batch]
-            routine = not urgent and trigger is not Reason.LOAD
-            self._begin(Visit(targets, describe=routine), policy)
+            routine = not (urgent or foreign) and trigger is not Reason.LOAD
+            self._begin(Visit(targets, describe=routine, foreign=foreign), policy)
 
     def _take_over(self, done: Done, policy: Policy) -> None:
         if done.error:
@@ -204,9 +213,10 @@ class NamespaceScanner:
         since_ns = schedule.last.since_ns if schedule.last is not None else None
         if isinstance(job, Scan):
             new = sum(one not in self.visits.places for one in result.maybe_new)
-            schedule.end_scan(new, result.cpu_ns, now_ns)
+            schedule.end_scan(job.full, new, result.cpu_ns, now_ns)
             self.visits.add_found(result)
-            self._kept.add_gone(policy, since_ns, result.gone)
+            if result.gone:
+                self._kept.add_gone(policy, since_ns, result.gone)
             if job.full and self._rescan.reason is not Reason.LOAD:
                 self.visits.restart(with_aside=not self.scan_complete)
             if schedule.full_ns is None:
@@ -219,14 +229,13 @@ class NamespaceScanner:
         elif isinstance(job, Visit):
             self._kept.add_visits(policy, since_ns, [one.namespace for one in self._batch], result)
             self.procfs = result.procfs
-            self.visits.note_visits(one.namespace.identity for one in self._batch)
-            for namespace in result.described:
-                self.visits.rename(namespace)
-            if self.visits.is_foreign(self._batch[0].namespace.identity):
+            identities = [one.namespace.identity for one in self._batch]
+            self.visits.note_visits(identities, result.described)
+            if job.foreign:
                 schedule.share.spend(result.cpu_ns, now_ns)
             elif job.describe or not self.scan_complete:
-                schedule.add_full_cost(result.cpu_ns)
-            schedule.found_births(_reborn(self._batch, result.results))
+                schedule.full_cost_ns += result.cpu_ns
+            schedule.births.found(_reborn(self._batch, result.results))
 
     def _abort(self, hangs: bool) -> str:
         """Give up the job; return what it was. What `hangs` is tried again, but later."""
@@ -241,7 +250,7 @@ class NamespaceScanner:
         others = [one.namespace.identity for one in self._batch if one is not hung]
         self.visits.give_back(others)
         if hangs:
-            self.visits.put_aside(hung.namespace.identity, now_ns)
+            self.visits.aside.add(hung.namespace.identity, now_ns)
         else:
             self.visits.give_back([hung.namespace.identity])
         paths = self.visits.places[hung.namespace.identity].paths

@@ -1,41 +1,32 @@
-"""Finds network namespaces by what can hold one: processes, threads, mounts, descriptors."""
+"""Finds network namespaces by what can hold one, and describes them."""
 
-import contextlib
 import itertools
 import os
-import re
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from ipvsd.kernel import container_names, mounts, netns_owner
+from ipvsd.kernel import container_names, netns_owner
 from ipvsd.kernel.container_files import ContainerFiles
 from ipvsd.kernel.container_names import ContainerName
+from ipvsd.kernel.netns_holders import (
+    PATHS_MAX,
+    Holder,
+    HolderReader,
+    hint,
+    identity_at,
+    listed,
+    table_size,
+    user_of,
+)
 from ipvsd.kernel.netns_links import Links
 from ipvsd.kernel.search_budgets import Budgets
 from ipvsd.model import HOST_NAME, Identity, Namespace, Owner
 
-# Paths that are kept for each namespace: enough that one still works when members start and end.
-_PATHS_MAX = 4
 # Holders that are remembered for each namespace. As long as these are the same, the namespace is
 # the same, whatever else holds it. There is a limit because a user can mount or open a namespace a
 # million times.
 _HOLDERS_MAX = 64
-# Enough for the cgroup file of cgroup version 1, whose last lines matter most.
-_HINT_BYTES = 64 * 1024
 _DESCRIPTORS = "fd"
 _HOSTS = 1  # the process that sees the mounts of the host
-
-
-class Holder(NamedTuple):
-    """Something that keeps a namespace alive: a process, thread, mount or descriptor."""
-
-    path: str  # leads into the namespace
-    pid: int = 0
-    mount: str = ""
-    seen_by: int = 0  # of a mount: the process in whose mount namespace it is
-    # Of a mount. It differs if another namespace, with a reused inode number, is mounted at the
-    # same path: a mount pins the nsfs inode, whose time of birth is its ctime (fs/nsfs.c).
-    birth_ns: int = 0
-    served: bool = False  # of a mount: the path leads through a file system that may hang
 
 
 class FoundHolders(NamedTuple):
@@ -66,12 +57,10 @@ class NamespaceFinder:
 
         `step` is called before each access that may hang.
         """
-        self.wary = False  # access no path below a file system that somebody serves
         self._root = root
         self._proc = os.path.join(root, "proc")
-        self._step = step
-        self._ignored = {os.getpid(), *ignored}
         self._home = own(root).identity
+        self._reader = HolderReader(self._proc, self._home[0], step, {os.getpid(), *ignored})
         self._holders: Dict[Identity, List[Holder]] = {}
         self._before: Dict[Holder, Identity] = {}
         self._hidden: Dict[Holder, Identity] = {}  # what searches have added
@@ -80,16 +69,17 @@ class NamespaceFinder:
         self._links: Optional[Links] = None
         self._files: Optional[ContainerFiles] = None
 
-    def scan(self, deep: bool = False) -> FoundHolders:
+    def scan(self, deep: bool = False, wary: bool = False) -> FoundHolders:
         """Return the namespaces other than the guard's own, with their holders.
 
         Searches processes and the mount table of pid 1, and looks at what search() has found. A
-        `deep` scan searches first. What is ignored holds nothing.
+        `deep` scan searches first; a `wary` one accesses no file system that may hang.
         """
         self._links = self._files = None
+        self._reader.wary = wary
         holders: Dict[Identity, List[Holder]] = {}
-        self._add(holders, self._processes(self._pids()))
-        self._add(holders, self._mounts(_HOSTS))
+        self._add(holders, self._reader.processes(self._reader.pids()))
+        self._add(holders, self._reader.mounts(_HOSTS))
         self._holders = holders
         if deep:
             for _ in self.search():
@@ -97,7 +87,7 @@ class NamespaceFinder:
         self._hidden = {
             holder: identity
             for holder, identity in self._hidden.items()
-            if self._is_there(holder, identity)
+            if self._reader.is_there(holder, identity)
         }
         self._add(holders, self._hidden.items())
         before, self._before = self._before, _by_holder(holders)
@@ -114,21 +104,19 @@ class NamespaceFinder:
         each user has a budget (Budgets), and the next search goes on where it was spent.
         """
         self._budgets.begin()
-        searched = {_identity(f"{self._proc}/{_HOSTS}/ns/mnt")}
-        for pid in self._budgets.in_order(self._pids()):
-            if pid in self._ignored:
-                continue
-            user = _user(f"{self._proc}/{pid}")
+        searched = {identity_at(f"{self._proc}/{_HOSTS}/ns/mnt")}
+        for pid in self._budgets.in_order(self._reader.pids()):
+            user = user_of(f"{self._proc}/{pid}")
             if user is None or self._budgets.is_spent(pid, user):
                 continue
-            mount_namespace = _identity(f"{self._proc}/{pid}/ns/mnt")
+            mount_namespace = identity_at(f"{self._proc}/{pid}/ns/mnt")
             if mount_namespace not in searched:
                 searched.add(mount_namespace)
-                yield self._remember(self._mounts(pid))
+                yield self._remember(self._reader.mounts(pid))
             for one in self._entries(pid, "task", user):
-                yield self._remember(self._thread(pid, one))
+                yield self._remember(self._reader.thread(pid, one))
             for one in self._entries(pid, _DESCRIPTORS, user):
-                yield self._remember(self._descriptor(pid, one))
+                yield self._remember(self._reader.descriptor(pid, one))
 
     def take_large(self) -> List[int]:
         """Return the processes with more than a search may cost, each only once."""
@@ -142,9 +130,9 @@ class NamespaceFinder:
             # By number: a folder cannot be read from the middle.
             end = first + most
             names = [str(number) for number in range(first, end)]
-            after = end if end < _table_size(f"{self._proc}/{pid}/status") else 0
+            after = end if end < table_size(f"{self._proc}/{pid}/status") else 0
         else:
-            names = list(itertools.islice(_listed(path), first, first + most + 1))
+            names = list(itertools.islice(listed(path), first, first + most + 1))
             after = 0
             if len(names) > most:
                 after = int(names.pop()) if folder == _DESCRIPTORS else first + most
@@ -198,7 +186,7 @@ class NamespaceFinder:
         pid = namespace.owner.pid
         if pid == 0:
             return namespace
-        if _identity(f"{self._proc}/{pid}/ns/net") != namespace.identity:
+        if identity_at(f"{self._proc}/{pid}/ns/net") != namespace.identity:
             return namespace
         self._files = None
         owner = self._with_member(namespace.owner, pid)
@@ -206,9 +194,9 @@ class NamespaceFinder:
         return namespace._replace(name=name, owner=owner)
 
     def _with_member(self, owner: Owner, pid: int) -> Owner:
-        text = _hint(f"{self._proc}/{pid}/cgroup")
+        text = hint(f"{self._proc}/{pid}/cgroup")
         cgroup, container, unit = netns_owner.owner_from_cgroup(text)
-        command = _hint(f"{self._proc}/{pid}/comm").rstrip("\n")
+        command = hint(f"{self._proc}/{pid}/comm").rstrip("\n")
         if not (container and owner.engine and container == owner.container):
             named = self._container_name(cgroup, container)
             owner = owner._replace(
@@ -219,14 +207,16 @@ class NamespaceFinder:
         )
 
     def _links_to(self, identity: Identity, paths: Tuple[str, ...]) -> Tuple[str, ...]:
-        if self.wary:
+        if self._reader.wary:
             return ()
         if self._links is None:
             self._links = Links(self._proc)
-        return self._links.to(identity, paths)[:_PATHS_MAX]
+        return self._links.to(identity, paths)[:PATHS_MAX]
 
     def _container_name(self, cgroup: str, container: str) -> ContainerName:
-        if container and not self.wary:  # else files may lead through a file system that hangs
+        if (
+            container and not self._reader.wary
+        ):  # else files may lead through a file system that hangs
             if self._files is None:
                 self._files = ContainerFiles(self._root)
             found = self._files.name(container)
@@ -234,68 +224,13 @@ class NamespaceFinder:
                 return found
         return container_names.from_cgroup(cgroup)
 
-    def _is_there(self, holder: Holder, identity: Identity) -> bool:
-        """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""
-        self._step()
-        return (self.wary and holder.served) or _identity(holder.path) == identity
-
-    def _pids(self) -> List[int]:
-        return [int(name) for name in os.listdir(self._proc) if name.isdigit()]
-
-    def _processes(self, pids: List[int]) -> Iterator[Tuple[Holder, Identity]]:
-        for pid in pids:
-            if pid in self._ignored:
-                continue
-            path = f"{self._proc}/{pid}/ns/net"
-            try:
-                status = os.stat(path)
-            except OSError:
-                continue  # the process has ended, or is a zombie, which holds nothing
-            yield Holder(path, pid), (status.st_dev, status.st_ino)
-
-    def _thread(self, pid: int, name: str) -> Iterator[Tuple[Holder, Identity]]:
-        path = f"{self._proc}/{pid}/task/{name}/ns/net"
-        with contextlib.suppress(OSError):
-            status = os.stat(path)
-            yield Holder(path, pid), (status.st_dev, status.st_ino)
-
-    def _mounts(self, pid: int) -> Iterator[Tuple[Holder, Identity]]:
-        table = f"{self._proc}/{pid}/mountinfo"
-        try:
-            found, served = mounts.read(table, _PATHS_MAX), mounts.served(table)
-        except OSError:
-            return  # the process has ended
-        for mount in found:
-            path = f"{self._proc}/{pid}/root{mount.path}"
-            may_hang = any(mount.path.startswith(f"{one.rstrip('/')}/") for one in served)
-            birth_ns = 0
-            if not (self.wary and may_hang):
-                self._step()
-                with contextlib.suppress(OSError):
-                    birth_ns = os.stat(path).st_ctime_ns
-            holder = Holder(path, 0, mount.path, pid, birth_ns, may_hang)
-            yield holder, (mount.device, mount.inode)
-
-    def _descriptor(self, pid: int, name: str) -> Iterator[Tuple[Holder, Identity]]:
-        path = f"{self._proc}/{pid}/fd/{name}"
-        with contextlib.suppress(OSError):
-            # The link's text first: reading it never blocks, whatever the descriptor leads to.
-            # If the namespace was opened through a mount that no longer exists, the text is the
-            # root of that mount: "/".
-            text = os.readlink(path)
-            if text.startswith("net:[") or (text == "/" and not self.wary):
-                self._step()
-                status = os.stat(path)
-                if status.st_dev == self._home[0]:
-                    yield Holder(path, pid), (status.st_dev, status.st_ino)
-
 
 def ways_in(holders: List[Holder]) -> Tuple[str, ...]:
     """Return some paths that lead into a namespace: those of processes first, as the quickest.
 
     Those that may hang come last.
     """
-    return tuple(holder.path for holder in sorted(holders, key=_slowness)[:_PATHS_MAX])
+    return tuple(holder.path for holder in sorted(holders, key=_slowness)[:PATHS_MAX])
 
 
 def hang_all(holders: List[Holder]) -> bool:
@@ -309,47 +244,3 @@ def _slowness(holder: Holder) -> Tuple[bool, bool]:
 
 def _by_holder(holders: Dict[Identity, List[Holder]]) -> Dict[Holder, Identity]:
     return {holder: identity for identity, found in holders.items() for holder in found}
-
-
-def _identity(path: str) -> Identity:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (0, 0)
-    return (status.st_dev, status.st_ino)
-
-
-def _user(path: str) -> Optional[int]:
-    """Return the user of a process, None when it has ended."""
-    try:
-        return os.stat(path).st_uid
-    except OSError:
-        return None
-
-
-def _table_size(path: str) -> int:
-    """Return how many descriptors the table of a process has room for, 0 when it has ended."""
-    match = re.search(r"^FDSize:\s*(\d+)", _hint(path), re.MULTILINE)
-    return int(match.group(1)) if match is not None else 0
-
-
-def _hint(path: str) -> str:
-    """Return a small file of a process, empty when the process has ended.
-
-    Never used for cmdline: reading it can block.
-    """
-    try:
-        with open(path, "rb") as file:
-            return os.fsdecode(file.read(_HINT_BYTES))
-    except OSError:
-        return ""
-
-
-def _listed(folder: str) -> Iterator[str]:
-    """Yield the names in a folder, one by one: a process may have a million descriptors."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                yield entry.name
-    except OSError:
-        return  # the process has ended

@@ -7,14 +7,14 @@ parent's but the standard ones, and gives up the parent's priority.
 import contextlib
 import mmap
 import os
-import pickle
 import select
-import signal
-import socket
 import struct
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Tuple
 
 from ipvsd.kernel import libc
+
+if TYPE_CHECKING:
+    import socket  # like others imported at the first use: few commands enter a namespace
 
 _LENGTH = struct.Struct("=Q")  # of the message that follows
 _READ_BYTES = 256 * 1024
@@ -89,6 +89,8 @@ class Worker:
         """Fork the child if there is none. Raises OSError."""
         if self._socket is not None:
             return
+        import socket
+
         ours, childs = socket.socketpair()
         parent = os.getpid()
         try:
@@ -109,6 +111,8 @@ class Worker:
 
     def submit(self, request: Any) -> None:
         """Begin a job, only when not busy. Raises OSError."""
+        import pickle
+
         self.start()
         self.progress.step()
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
@@ -128,6 +132,8 @@ class Worker:
 
     def take(self) -> Optional[Done]:
         """Return the end of the job, None when it has not ended."""
+        import pickle
+
         if self._socket is None:
             return None
         if self._unsent:
@@ -164,6 +170,8 @@ class Worker:
 
     def kill(self) -> None:
         """End the child, whatever it does; the next submit() forks another one."""
+        import signal
+
         if self._socket is None:
             return
         self._epoll.unregister(self._socket)
@@ -209,8 +217,11 @@ class Worker:
         return Done(error=f"the process {self._name} ({pid}) has ended", died=True)
 
 
-def _live(end: socket.socket, work: Work, progress: Progress, name: str, parent: int) -> None:
+def _live(end: "socket.socket", work: Work, progress: Progress, name: str, parent: int) -> None:
     """Do jobs until the parent closes its end of the socket, or ends."""
+    import pickle
+    import signal
+
     # A service manager signals all processes of a service; the parent decides what that means.
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -243,13 +254,13 @@ def give_up_priority() -> None:
             os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
-def _receive(end: socket.socket) -> Optional[bytearray]:
+def _receive(end: "socket.socket") -> Optional[bytearray]:
     """Return the next request, None when the parent wants no more."""
     head = _read(end, _LENGTH.size)
     return None if head is None else _read(end, _LENGTH.unpack(head)[0])
 
 
-def _read(end: socket.socket, size: int) -> Optional[bytearray]:
+def _read(end: "socket.socket", size: int) -> Optional[bytearray]:
     data = bytearray()
     while len(data) < size:
         piece = end.recv(min(size - len(data), _READ_BYTES))

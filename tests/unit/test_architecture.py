@@ -46,7 +46,9 @@ PURE = {
     "ipvsd.config.sysctl_values",
     "ipvsd.config.textfile",
     "ipvsd.config.until",
-    "ipvsd.daemon.scan_progress",
+    "ipvsd.daemon.expected_births",
+    "ipvsd.daemon.hang_watch",
+    "ipvsd.daemon.put_aside",
     "ipvsd.daemon.scan_schedule",
     "ipvsd.doctor.check_containers",
     "ipvsd.doctor.check_environment",
@@ -80,6 +82,7 @@ PURE = {
     "ipvsd.kernel.container_names",
     "ipvsd.kernel.ipvs_counters",
     "ipvsd.kernel.netns_owner",
+    "ipvsd.kernel.search_budgets",
     "ipvsd.measure.clock",
     "ipvsd.measure.conclusions",
     "ipvsd.measure.measurement",
@@ -119,7 +122,6 @@ HOMES = {
     "ctypes": {"ipvsd.kernel.libc"},
     "threading": {
         "ipvsd.kernel.netns_create",
-        "ipvsd.kernel.netns_worker",
         "ipvsd.system.processes",
     },
     "signal": {
@@ -130,6 +132,7 @@ HOMES = {
         "ipvsd.measure.sampler",
         "ipvsd.status.reload",
         "ipvsd.system.event_loop",
+        "ipvsd.system.worker",
     },
     "subprocess": {
         "ipvsd.doctor.module_file",

@@ -241,7 +241,7 @@ def test_a_namespace_that_is_removed_while_it_is_wrong_closes_its_exposure():
     story.now_ns += 7 * NS_PER_S
     story.visit((WEB, kernel))
     assert story.memory.tally.exposed_ns == 0
-    story.memory = record.forget(story.memory, set(), story.now_ns)
+    story.memory = record.forget(story.memory, set(story.memory.namespaces), story.now_ns)
     assert story.memory.namespaces == {}
     assert story.memory.tally.exposed_ns == 7 * NS_PER_S
     assert story.memory.tally.runs_leaked == 3
@@ -296,8 +296,8 @@ def test_where_nothing_estimates_no_run_leaks(why, kthreads, estimators, runs):
 def test_living_namespaces_are_not_forgotten():
     story = Story()
     story.visit((WEB, FakeSysctls()), (POD, FakeSysctls()))
-    assert record.forget(story.memory, {WEB.identity, POD.identity}, story.now_ns) is story.memory
-    left = record.forget(story.memory, {WEB.identity}, story.now_ns)
+    assert record.forget(story.memory, set(), story.now_ns) is story.memory
+    left = record.forget(story.memory, {POD.identity}, story.now_ns)
     assert set(left.namespaces) == {WEB.identity}
     assert left.tally == story.memory.tally
 
@@ -512,7 +512,9 @@ def test_whatever_happens_times_and_writes_are_counted_once(steps, kthreads, pol
             kernel.estimators += 1
         elif what == "gone":
             alive = set(story.memory.namespaces) - {namespace.identity}
-            story.memory = record.forget(story.memory, alive, story.now_ns)
+            story.memory = record.forget(
+                story.memory, set(story.memory.namespaces) - alive, story.now_ns
+            )
             absent_ns[namespace] = story.now_ns
         else:
             story.memory = record.reset_contests(story.memory)
@@ -568,7 +570,7 @@ def test_a_revision_changes_with_what_is_published_and_not_with_each_check():
         before = story.memory.revision
         story.memory = without_module(story.memory, (0, 0), story.now_ns)
         assert (story.memory.revision != before) == bool(changes)
-    story.memory = record.forget(story.memory, set(story.memory.namespaces), story.now_ns)
-    before = story.memory.revision
     story.memory = record.forget(story.memory, set(), story.now_ns)
+    before = story.memory.revision
+    story.memory = record.forget(story.memory, set(story.memory.namespaces), story.now_ns)
     assert story.memory.revision == before + 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ipvsd.kernel import netns_worker
+from ipvsd.kernel import netns_entry
 
 
 @pytest.mark.parametrize(
@@ -27,4 +27,4 @@ from ipvsd.kernel import netns_worker
     ],
 )
 def test_the_request_for_the_owner_is_that_of_the_architecture(machine, number):
-    assert netns_worker.ns_get_userns(machine) == number
+    assert netns_entry.ns_get_userns(machine) == number

@@ -1,0 +1,149 @@
+"""Reads what holds network namespaces: processes, threads, mounts, descriptors."""
+
+import contextlib
+import os
+import re
+from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from ipvsd.kernel import mounts
+from ipvsd.model import Identity
+
+# Paths that are kept for each namespace: enough that one still works when members start and end.
+PATHS_MAX = 4
+# Enough for the cgroup file of cgroup version 1, whose last lines matter most.
+_HINT_BYTES = 64 * 1024
+
+
+class Holder(NamedTuple):
+    """Something that keeps a namespace alive: a process, thread, mount or descriptor."""
+
+    path: str  # leads into the namespace
+    pid: int = 0
+    mount: str = ""
+    seen_by: int = 0  # of a mount: the process in whose mount namespace it is
+    # Of a mount. It differs if another namespace, with a reused inode number, is mounted at the
+    # same path: a mount pins the nsfs inode, whose time of birth is its ctime (fs/nsfs.c).
+    birth_ns: int = 0
+    served: bool = False  # of a mount: the path leads through a file system that may hang
+
+
+Held = Iterator[Tuple[Holder, Identity]]
+
+
+class HolderReader:
+    """Reads one kind of holder of one process, or all processes of a procfs."""
+
+    def __init__(self, proc: str, device: int, step: Callable[[], None], ignored: Set[int]) -> None:
+        """Take the path of procfs, the device of all network namespaces (st_dev of nsfs).
+
+        `step` is called before each access that may hang; `ignored` processes hold nothing.
+        """
+        self.wary = False  # access no path below a file system that somebody serves
+        self.ignored = ignored
+        self._proc = proc
+        self._device = device
+        self._step = step
+
+    def pids(self) -> List[int]:
+        """Return all processes that are not ignored."""
+        found = [int(name) for name in os.listdir(self._proc) if name.isdigit()]
+        return [pid for pid in found if pid not in self.ignored]
+
+    def processes(self, pids: List[int]) -> Held:
+        """Yield the namespaces that processes are in."""
+        for pid in pids:
+            path = f"{self._proc}/{pid}/ns/net"
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue  # the process has ended, or is a zombie, which holds nothing
+            yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def thread(self, pid: int, name: str) -> Held:
+        """Yield the namespace that a thread is in."""
+        path = f"{self._proc}/{pid}/task/{name}/ns/net"
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def mounts(self, pid: int) -> Held:
+        """Yield the namespaces that are mounted where a process sees it."""
+        table = f"{self._proc}/{pid}/mountinfo"
+        try:
+            found, served = mounts.read(table, PATHS_MAX), mounts.served(table)
+        except OSError:
+            return  # the process has ended
+        for mount in found:
+            path = f"{self._proc}/{pid}/root{mount.path}"
+            may_hang = any(mount.path.startswith(f"{one.rstrip('/')}/") for one in served)
+            birth_ns = 0
+            if not (self.wary and may_hang):
+                self._step()
+                with contextlib.suppress(OSError):
+                    birth_ns = os.stat(path).st_ctime_ns
+            holder = Holder(path, 0, mount.path, pid, birth_ns, may_hang)
+            yield holder, (mount.device, mount.inode)
+
+    def descriptor(self, pid: int, name: str) -> Held:
+        """Yield the namespace that a descriptor has open, if it is one."""
+        path = f"{self._proc}/{pid}/fd/{name}"
+        with contextlib.suppress(OSError):
+            # The link's text first: reading it never blocks, whatever the descriptor leads to.
+            # If the namespace was opened through a mount that no longer exists, the text is the
+            # root of that mount: "/".
+            text = os.readlink(path)
+            if text.startswith("net:[") or (text == "/" and not self.wary):
+                self._step()
+                status = os.stat(path)
+                if status.st_dev == self._device:
+                    yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def is_there(self, holder: Holder, identity: Identity) -> bool:
+        """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""
+        self._step()
+        return (self.wary and holder.served) or identity_at(holder.path) == identity
+
+
+def identity_at(path: str) -> Identity:
+    """Return the identity of the file at a path, (0, 0) if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
+
+
+def user_of(path: str) -> Optional[int]:
+    """Return the user of a process, None when it has ended."""
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return None
+
+
+def table_size(path: str) -> int:
+    """Return how many descriptors the table of a process has room for, 0 when it has ended."""
+    match = re.search(r"^FDSize:\s*(\d+)", hint(path), re.MULTILINE)
+    return int(match.group(1)) if match is not None else 0
+
+
+def hint(path: str) -> str:
+    """Return a small file of a process, empty when the process has ended.
+
+    Never used for cmdline: reading it can block.
+    """
+    try:
+        with open(path, "rb") as file:
+            return os.fsdecode(file.read(_HINT_BYTES))
+    except OSError:
+        return ""
+
+
+def listed(folder: str) -> Iterator[str]:
+    """Yield the names in a folder, one by one: a process may have a million descriptors."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                yield entry.name
+    except OSError:
+        return  # the process has ended
