@@ -17,7 +17,8 @@ dentries are dropped. A visit is: enter the namespace, open the value, read it, 
 back. The C loop ([visits.c](../lab/bench/visits.c)) does nothing else: through `/proc`, and through
 procfs instances that are mounted nowhere and made anew every {batch} visits. The guard also records
 what it did. Its CPU time is that of all its threads and processes. `ip -all netns exec` starts a
-`sysctl` in each namespace. The figures are medians.
+`sysctl` in each namespace. "All" is the time until the last namespace is set, and recorded if it is
+the guard that sets it. The figures are medians.
 
 """
 LOOKUPS = """\

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lab.bench import native
-from lab.bench.native_guard import SYSCTL_FILE, descendants
+from lab.bench.native_guard import SYSCTL_FILE, descendants, spent_usec
 from tests.packaging.conftest import ROOT
 
 TIMEOUT_S = 30
@@ -64,6 +64,27 @@ def test_what_it_makes_ends_with_it_when_it_is_killed():
         # A descriptor of a process is readable when the process has ended.
         assert select.select([end], [], [], TIMEOUT_S)[0], "a process of the bench is still there"
         os.close(end)
+
+
+BUSY = """
+import time
+while time.process_time() < 0.3:
+    pass
+print("ready", flush=True)
+input()
+"""
+
+
+def test_the_cpu_time_of_worker_processes_is_counted_while_they_live_and_afterwards():
+    before_usec = spent_usec()
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", BUSY], stdin=pipe, stdout=pipe) as child:
+        assert child.stdout.readline() == b"ready\n"
+        assert child.pid in descendants(os.getpid())
+        alive_usec = spent_usec()
+        child.communicate(b"\n")
+    assert alive_usec - before_usec >= 300_000
+    assert spent_usec() >= alive_usec
 
 
 def test_without_root_it_says_so(monkeypatch):
