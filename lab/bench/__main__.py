@@ -18,7 +18,7 @@ from tests.vm import images, repository
 from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 
-from . import charts, contenders, loads, native, presence, spaces, stall
+from . import charts, contenders, loads, native, neighbours, presence, spaces, stall
 from .goals import goals
 from .page import page, section, summary, summary_in, timers
 
@@ -29,7 +29,13 @@ KEPT = SCRATCH / "bench"  # of a quick run
 SUITE = "bookworm"  # the contenders' kernel: the guest's half is written for it
 MEMORY_MB = 8192  # for 5,000 namespaces
 
-PARTS = ("native", "loads", "spaces", "presence", "stall")
+ON_ONE_MACHINE: dict[str, Any] = {
+    "loads": loads,
+    "spaces": spaces,
+    "presence": presence,
+    "neighbours": neighbours,
+}
+PARTS = ("native", *ON_ONE_MACHINE, "stall")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Plans:
     loads: loads.Plan
     spaces: spaces.Plan
     presence: presence.Plan
+    neighbours: neighbours.Plan
     stall: stall.Plan
 
 
@@ -51,6 +58,7 @@ FULL = Plans(
         counts=(1, 10, 100, 1000, 5000), singles=50, bursts=2, burst_size=500, reactions=200
     ),
     presence.Plan(starts={0: 3, 100: 3, 1000: 1, 5000: 1}, seconds=30),
+    neighbours.Plan(births=40, seconds=240),
     stall.Plan(
         (
             stall.Host("bookworm", 16, (500, 5_000, 25_000)),
@@ -66,6 +74,7 @@ QUICK = Plans(
     loads.Plan(loads=6, busy_loads=6, block=6, reaction_s=3),
     spaces.Plan(counts=(10, 100), singles=10, bursts=1, burst_size=100, reactions=10),
     presence.Plan(starts={0: 1, 100: 1}, seconds=5),
+    neighbours.Plan(births=8, seconds=40),
     stall.Plan((stall.Host("bookworm", 16, (5_000,)),), seconds=10),
 )
 
@@ -132,14 +141,14 @@ def measured(plans: Plans, parts: Sequence[str]) -> dict[str, Any]:
     with ThreadPoolExecutor(max_workers=2) as pool:
         wanted = {(SUITE, "tuned"), *((host.suite,) for host in plans.stall.hosts)}
         list(pool.map(lambda names: images.build(*names), sorted(wanted)))
-    if set(parts) - {"native", "stall"}:
+    if ON_ONE_MACHINE.keys() & parts:
         with Machine(images.build(SUITE, "tuned"), memory_mb=MEMORY_MB, parallel=True) as machine:
             host = Guarded(machine)
             host.install(folder)
             results["about"]["kernel"] = host.kernel()
             contenders.prepare(host)
             command = contenders.script(machine)
-            for name, module in (("loads", loads), ("spaces", spaces), ("presence", presence)):
+            for name, module in ON_ONE_MACHINE.items():
                 if name in parts:
                     results[name] = module.measure(host, command, getattr(plans, name))
     if "stall" in parts:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from . import neighbours
 from .contenders import NOTHING, NOTHING_AGAIN
 from .figures import Goal, median, percentile, ratio, time
 from .native import DETACHED, GUARD, PROC
@@ -181,8 +182,14 @@ def _memory(results: Results) -> Found:
     return row and (f"{row['pss_kb'] / 1024:.1f} MB", row["pss_kb"] <= 20 * 1024)
 
 
-def _attackers(_results: Results) -> Found:
-    return None  # no part does what those users do; the tests in VMs do
+def _attackers(results: Results) -> Found:
+    beside = results.get("neighbours")
+    if beside is None:
+        return None
+    rows = [beside[name] for name in neighbours.ATTACKERS]
+    slowest = max(percentile(row["off_usec"], 100) for row in rows)
+    percent = max(map(percent_of_a_cpu, rows))
+    return f"{time(slowest)}; {percent:.1f} % of a CPU", slowest <= 2e6 and percent <= 10
 
 
 GOALS: Iterable[tuple[str, Callable[[Results], Found]]] = (

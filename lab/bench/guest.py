@@ -35,6 +35,7 @@ CROWD_UNIT = (
 )
 INSTANCE = probe_guest.TRACEFS / "instances" / "bench"
 BUFFER_KB = 8192
+PR_SET_DUMPABLE = 4  # linux/prctl.h
 # Another program, by its name in the trace.
 CHANGER = "changer"
 CHANGE_AFTER_S = (0.3, 0.9)
@@ -52,11 +53,11 @@ WRITTEN_FILTER = 'key == "run_estimation" && write == 1'
 PASS = "p:bench/pass ip_vs:estimation_timer run={:+}($arg1):s32"
 
 LINE = re.compile(
-    r"^ *.{1,16}-\d+ +\[\d+\] \S+ +(?P<seconds>\d+)\.(?P<micros>\d{6}): "
+    r"^ *(?P<task>.{1,16})-\d+ +\[\d+\] \S+ +(?P<seconds>\d+)\.(?P<micros>\d{6}): "
     r"(?P<event>born|written|pass): \([^)]*\)"
     r"(?: ipvs=(?P<ipvs>\w+))?(?: key=\S+ data=(?P<data>\w+) write=1 comm=\"(?P<comm>[^\"]*)\")?"
 )
-Event = collections.namedtuple("Event", "kind usec comm space")
+Event = collections.namedtuple("Event", "kind usec comm space task")
 
 
 class Trace:
@@ -125,7 +126,7 @@ class Trace:
             space = int(match["ipvs"], 16)
         elif match["data"]:
             space = int(match["data"], 16) - self.value_at
-        return Event(match["event"], usec, match["comm"], space)
+        return Event(match["event"], usec, match["comm"], space, match["task"])
 
 
 def reactions(events):
@@ -370,6 +371,55 @@ def _is_set_again(events):
     return len(_of_changed(events)) > 1
 
 
+def attack(name):
+    """Do what an ordinary user can do to a guard, notify systemd, and go on."""
+    if name == "descriptors":
+        for _ in range(3):
+            spaces_guest.forked(lambda: _open_many(500_000))
+    elif name == "namespaces":
+        spaces_guest.burst(1500, spaces_guest.NEWUSER)
+    spaces_guest.notify_ready()
+    if name == "namespaces":
+        signal.pause()
+    # A birth that no scan finds has a guard search where it costs more.
+    wait = "sleep 1" if name == "descriptors" else ":"
+    os.execv("/bin/sh", ["sh", "-c", f"while unshare -Urn true; do {wait}; done"])
+
+
+def _open_many(count):
+    libc = ctypes.CDLL(None, use_errno=True)
+    spaces_guest.checked(libc.prctl(PR_SET_DUMPABLE, 0))
+    first = os.open("/dev/null", os.O_RDONLY)
+    for _ in range(count):
+        spaces_guest.checked(libc.dup(first))
+
+
+def another(unit, count, seconds):
+    """Make namespaces at random moments; return how long each was on, and a service's CPU time."""
+    group, samples = _control_group(unit), []
+    Path("/proc/self/comm").write_text(CHANGER)
+    with Trace() as trace:
+        trace.ignore("pass")
+        (before, _), began = _spent(group), time.monotonic()
+        for number in range(int(count)):
+            due = began + (number + random.random()) * float(seconds) / int(count)
+            time.sleep(max(0, due - time.monotonic()))
+            trace.take()
+            child = spaces_guest.forked(lambda: spaces_guest.burst(1))
+            events = _of_changer(trace.until(lambda seen: _all_off(_of_changer(seen), 1), 60))
+            samples += [usec for usec, _ in reactions(events)]
+            _end_with_all(child)
+        time.sleep(max(0, began + float(seconds) - time.monotonic()))
+        (after, _), took = _spent(group), time.monotonic() - began
+    return {"off_usec": samples, "seconds": took, "cpu_usec": after - before}
+
+
+def _of_changer(events):
+    """Return the births that the bench has caused, and the writes to these namespaces."""
+    own = {event.space for event in events if event.kind == "born" and event.task == CHANGER}
+    return [event for event in events if event.space in own]
+
+
 def on_cpu(number, unit):
     """Let all processes of a service run on one CPU only."""
     for pid in _processes(_control_group(unit)):
@@ -455,8 +505,8 @@ def starts(unit, count):
 
 
 COMMANDS = (
-    loads, storm, burn, switch_off_all, load_with_many, births, host_reactions, on_cpu, have,
-    presence, starts,
+    loads, storm, burn, switch_off_all, load_with_many, births, host_reactions, attack, another,
+    on_cpu, have, presence, starts,
 )  # fmt: skip
 
 if __name__ == "__main__":

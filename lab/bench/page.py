@@ -3,7 +3,7 @@
 import textwrap
 from typing import Any
 
-from . import native_page, stall
+from . import native_page, neighbours, stall
 from .contenders import CONTENDERS, NOTHING, REACTING, Contender
 from .figures import Goal, median, percentile, ratio, table, time
 from .goals import goals, percent_of_a_cpu
@@ -79,6 +79,13 @@ moments, with {namespaces:,} namespaces. The guard and {busy} busy processes hav
 """
 BIRTHS = """\
 The time from a namespace's birth until it is off, one after another and many at once.
+
+"""
+NEIGHBOURS = """\
+## An ordinary user
+
+Another's births, at random moments in {seconds:.0f} s, while an ordinary user does what delays the
+guard most: the time from birth to off, and the CPU time of the service meanwhile.
 
 """
 PRESENCE = """\
@@ -169,6 +176,18 @@ def _spaces_section(spaces: Results, _about: Results) -> list[str]:
     return parts
 
 
+def _neighbours_section(beside: Results, _about: Results) -> list[str]:
+    rows = []
+    for name, found in beside.items():
+        figures = (percentile(found["off_usec"], percent) for percent in (50, 100))
+        what = neighbours.ATTACKERS.get(name, name)
+        cells = (f"{len(found['off_usec'])}", *map(time, figures))
+        rows.append((what, *cells, f"{percent_of_a_cpu(found):.1f} %"))
+    head = ("the user has or does", "births", "p50", "max", "of a CPU")
+    seconds = max(found["seconds"] for found in beside.values())
+    return [NEIGHBOURS.format(seconds=seconds), table(head, rows)]
+
+
 def _presence_section(presence: Results, about: Results) -> list[str]:
     percent = presence.get("full_scans_percent")
     scans = "what they cost is not known" if percent is None else _SCANS.format(percent)
@@ -195,6 +214,7 @@ SECTIONS = {
     "native": native_page.section,
     "loads": _loads_section,
     "spaces": _spaces_section,
+    "neighbours": _neighbours_section,
     "presence": _presence_section,
     "stall": _stall_section,
 }

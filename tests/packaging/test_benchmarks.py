@@ -262,3 +262,20 @@ def test_idle_time_with_many_namespaces_counts_full_scans(cpu_usec, scans, met):
     if scans is not None:
         presence["full_scans_percent"] = scans
     assert outcome({"presence": presence}, "idle, 5,000") is met
+
+
+@pytest.mark.parametrize(
+    ("off_usec", "cpu_usec", "met"),
+    [(2e6, 1e6, True), (2.1e6, 1e6, False), (None, 1e6, False), (1e6, 1.1e6, False)],
+)
+def test_one_attacker_is_enough_to_miss_the_goal(off_usec, cpu_usec, met):
+    beside = {
+        name: {"off_usec": [1e6], "cpu_usec": 1e6, "seconds": 10}
+        for name in ("nobody", "descriptors", "namespaces", "storm")
+    }
+    beside["storm"] = {"off_usec": [1e6, off_usec], "cpu_usec": cpu_usec, "seconds": 10}
+    assert outcome({"neighbours": beside}, "unshare -Urn") is met
+    about = {"command": "make bench", "date": "today", "minutes": 1}
+    assert "| one `unshare -Urn` after another | 2 |" in page(
+        {"about": about} | {"neighbours": beside}
+    )
