@@ -23,7 +23,8 @@ GUARD, PROC, DETACHED, IP = "guard", "C loop, /proc", "C loop, detached", "ip -a
 class Plan:
     """The numbers of namespaces, of rounds, and of look-ups, and the sizes of a batch.
 
-    The contenders of a round are in random order, so that slow changes affect all of them.
+    On a slow machine there are fewer rounds, at least one: none begins after `limit_s`. The
+    contenders of a round are in random order, so that slow changes affect all of them.
     """
 
     counts: tuple[int, ...]
@@ -31,6 +32,7 @@ class Plan:
     lookups: int
     batches: tuple[int, ...]
     batch_seconds: float
+    limit_s: float = 90
 
 
 def measure(plan: Plan) -> dict[str, Any]:

@@ -86,6 +86,7 @@ class Native:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
+        self._began = time.monotonic()
         self._paths: list[str] = []
         for name in ("visits", "holders"):
             compile_c(HERE / f"{name}.c", FOLDER / name)
@@ -149,7 +150,9 @@ class Native:
         if count <= IP_MAX:
             ways[IP] = self.by_ip
         found: dict[str, list[Any]] = {name: [] for name in ways}
-        for _ in range(plan.rounds):
+        for number in range(plan.rounds):
+            if number and time.monotonic() - self._began > plan.limit_s:
+                break
             for name in random.sample(list(ways), len(ways)):
                 self.reset()
                 before = others_lookup(plan.lookups)

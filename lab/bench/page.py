@@ -84,8 +84,8 @@ The time from a namespace's birth until it is off, one after another and many at
 NEIGHBOURS = """\
 ## An ordinary user
 
-Another's births, at random moments in {seconds:.0f} s, while an ordinary user does what delays the
-guard most: the time from birth to off, and the CPU time of the service meanwhile.
+Another's births, at random moments in up to {seconds:.0f} s, while an ordinary user does what
+delays the guard most: the time from birth to off, and the CPU time of the service meanwhile.
 
 """
 PRESENCE = """\

@@ -66,6 +66,11 @@ def test_what_it_makes_ends_with_it_when_it_is_killed():
         os.close(end)
 
 
+def test_a_slow_machine_gets_one_round():
+    found = native.measure(native.Plan((1,), 10**6, 1, (), 0, limit_s=0))
+    assert {len(samples) for samples in found["counts"]["1"].values()} == {1}
+
+
 BUSY = """
 import time
 while time.process_time() < 0.3:
