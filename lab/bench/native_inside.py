@@ -211,6 +211,7 @@ def measured(plan: Plan) -> dict[str, Any]:
     """Measure with more and more namespaces; return the samples."""
     began = time.monotonic()
     results: dict[str, Any] = {"kernel": os.uname().release, "cpus": os.cpu_count()}
+    results["load"] = os.getloadavg()[0]
     results |= {"batch": BATCH, "counts": {}, "guard_starts": {}}
     with ExitStack() as stack:
         native = Native(stack)

@@ -10,15 +10,15 @@ Results = dict[str, Any]
 HEAD = """\
 ## Native
 
-Measured on this machine's own kernel {kernel} with {cpus} CPUs, in {seconds:.0f} s, with real
-namespaces that a process each holds, and a sysctl that every kernel has in place of that of
-`ip_vs`. Before each measurement all values are set back, as by a load of `ip_vs`, and all unused
-dentries are dropped. A visit is: enter the namespace, open the value, read it, write it, read it
-back. The C loop ([visits.c](../lab/bench/visits.c)) does nothing else: through `/proc`, and through
-procfs instances that are mounted nowhere and made anew every {batch} visits. The guard also records
-what it did. Its CPU time is that of all its threads and processes. `ip -all netns exec` starts a
-`sysctl` in each namespace. "All" is the time until the last namespace is set, and recorded if it is
-the guard that sets it. The figures are medians.
+Measured on this machine's own kernel {kernel} with {cpus} CPUs and a load average of
+{load:.1f} before, in {seconds:.0f} s, with real namespaces that a process each holds, and a sysctl
+that every kernel has in place of that of `ip_vs`. Before each measurement all values are set back,
+as by a load of `ip_vs`, and all unused dentries are dropped. A visit is: enter the namespace, open
+the value, read it, write it, read it back. The C loop ([visits.c](../lab/bench/visits.c)) does
+nothing else: through `/proc`, and through procfs instances that are mounted nowhere and made anew
+every {batch} visits. The guard also records what it did. Its CPU time is that of all its threads
+and processes. `ip -all netns exec` starts a `sysctl` in each namespace. "All" is the time until the
+last namespace is set, and recorded if it is the guard that sets it. The figures are medians.
 
 """
 LOOKUPS = """\

@@ -146,6 +146,7 @@ def native(**of_many):
     return {
         "kernel": "6.18",
         "cpus": 2,
+        "load": 0.5,
         "seconds": 60,
         "batch": 32,
         "counts": {
