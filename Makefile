@@ -33,11 +33,11 @@ examples: setup ## print the examples that the man pages quote, from a VM
 diagram: setup ## draw the rooms of ipvsd/ into docs/ARCHITECTURE.md, from the imports
 	$(PYTHON) -m lab.rooms
 
-bench: setup ## the guard beside its alternatives, in VMs; writes docs/benchmarks.* (PART=stall: that)
+bench: setup ## the guard beside its alternatives; writes docs/benchmarks.* (PART=native: that, no VM)
 	$(PYTHON) -m lab.bench $(PART:%=--only %)
 
-bench-quick: setup ## the same with fewer samples
-	$(PYTHON) -m lab.bench --quick
+bench-quick: setup ## the same with fewer samples; prints the page, keeps it in build/bench/ (PART=)
+	$(PYTHON) -m lab.bench --quick $(PART:%=--only %)
 
 DURATION ?= 2h
 SCALE ?= 10

@@ -1,7 +1,6 @@
 """The contenders: ways to keep estimation off, each with commands to start and stop it."""
 
 import shlex
-import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from tests.vm import probe, spaces
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.machine import Machine
 
+from .native import compile_c
+
 HERE = Path(__file__).parent
-LISTENER = "/run/listener"
+LISTENER, VISITS = "/run/listener", "/run/visits"
 UNIT = "systemd-run --quiet --collect --property=KillSignal=SIGKILL"
 
 HOOK = (
@@ -40,9 +41,10 @@ class Contender:
     reacts: bool = True
 
 
-NOTHING = "nothing"
+NOTHING, NOTHING_AGAIN = "nothing", "nothing again"  # the same, so that the noise is known
 CONTENDERS = (
     Contender(NOTHING, "true", "true", "", reacts=False),
+    Contender(NOTHING_AGAIN, "true", "true", "", reacts=False),
     Contender(
         "guard", f"systemctl start {SERVICE}", f"systemctl stop {SERVICE}", "python3", unit=SERVICE
     ),
@@ -80,12 +82,10 @@ def by_name(name: str) -> Contender:
 def prepare(host: Guarded) -> None:
     """Copy into the guest what the contenders need, and stop all of them."""
     with tempfile.TemporaryDirectory() as folder:
-        program = Path(folder) / "listener"
-        source = str(HERE / "listener.c")
-        subprocess.run(
-            ["gcc", "-O2", "-static", "-Wall", "-Werror", "-o", program, source], check=True
-        )
-        host.machine.copy_in(program, LISTENER)
+        for program in (LISTENER, VISITS):
+            name = Path(program).name
+            compile_c(HERE / f"{name}.c", Path(folder) / name)
+            host.machine.copy_in(Path(folder) / name, program)
     host.succeed(f"systemctl stop {SERVICE} tuned; systemctl disable {SERVICE} tuned")
     # systemd-sysctl would switch estimation off at each boot; here only the rule calls it.
     host.succeed(f"echo '{KEY} = 0' >{SYSCTL_FILE}")

@@ -1,18 +1,22 @@
 """Makes figures from samples: percentiles, goals, cells of a table."""
 
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A goal, its figure in a run, and whether it was met."""
+    """A goal, its figure in a run, and whether it was met; None if it was not measured."""
 
     text: str
     figure: str
-    met: bool
+    met: bool | None
+
+    @property
+    def outcome(self) -> str:
+        """The outcome in words."""
+        return {True: "met", False: "missed", None: "not measured"}[self.met]
 
 
 def percentile(samples: Sequence[float | None], percent: float) -> float:
@@ -38,12 +42,6 @@ def time(usec: float) -> str:
     if usec >= 1e6:
         return f"{usec / 1e6:.2f} s"
     return f"{usec / 1000:.2f} ms" if usec >= 100 else f"{usec:.0f} µs"
-
-
-def spread(samples: Sequence[float]) -> float:
-    """Return half the width of the middle half of the samples, as a share of their median."""
-    low, _, high = statistics.quantiles(samples, n=4)
-    return (high - low) / 2 / statistics.median(samples)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -25,7 +25,7 @@ import spaces_guest
 KEY = "net.ipv4.vs.run_estimation"
 VALUE = "/proc/sys/net/ipv4/vs/run_estimation"
 NAMES, NAMED_MAX = Path("/run/netns"), 100
-# A process that has used no CPU time for so long is idle. One that is never idle is measured too.
+# A service that has used no CPU time for so long is idle. One that is never idle is measured too.
 SETTLED_S = 3
 CROWD, CROWD_RECORD = "bench-crowd", Path("/run/bench/crowd")
 CROWD_UNIT = (
@@ -35,6 +35,11 @@ CROWD_UNIT = (
 )
 INSTANCE = probe_guest.TRACEFS / "instances" / "bench"
 BUFFER_KB = 8192
+PR_SET_DUMPABLE = 4  # linux/prctl.h
+# Another program, by its name in the trace.
+CHANGER = "changer"
+CHANGE_AFTER_S = (0.3, 0.9)
+CONFIG, RESYNC_S = Path("/etc/ipvs-estoff-guard/conf.d/bench.conf"), 30
 # Between a removal and the next load, so that each contender has handled the removal by then.
 PAUSE_S = 0.2
 
@@ -48,11 +53,11 @@ WRITTEN_FILTER = 'key == "run_estimation" && write == 1'
 PASS = "p:bench/pass ip_vs:estimation_timer run={:+}($arg1):s32"
 
 LINE = re.compile(
-    r"^ *.{1,16}-\d+ +\[\d+\] \S+ +(?P<seconds>\d+)\.(?P<micros>\d{6}): "
+    r"^ *(?P<task>.{1,16})-\d+ +\[\d+\] \S+ +(?P<seconds>\d+)\.(?P<micros>\d{6}): "
     r"(?P<event>born|written|pass): \([^)]*\)"
     r"(?: ipvs=(?P<ipvs>\w+))?(?: key=\S+ data=(?P<data>\w+) write=1 comm=\"(?P<comm>[^\"]*)\")?"
 )
-Event = collections.namedtuple("Event", "kind usec comm space")
+Event = collections.namedtuple("Event", "kind usec comm space task")
 
 
 class Trace:
@@ -121,7 +126,7 @@ class Trace:
             space = int(match["ipvs"], 16)
         elif match["data"]:
             space = int(match["data"], 16) - self.value_at
-        return Event(match["event"], usec, match["comm"], space)
+        return Event(match["event"], usec, match["comm"], space, match["task"])
 
 
 def reactions(events):
@@ -214,14 +219,20 @@ def switch_off_all(count, *contenders):
     return samples
 
 
-def load_with_many(count):
-    """Load ip_vs while many namespaces exist; return how long it took until the last is off."""
+def load_with_many(count, *c_loop):
+    """Load ip_vs while many namespaces exist; return how long it took until the last is off.
+
+    With the command of the C loop, that is run right after the load.
+    """
     have(int(count))
+    paths = "".join(f"{path}\n" for path in ["/proc/self/ns/net", *_spaces()])
     with Trace() as trace:
         subprocess.run(["modprobe", "--remove", "ip_vs"], check=True)
         trace.take()
         subprocess.run(["modprobe", "ip_vs"], check=True)
-        events = trace.until(lambda seen: _all_written(seen, int(count) + 1), 300)
+        if c_loop:
+            subprocess.run(c_loop, check=True, input=paths, stdout=subprocess.DEVNULL, text=True)
+        events = trace.until(lambda seen: _all_off(seen, int(count) + 1), 300)
     born = [event.usec for event in events if event.kind == "born"]
     written = [event.usec for event in events if event.kind == "written"]
     return {
@@ -235,13 +246,17 @@ def load_with_many(count):
     }
 
 
-def _all_written(events, count):
-    return sum(event.kind == "written" for event in events) >= count
+def _all_off(events, count):
+    """Return whether so many namespaces were switched off, and every one that was born."""
+    if sum(event.kind == "written" for event in events) < count:
+        return False
+    # One of the writes may be for a canary, which is born in between.
+    return all(usec is not None for usec, _ in reactions(events))
 
 
 def births(singles, bursts, size):
     """Make namespaces one by one, then many at once; return how long each was on."""
-    results = {"single": [], "burst": []}
+    results = {"single": [], "burst": [], "burst_size": int(size)}
     with Trace() as trace:
         trace.take()
         for kind, rounds, number in (
@@ -250,11 +265,11 @@ def births(singles, bursts, size):
         ):
             for _ in range(rounds):
                 child = spaces_guest.forked(lambda number=number: spaces_guest.burst(number))
-                events = trace.until(lambda seen, n=number: _all_written(seen, n), 60)
+                events = trace.until(lambda seen, n=number: _all_off(seen, n), 60)
                 results[kind] += [usec for usec, _ in reactions(events)]
-                results["passes"] = results.get("passes", 0) + sum(
-                    event.kind == "pass" for event in events
-                )
+                leaked = f"{kind}_passes"
+                passes = sum(event.kind == "pass" for event in events)
+                results[leaked] = results.get(leaked, 0) + passes
                 _end_with_all(child)
     return results
 
@@ -318,45 +333,159 @@ def _write(path, value):
     os.close(home)
 
 
+def host_reactions(count, unit, where):
+    """Change the host's value at random moments; return how long until a service set it again.
+
+    Each change comes after a reload, after which the service takes no change before it for a
+    contest. Beside a full scan ("scan") each reload also brings another policy, for which the
+    service checks every namespace again.
+    """
+    samples = []
+    Path("/proc/self/comm").write_text(CHANGER)
+    CONFIG.parent.mkdir(exist_ok=True)
+    with Trace() as trace:
+        trace.ignore("pass")
+        for number in range(int(count)):
+            resync_s = RESYNC_S + (number % 2 if where == "scan" else 0)
+            CONFIG.write_text(f"[guard]\nresync = {resync_s}s\n")
+            os.kill(int(_show(unit, "MainPID")), signal.SIGHUP)
+            time.sleep(random.uniform(*CHANGE_AFTER_S))
+            trace.take()
+            Path(VALUE).write_text("1")
+            events = trace.until(_is_set_again, 10)
+            times = [event.usec for event in _of_changed(events)]
+            samples.append(times[1] - times[0] if len(times) > 1 else None)
+    CONFIG.unlink()
+    return samples
+
+
+def _of_changed(events):
+    """Return the writes to the namespace where the value was changed, from the change on."""
+    written = [event for event in events if event.kind == "written"]
+    while written and written[0].comm != CHANGER:
+        del written[0]
+    return [event for event in written if event.space == written[0].space]
+
+
+def _is_set_again(events):
+    return len(_of_changed(events)) > 1
+
+
+def attack(name):
+    """Do what an ordinary user can do to a guard, notify systemd, and go on."""
+    if name == "descriptors":
+        for _ in range(3):
+            spaces_guest.forked(lambda: _open_many(500_000))
+    elif name == "namespaces":
+        spaces_guest.burst(1500, spaces_guest.NEWUSER)
+    spaces_guest.notify_ready()
+    if name == "namespaces":
+        signal.pause()
+    # A birth that no scan finds has a guard search where it costs more.
+    wait = "sleep 1" if name == "descriptors" else ":"
+    os.execv("/bin/sh", ["sh", "-c", f"while unshare -Urn true; do {wait}; done"])
+
+
+def _open_many(count):
+    libc = ctypes.CDLL(None, use_errno=True)
+    spaces_guest.checked(libc.prctl(PR_SET_DUMPABLE, 0))
+    first = os.open("/dev/null", os.O_RDONLY)
+    for _ in range(count):
+        spaces_guest.checked(libc.dup(first))
+
+
+def another(unit, count, seconds):
+    """Make namespaces at random moments; return how long each was on, and a service's CPU time."""
+    group, samples = _control_group(unit), []
+    Path("/proc/self/comm").write_text(CHANGER)
+    with Trace() as trace:
+        trace.ignore("pass")
+        (before, _), began = _spent(group), time.monotonic()
+        for number in range(int(count)):
+            due = began + (number + random.random()) * float(seconds) / int(count)
+            time.sleep(max(0, due - time.monotonic()))
+            trace.take()
+            child = spaces_guest.forked(lambda: spaces_guest.burst(1))
+            events = _of_changer(trace.until(lambda seen: _all_off(_of_changer(seen), 1), 60))
+            samples += [usec for usec, _ in reactions(events)]
+            _end_with_all(child)
+        time.sleep(max(0, began + float(seconds) - time.monotonic()))
+        (after, _), took = _spent(group), time.monotonic() - began
+    return {"off_usec": samples, "seconds": took, "cpu_usec": after - before}
+
+
+def _of_changer(events):
+    """Return the births that the bench has caused, and the writes to these namespaces."""
+    own = {event.space for event in events if event.kind == "born" and event.task == CHANGER}
+    return [event for event in events if event.space in own]
+
+
+def on_cpu(number, unit):
+    """Let all processes of a service run on one CPU only."""
+    for pid in _processes(_control_group(unit)):
+        subprocess.run(["taskset", "-acp", number, str(pid)], check=True, stdout=subprocess.DEVNULL)
+
+
 def presence(unit, seconds, where):
-    """Return a service's memory, CPU time and wake-ups in some time, idle or in a storm."""
-    pid = int(_show(unit, "MainPID"))
+    """Return the cost of all processes of a service in some time, idle or in a storm."""
+    group = _control_group(unit)
     if where == "idle":
-        _settle(pid, 2 * float(seconds))
-    before, began = _spent(pid), time.monotonic()
+        _settle(group, 2 * float(seconds))
+    before, began = _spent(group), time.monotonic()
     time.sleep(float(seconds))
-    after, took = _spent(pid), time.monotonic() - began
-    cpu_ns, wakeups = (late - early for early, late in zip(before, after, strict=True))
-    rollup = dict(
-        line.split(":") for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    )
+    after, took = _spent(group), time.monotonic() - began
+    cpu_usec, wakeups = (late - early for early, late in zip(before, after, strict=True))
     return {
         "seconds": took,
-        "cpu_usec": cpu_ns // 1000,
+        "cpu_usec": cpu_usec,
         "wakeups": wakeups,
-        "pss_kb": int(rollup["Pss"].split()[0]),
-        "rss_kb": int(rollup["Rss"].split()[0]),
+        "processes": len(_processes(group)),
+        "pss_kb": _resident_kb(group, "Pss"),
+        "rss_kb": _resident_kb(group, "Rss"),
     }
 
 
-def _settle(pid, seconds):
-    """Wait until a process is idle after its start, or for so long."""
+def _control_group(unit):
+    return Path("/sys/fs/cgroup" + _show(unit, "ControlGroup"))
+
+
+def _processes(group):
+    return [int(line) for line in (group / "cgroup.procs").read_text().split()]
+
+
+def _settle(group, seconds):
+    """Wait until a service is idle after its start, or for so long."""
     deadline, quiet = time.monotonic() + seconds, 0
-    spent = _spent(pid)
+    spent = _spent(group)
     while quiet < SETTLED_S and time.monotonic() < deadline:
         time.sleep(1)
-        spent, before = _spent(pid), spent
+        spent, before = _spent(group), spent
         quiet = quiet + 1 if spent == before else 0
 
 
-def _spent(pid):
-    """Return a process's CPU time in ns, and how often its threads were woken."""
-    cpu_ns = wakeups = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        cpu_ns += int((task / "schedstat").read_text().split()[0])
-        found = re.search(r"^voluntary_ctxt_switches:\s*(\d+)", (task / "status").read_text(), re.M)
-        wakeups += int(found[1])
-    return cpu_ns, wakeups
+def _spent(group):
+    """Return a service's CPU time in µs, and how often its threads were woken.
+
+    The control group also counts the CPU time of processes that have ended.
+    """
+    stat = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+    wakeups = 0
+    for pid in _processes(group):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                status = (task / "status").read_text()
+                found = re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.M)
+                wakeups += int(found[1])
+    return int(stat["usage_usec"]), wakeups
+
+
+def _resident_kb(group, kind):
+    total = 0
+    for pid in _processes(group):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += int(re.search(rf"^{kind}:\s*(\d+) kB", rollup, re.M)[1])
+    return total
 
 
 def _show(unit, name):
@@ -375,7 +504,10 @@ def starts(unit, count):
     return samples
 
 
-COMMANDS = (loads, storm, burn, switch_off_all, load_with_many, births, have, presence, starts)
+COMMANDS = (
+    loads, storm, burn, switch_off_all, load_with_many, births, host_reactions, attack, another,
+    on_cpu, have, presence, starts,
+)  # fmt: skip
 
 if __name__ == "__main__":
     (chosen,) = (command for command in COMMANDS if command.__name__ == sys.argv[1])

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.vm.guarded import Guarded
 
-from .contenders import CONTENDERS, NOTHING, UNIT, Contender
+from .contenders import CONTENDERS, NOTHING, NOTHING_AGAIN, UNIT, Contender
 
 LONG_S = 600
 
@@ -39,7 +39,8 @@ def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str,
         busy = _rounds(host, command, plan, plan.busy_loads, "busy")
     finally:
         host.succeed(f"systemctl stop burn-0 burn-1 {STORM}; systemctl restart systemd-udevd")
-    return {"idle": idle, "busy": busy, "storm_per_second": STORM_PER_SECOND}
+    about = {"storm_per_second": STORM_PER_SECOND, "block": plan.block}
+    return {"idle": idle, "busy": busy, **about}
 
 
 def _rounds(
@@ -57,8 +58,8 @@ def _rounds(
 
 
 def _blocks(contender: Contender, wanted: int) -> int:
-    """Return how many blocks a contender gets: one if it never reacts, but all for NOTHING."""
-    return wanted if contender.reacts or contender.name == NOTHING else 1
+    """Return how many blocks a contender gets: one if it never reacts, but all for nothing."""
+    return wanted if contender.reacts or contender.name in (NOTHING, NOTHING_AGAIN) else 1
 
 
 def _block(host: Guarded, command: Callable[..., str], plan: Plan, contender: Contender) -> Any:

@@ -1,4 +1,4 @@
-"""Measures the cost of a running guard: memory, CPU time and wake-ups, idle and in a storm."""
+"""Measures the cost of a running guard, of all its processes, idle and in a storm."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Any
 from tests.vm.guarded import SERVICE, Guarded
 
 from .contenders import UNIT, by_name
+from .native_guard import FULL_SCANS_PERCENT
 
 LONG_S = 1800
 STORM_PER_SECOND = 10_000
@@ -24,6 +25,7 @@ class Plan:
 def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str, Any]:
     """Measure the guard with fewer and fewer namespaces, then the others, then all in a storm."""
     results: dict[str, Any] = {"idle": {}, "starts": {}, "others": {}, "storm": {}}
+    results["full_scans_percent"] = FULL_SCANS_PERCENT
 
     def watch(unit: str, where: str) -> Any:
         words = command("presence", unit, plan.seconds, where)

@@ -180,7 +180,7 @@ def user_owned():
     return [f"/proc/{child}/ns/net"]
 
 
-def burst(count):
+def burst(count, flags=0):
     """Make many at once, each with a process in it."""
     # Processes that share our memory and run nothing but libc's pause(): a thousand forks of a
     # Python would take all of the machine's.
@@ -190,7 +190,7 @@ def burst(count):
     children = []
     for number in range(1, int(count) + 1):
         top = ctypes.c_void_p(lowest + number * STACK)
-        child = libc.clone(libc.pause, top, CLONE_VM | NEWNET | signal.SIGCHLD, None)
+        child = libc.clone(libc.pause, top, CLONE_VM | NEWNET | flags | signal.SIGCHLD, None)
         checked(child)
         children.append(child)
     return [f"/proc/{child}/ns/net" for child in children]
@@ -234,10 +234,14 @@ def hold(name, record, *arguments):
     paths = [path.replace("/proc/self/", own) for path in maker(*arguments)]
     lines = [f"{os.stat(path).st_ino} {path}\n" for path in paths]
     Path(record).write_text("".join(lines))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+    notify_ready()
     while True:
         signal.pause()
+
+
+def notify_ready():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
 
 
 def churn(count):

@@ -1,0 +1,52 @@
+"""Measures what an ordinary user can do to others: delay their births, and cost CPU time."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.vm.guarded import SERVICE, Guarded
+
+from .contenders import UNIT
+
+LONG_S = 600
+NOBODY = "nobody"
+# By the names that guest.py has for them.
+ATTACKERS = {
+    "descriptors": "1.5 million descriptors, and an `unshare -Urn` each second",
+    "namespaces": "1,500 namespaces, which nobody can set",
+    "storm": "one `unshare -Urn` after another",
+}
+LIMITS = ("LimitNOFILE=524288", "TasksMax=infinity", "LimitNPROC=infinity")
+ATTACK = " ".join(
+    (
+        f"{UNIT} --unit=attack --service-type=notify --uid=tester",
+        *(f"--property={one}" for one in (*LIMITS, "TimeoutStartSec=infinity")),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The number of another's births beside each attacker, and the seconds of all of them."""
+
+    births: int
+    seconds: int
+
+
+def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str, Any]:
+    """Measure another's births, and the service's CPU time, beside nobody and each attacker."""
+    host.succeed(f"systemctl stop {SERVICE}; modprobe ip_vs")
+    host.succeed(command("have", 0), timeout=LONG_S)
+    results = {}
+    for name in (NOBODY, *ATTACKERS):
+        print(f"== neighbours, {name}", flush=True)
+        host.succeed(f"systemctl restart {SERVICE}")
+        if name != NOBODY:
+            host.succeed(f"{ATTACK} {command('attack', name)}", timeout=LONG_S)
+        try:
+            words = command("another", SERVICE, plan.births, plan.seconds)
+            results[name] = json.loads(host.succeed(words, timeout=LONG_S + 2 * plan.seconds))
+        finally:
+            host.succeed("systemctl stop attack || true", timeout=LONG_S)
+    return results
