@@ -64,6 +64,7 @@ class Scan(NamedTuple):
 class Search(NamedTuple):
     """A request to go on searching for namespaces that no scan finds."""
 
+    wary: bool
     anew: bool
 
 
@@ -96,19 +97,20 @@ class NamespaceJobs:
             self._finder = NamespaceFinder(self._root, progress.step, self._ignored)
         if isinstance(request, Visit):
             return self._visit(self._finder, request, progress)
+        self._finder.be_wary(request.wary)
         if isinstance(request, Search):
             return self._go_on_searching(self._finder, request.anew)
         return self._scan(self._finder, request.wary)
 
     def _scan(self, finder: NamespaceFinder, wary: bool) -> Scanned:
         began_ns = _cpu_ns()
-        found = finder.scan(wary=wary)
+        found = finder.scan()
         changed: Places = {}
         for identity, holders in found.holders.items():
-            known, paths = self._places.get(identity), ways_in(holders)
+            known, paths = self._places.get(identity), ways_in(holders, wary)
             if known is not None and identity not in found.maybe_new and known.paths == paths:
                 continue
-            foreign = netns_entry.owned_elsewhere(paths, identity)
+            foreign = bool(paths) and netns_entry.owned_elsewhere(paths, identity)
             namespace = finder.describe(identity, holders)
             changed[identity] = Place(namespace, paths, foreign, hang_all(holders))
         gone = [identity for identity in self._places if identity not in found.holders]

@@ -61,7 +61,8 @@ class Reporter:
         self._checked = self._checked or checked
         at_once = idle or (self._checked and not self._scanner.visiting)
         new = self._checked or bool(state.new_events) or self._published is not state.memory
-        if not (new and self._publisher.is_due(at_once, now_ns)):
+        ends = state.reloading and self._scanner.scan_complete  # READY=1 is due
+        if not ((new or ends) and self._publisher.is_due(at_once, now_ns)):
             return False
         checked, self._checked = self._checked, False
         self._published = state.memory if idle else None

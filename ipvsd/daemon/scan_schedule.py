@@ -109,11 +109,6 @@ class ScanSchedule:
         if self.search_ns is not None:
             self.search_ns = min(self.search_ns, now_ns + period_ns)
 
-    @property
-    def births_expected(self) -> bool:
-        """Whether a namespace may have been born that was not found yet."""
-        return self.births.count > 0 or not self.births_reported
-
     def scan_ns(self, now_ns: int) -> Optional[int]:
         """Return when a scan for births or mounts is due, None for never."""
         if self.full_ns is None or self._quick_ns is None:
@@ -160,11 +155,17 @@ class ScanSchedule:
         elif self.births.need_search() and self.search_ns is not None:
             self.search_ns = now_ns
 
-    def abort(self, now_ns: int) -> None:
-        """Note that a scan or a search has failed: it is repeated soon."""
-        if self.searching:
-            self.searching, self.search_ns = False, now_ns + AGAIN_NS
-        elif self.full_ns is not None:
+    def abort_search(self, now_ns: int) -> None:
+        """Note that a slice of a search has failed: another search begins soon."""
+        self.searching = False
+        if self.full_ns is not None:
+            self.search_ns = now_ns + AGAIN_NS
+
+    def abort_scan(self, full: bool, now_ns: int) -> None:
+        """Note that a scan has failed: it is repeated soon."""
+        if full:
+            self.full = False  # full_ns is soon
+        else:
             self._scan_at(now_ns + AGAIN_NS)
 
     def end_full_scan(self, period_ns: int, now_ns: int) -> None:

@@ -137,7 +137,7 @@ class NamespaceScanner:
             anew = not schedule.searching
             if anew:
                 schedule.begin_search(now_ns)
-            self._begin(Search(anew), policy)
+            self._begin(Search(self.worker.is_wary, anew), policy)
 
     def collect(self, policy: Policy) -> Optional[Collected]:
         """Take over the end of a job; return what is to be recorded now, None if nothing is.
@@ -185,7 +185,7 @@ class NamespaceScanner:
         for identity in queue.take(self.worker.is_wary):
             known, maybe_new = memory.namespaces.get(identity), identity in queue.maybe_new
             unproved = known is not None and known.cookie is None and maybe_new
-            if unproved and self.schedule.births_expected:
+            if unproved and (self.schedule.births.count or not self.schedule.births_reported):
                 known = None  # nothing proves that it is the same one
             reason = decide.why_different(trigger, known, memory.reloaded_since(known))
             target = Target(
@@ -242,9 +242,12 @@ class NamespaceScanner:
         now_ns, job, self._job = monotonic_ns(), self._job, None
         if not isinstance(job, Visit):
             self.scans_given_up += hangs
-            self.schedule.abort(now_ns)
-            if not self.scan_complete:
-                self._rescan.pending.add(_Part.SCAN)
+            if isinstance(job, Scan):
+                self.schedule.abort_scan(job.full, now_ns)
+                if job.full and not self.scan_complete:
+                    self._rescan.pending.add(_Part.SCAN)
+            else:
+                self.schedule.abort_search(now_ns)
             return "scanning for namespaces"
         hung = self._batch[self.worker.step]
         others = [one.namespace.identity for one in self._batch if one is not hung]

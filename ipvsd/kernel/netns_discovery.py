@@ -69,14 +69,17 @@ class NamespaceFinder:
         self._links: Optional[Links] = None
         self._files: Optional[ContainerFiles] = None
 
-    def scan(self, deep: bool = False, wary: bool = False) -> FoundHolders:
+    def be_wary(self, wary: bool) -> None:
+        """Access no file system that may hang from now on, or access them again."""
+        self._reader.wary = wary
+
+    def scan(self, deep: bool = False) -> FoundHolders:
         """Return the namespaces other than the guard's own, with their holders.
 
         Searches processes and the mount table of pid 1, and looks at what search() has found. A
-        `deep` scan searches first; a `wary` one accesses no file system that may hang.
+        `deep` scan searches first.
         """
         self._links = self._files = None
-        self._reader.wary = wary
         holders: Dict[Identity, List[Holder]] = {}
         self._add(holders, self._reader.processes(self._reader.pids()))
         self._add(holders, self._reader.mounts(_HOSTS))
@@ -225,12 +228,13 @@ class NamespaceFinder:
         return container_names.from_cgroup(cgroup)
 
 
-def ways_in(holders: List[Holder]) -> Tuple[str, ...]:
+def ways_in(holders: List[Holder], wary: bool = False) -> Tuple[str, ...]:
     """Return some paths that lead into a namespace: those of processes first, as the quickest.
 
-    Those that may hang come last.
+    Those that may hang come last; to be `wary` leaves them out.
     """
-    return tuple(holder.path for holder in sorted(holders, key=_slowness)[:PATHS_MAX])
+    ways = sorted((one for one in holders if not (wary and one.served)), key=_slowness)
+    return tuple(holder.path for holder in ways[:PATHS_MAX])
 
 
 def hang_all(holders: List[Holder]) -> bool:

@@ -101,7 +101,7 @@ class HolderReader:
     def is_there(self, holder: Holder, identity: Identity) -> bool:
         """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""
         self._step()
-        return (self.wary and holder.served) or identity_at(holder.path) == identity
+        return (self.wary and bool(holder.mount)) or identity_at(holder.path) == identity
 
 
 def identity_at(path: str) -> Identity:

@@ -14,7 +14,7 @@ from ipvsd.kernel import libc
 
 # An instance is dropped after so many look-ups. With fewer, making and dropping instances costs
 # more than the chain: `make bench PART=native` measures both.
-USES_MAX = 32
+USES_MAX = 16
 # These do not last: the next visit tries again.
 _PASSING = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR)
 

@@ -231,6 +231,9 @@ def _live(end: "socket.socket", work: Work, progress: Progress, name: str, paren
     if os.getppid() != parent:
         return
     _close_all_but(end.fileno())
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in range(_FIRST_OWN):  # a pipe stays open as long as a child that hangs has it
+        os.dup2(nothing, standard)
     give_up_priority()
     while True:
         request = _receive(end)

@@ -1,6 +1,7 @@
 """Makes holders of network namespaces: processes, threads, mounts, descriptors."""
 
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -39,6 +40,25 @@ def wait_until(condition, what=""):
     while not condition():
         assert time.monotonic() < deadline_s, what or condition
         time.sleep(0.002)
+
+
+# linux/fuse.h: struct fuse_in_header (its beginning), fuse_out_header, fuse_init_out; FUSE_INIT.
+_REQUEST, _REPLY, _INIT_REPLY = (
+    struct.Struct("=IIQ"),
+    struct.Struct("=IiQ"),
+    struct.Struct("=4I48x"),
+)
+_INIT = 26
+
+
+def take_requests(device):
+    """Serve a file system: answer that it works, and nothing else."""
+    while True:
+        _, opcode, unique = _REQUEST.unpack_from(os.read(device, 1 << 17))
+        if opcode == _INIT:
+            version = _INIT_REPLY.pack(7, 31, 1 << 17, 0)
+            size = _REPLY.size + len(version)
+            os.write(device, _REPLY.pack(size, 0, unique) + version)
 
 
 class Holders:
@@ -101,6 +121,22 @@ class Holders:
         command = ["mount", "-i", "-t", "fuse", "-o", options, "hanging", path]
         subprocess.run([*self._inside, *command], check=True, timeout=TIMEOUT_S, pass_fds=[device])
         return device
+
+    def hang_for_good(self, name):
+        """Do the same with a server that takes each request and answers none but the first.
+
+        Who waits for an answer then cannot even be killed (request_wait_answer, fs/fuse/dev.c).
+        Return the process of the server; with its end each access fails.
+        """
+        device = self.hang(name)
+        script = "from tests.namespaces import holders; holders.take_requests(int(input()))"
+        server = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, pass_fds=[device], cwd=HOME
+        )
+        os.close(device)  # once the server has it too
+        server.stdin.write(b"%d\n" % device)
+        server.stdin.flush()
+        return server
 
     def shown(self, way_in):
         """Return the path of a mount as pid 1 sees it."""

@@ -4,87 +4,113 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
-from ipvsd.daemon import scanner
+from ipvsd.daemon import hang_watch, namespace_worker, put_aside
 from ipvsd.kernel.netns_discovery import NamespaceFinder
-from ipvsd.model import NS_PER_MS, NS_PER_S, Reason
+from ipvsd.model import NS_PER_MS, Reason
 from tests.fakeroot import FakeRoot
-from tests.namespaces.drive import Drive, value_in
-from tests.namespaces.holders import HOME, TIMEOUT_S, identity
+from tests.namespaces.drive import Drive, inside, value_in
+from tests.namespaces.holders import HOME, TIMEOUT_S, held, identity, wait_until
+from tests.namespaces.stand_in import read
 from tests.process.daemon_process import DaemonProcess
+from tests.time_limits import in_alarm
 
 
-@pytest.fixture
-def hanging(holders):
+@pytest.fixture(params=["nobody serves it", "its server does not answer"])
+def hanging(request, holders, monkeypatch):
     """Cover a mount, the only holder of a namespace, by a file system that never answers."""
+    monkeypatch.setattr(hang_watch, "LOOK_NS", 50 * NS_PER_MS)
     os.mkdir(os.path.join(holders.folder, "covered"))
     meant = identity(holders.mount("covered/web"))
-    device = holders.hang("covered")
-    before = threading.active_count()
-    yield meant
-    os.close(device)
-    # Now each hanging access fails, and its thread ends.
-    for thread in threading.enumerate()[before:]:
-        thread.join(TIMEOUT_S)
+    if request.param == "nobody serves it":
+        device = holders.hang("covered")
+        ends = [lambda: os.close(device)]
+    else:
+        server = holders.hang_for_good("covered")
+        ends = [lambda: server.stdin.close() or server.kill() or server.wait(TIMEOUT_S)]
+
+    def end():
+        while ends:
+            ends.pop()()
+
+    yield meant, end
+    end()
 
 
 @pytest.fixture
 def drive(holders, hanging):
     made = Drive(holders)
     yield made
-    made.scanner.close()
+    hanging[1]()
+    killed = made.scanner.worker._worker
+    wait_until(lambda: killed.reap() == 0, "a process that was killed never ends")
+    made.scanner.worker.close()
 
 
-def test_all_other_namespaces_are_set_and_what_hangs_is_named(holders, hanging, drive, monkeypatch):
-    monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 300 * NS_PER_MS)
-    monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
+def test_all_others_are_set_what_hangs_is_named_and_nothing_is_pinned(holders, hanging, drive):
+    meant, _ = hanging
     paths = [holders.process()[1], holders.mount("other"), holders.thread()[1]]
     drive.full_scan()
-    scanning, entering = drive.hung
-    assert scanning == "scanning for namespaces"
-    assert entering.startswith("entering ") and "covered/web" in entering
+    assert drive.hung == ["scanning for namespaces"]
     assert [value_in(path) for path in paths] == ["63"] * 3
-    assert (drive.scanner.scans_given_up, drive.scanner.visits.put_aside_count) == (1, 1)
-    assert hanging not in drive.memory.namespaces
+    assert (drive.scanner.scans_given_up, drive.scanner.visits.barred_count(True)) == (1, 1)
+    assert meant not in drive.memory.namespaces
+    worker = drive.scanner.worker._worker
+    for path in paths:
+        for holder in held(identity(path)):
+            assert int(holder.split("/")[2]) not in {worker.pid, *worker.killed}, "it is pinned"
 
 
-def test_no_scan_and_no_visit_hangs_a_second_time(holders, hanging, drive, monkeypatch):
-    monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 300 * NS_PER_MS)
-    monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 300 * NS_PER_MS)
+def test_one_process_at_most_hangs_and_others_are_set_without_a_wait(
+    holders, hanging, drive, monkeypatch
+):
     drive.full_scan()
-    monkeypatch.setattr(scanner, "SCAN_LIMIT_NS", 60 * NS_PER_S)
-    monkeypatch.setattr(scanner, "VISITS_LIMIT_NS", 60 * NS_PER_S)
     count = len(drive.hung)
+    monkeypatch.setattr(hang_watch, "LOOKS_MAX", 10**6)  # a second one would never be given up
     path = holders.mount("new")
-    drive.full_scan(Reason.RESYNC)
-    assert len(drive.hung) == count and value_in(path) == "63"
+    drive.expect_births()
+    drive.until(lambda: value_in(path) == "63")
+    assert len(drive.scanner.worker._worker.killed) <= 1 and len(drive.hung) == count
+
+
+def test_what_hung_is_set_when_the_file_system_answers_again(holders, hanging, drive, monkeypatch):
+    monkeypatch.setattr(namespace_worker, "WARY_MIN_NS", 200 * NS_PER_MS)
+    monkeypatch.setattr(put_aside, "WAIT_MIN_NS", 200 * NS_PER_MS)
+    meant, end = hanging
+    path = holders.process()[1]
+    drive.full_scan()
+    end()
+    subprocess.run(
+        [*holders._inside, "umount", "-l", os.path.join(holders.folder, "covered")], check=True
+    )
+    drive.full_scan(Reason.LOAD)
+    drive.until(lambda: meant in drive.memory.namespaces, "it is lost")
+    assert inside(drive.scanner.visits.places[meant].paths, meant, read) == "63"
+    assert value_in(path) == "63"
 
 
 def test_a_wary_scan_remembers_what_hangs_in_another_mount_namespace(holders):
     child, path, meant = holders.mount_elsewhere()
-    finder = NamespaceFinder(holders.root, wary=True)
+    finder = NamespaceFinder(holders.root)
     assert meant in finder.scan(deep=True).holders
     holders._inside = ("nsenter", "-t", str(child.pid), "-m")
-    device, found = holders.hang(""), []  # over the whole folder
-    # In a thread: no signal wakes an access that waits for FUSE to begin.
-    thread = threading.Thread(target=lambda: found.extend(map(finder.scan, [False, True])))
-    thread.start()
-    thread.join(5)
-    scan_ended = len(found)
-    os.close(device)
-    thread.join(TIMEOUT_S)
-    assert scan_ended == 2, "the scan hangs"
-    assert all(meant in scan.holders for scan in found)
+    device = holders.hang("")  # over the whole folder
+    try:
+        with in_alarm():
+            finder.be_wary(True)
+            found = [finder.scan(deep=False), finder.scan(deep=True)]
+    finally:
+        os.close(device)
+    assert all(meant in one.holders for one in found)
 
 
 _COMMAND = """
 import sys
 from ipvsd import cli
-from ipvsd.kernel import netns_worker
-netns_worker.CALL_LIMIT_S = 0.3
+from ipvsd.enforce import all_namespaces
+all_namespaces.STEP_LIMIT_S = 0.3
 sys.exit(cli.main(sys.argv[1:]))
 """
 

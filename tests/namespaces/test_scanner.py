@@ -282,10 +282,10 @@ def test_a_scan_that_fails_is_made_again(holders, drive, monkeypatch, once):
     """A defect or a lack of descriptors must not end the periodic scans for good."""
     path, real = holders.mount(), NamespaceFinder.scan
 
-    def scan(finder, deep=False, wary=False):
+    def scan(finder):
         if once():
             raise RuntimeError("broken")
-        return real(finder, deep, wary)
+        return real(finder)
 
     monkeypatch.setattr(NamespaceFinder, "scan", scan)
     monkeypatch.setattr(scan_schedule, "AGAIN_NS", 20 * NS_PER_MS)
@@ -316,10 +316,10 @@ def hang():
 def test_a_scan_that_hangs_is_made_again(holders, drive, monkeypatch, once):
     path, real = holders.mount(), NamespaceFinder.scan
 
-    def scan(finder, deep=False, wary=False):
+    def scan(finder):
         if once():
             hang()
-        return real(finder, deep, wary)
+        return real(finder)
 
     monkeypatch.setattr(NamespaceFinder, "scan", scan)
     monkeypatch.setattr(scan_schedule, "AGAIN_NS", 20 * NS_PER_MS)

@@ -441,9 +441,10 @@ def test_what_has_failed_is_repeated_soon(searching):
     clock = Clock()
     if searching:
         clock.schedule.begin_search(clock.now_ns)
+        clock.schedule.abort_search(clock.now_ns)
     else:
         clock.schedule.begin_scan(True, clock.now_ns)
-    clock.schedule.abort(clock.now_ns)
+        clock.schedule.abort_scan(True, clock.now_ns)
     clock.jobs = []
     clock.run(clock.now_ns + 2 * scan_schedule.AGAIN_NS)
     assert {SEARCH} & set(clock.kinds()) if searching else {SCAN, FULL} & set(clock.kinds())
