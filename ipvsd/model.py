@@ -226,6 +226,11 @@ class State(Enum):
     UNREADABLE = "unreadable"
 
 
+# Another user namespace owns the network namespace: nobody may change its sysctls. Any user can
+# make one, with a name and services of their choice.
+FOREIGN = (State.HIDDEN, State.READ_ONLY)
+
+
 class KeyStatus(NamedTuple):
     """A guarded sysctl as it stands at the end of a check."""
 

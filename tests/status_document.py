@@ -13,5 +13,6 @@ STATUS = {
     "canary": {"fixed_usec": 2500, "error": None, "time": "x"},
     "chosen_on": [],
     "given_up": {"scans": 0, "namespaces": 0},
+    "shared_procfs": "",
     "counters": documents.counters(Memory(), 0),
 }

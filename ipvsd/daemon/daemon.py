@@ -19,12 +19,13 @@ from ipvsd.config.parser import Config
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.daemon.canary import Canary
 from ipvsd.daemon.daemon_state import DaemonState
-from ipvsd.daemon.event_sources import NamespaceSources, Uevents, Writes
+from ipvsd.daemon.event_sources import NamespaceSources, Writes
 from ipvsd.daemon.host_check import HostCheck
 from ipvsd.daemon.other_namespaces import OtherNamespaces
 from ipvsd.daemon.publisher import Publisher
 from ipvsd.daemon.reporter import Reporter
 from ipvsd.daemon.scanner import NamespaceScanner
+from ipvsd.daemon.uevent_source import Uevents
 from ipvsd.enforce import record, record_module
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.enforce.memory import Memory

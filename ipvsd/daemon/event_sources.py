@@ -11,43 +11,13 @@ from ipvsd.kernel import estimation_runs, tracefs
 from ipvsd.kernel.mounts import MountTable
 from ipvsd.kernel.netns_births import BirthEvents, BirthProbe
 from ipvsd.kernel.sysctl_watch import WriteWatch
-from ipvsd.kernel.uevents import Drained, Monitor
+from ipvsd.kernel.uevents import Monitor
 from ipvsd.model import GuardError
 from ipvsd.system.event_loop import Loop
 from ipvsd.text import error_text
 
 ON = "on"
 OFF = "off"
-
-
-class Uevents:
-    """The uevent socket, which is always needed: a broken one is replaced."""
-
-    def __init__(self, loop: Loop, new_monitor: Callable[[], Monitor]) -> None:
-        """Open the socket. Raises GuardError."""
-        self._loop = loop
-        self._new_monitor = new_monitor
-        self._monitor = new_monitor()
-        loop.watch(self._monitor.fileno())
-
-    def woke(self, descriptors: Set[int]) -> bool:
-        """Return whether the socket is among the descriptors that have woken the loop."""
-        return self._monitor.fileno() in descriptors
-
-    def drain(self) -> Drained:
-        """Read the uevents that have come."""
-        return self._monitor.drain()
-
-    def replace_if_broken(self) -> Optional[str]:
-        """Replace the socket if it receives nothing any more; return why, None if it works."""
-        defect = self._monitor.defect()
-        if defect is None:
-            return None
-        replacement = self._new_monitor()
-        self._loop.forget(self._monitor.fileno())
-        self._loop.watch(replacement.fileno())
-        self._monitor = replacement
-        return defect
 
 
 class Source:
@@ -71,6 +41,7 @@ class Source:
         self._open_it = open_it
         self._urgent = urgent
         self._descriptor = -1
+        self.muted = False  # it is open and does not wake the loop
 
     @property
     def works(self) -> bool:
@@ -103,13 +74,24 @@ class Source:
         self._doubt = ""
         return self._in_use() if self.opened is not None else []
 
+    def mute(self, muted: bool) -> None:
+        """Let it wake the loop no more, or again; what it reports meanwhile is kept."""
+        if self.opened is None or muted == self.muted:
+            return
+        self.muted = muted
+        if muted:
+            self._loop.forget(self._descriptor)
+        else:
+            self._loop.watch(self._descriptor, self._urgent)
+
     def close(self) -> Any:
         """Let it go, as the configuration has no use for it; return what it leaves behind."""
         opened, self.opened, self.state = self.opened, None, OFF
         if opened is None:
             return None
-        self._loop.forget(self._descriptor)
-        self._descriptor = -1
+        if not self.muted:
+            self._loop.forget(self._descriptor)
+        self._descriptor, self.muted = -1, False
         return opened.close()
 
     def lose(self, reason: str) -> List[Event]:
@@ -183,6 +165,15 @@ class NamespaceSources:
         """Have writers of sysctls reported, or no longer; needs the same tracing as births."""
         if self._births.opened is not None:
             self._births.opened.name_writers(wanted)
+
+    def mute_births(self, muted: bool) -> None:
+        """Let births wake the loop no more, or again; they are reported then."""
+        self._births.mute(muted)
+
+    @property
+    def births_muted(self) -> bool:
+        """Whether births wake nobody now."""
+        return self._births.muted
 
     def birth_woke(self, descriptors: Set[int]) -> bool:
         """Return whether a birth has woken the loop; take_events() has yet to read it."""

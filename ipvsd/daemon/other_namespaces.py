@@ -58,6 +58,13 @@ class OtherNamespaces:
         if hung:
             message = f"namespaces: {printable(hung)} took too long; it is tried again later"
             state.new_events.append(events.plain(Kind.VISIT_HUNG, message))
+        large, self._scanner.large = self._scanner.large, []
+        for pid in large:
+            message = (
+                f"namespaces: pid {pid} has more threads or descriptors than one search looks at; "
+                "each search looks at the next part"
+            )
+            state.new_events.append(events.plain(Kind.SEARCHED_IN_PART, message))
         self._scanner.proceed(state.policy, state.memory, self._sources.births_reported)
         if done is not None and state.guards_others:
             self._record(done)
@@ -65,6 +72,8 @@ class OtherNamespaces:
             self._record(Collected([]))  # only logs the summary that is due
         if done is not None and state.reloading and not self._scanner.scan_complete:
             self._notifier.extend_timeout()
+        # In a storm of births nobody is woken by each: the next scan comes when its share is due.
+        self._sources.mute_births(self._scanner.schedule.share.ready_ns(now_ns) > now_ns)
         self._run_canary()
 
     def canary_wanted(self) -> bool:
@@ -80,6 +89,8 @@ class OtherNamespaces:
     def deadlines_ns(self) -> List[int]:
         """Return when to call proceed() if nothing happens."""
         moments = [self._scanner.deadline_ns(), self._state.memory.rate_limiter.due_ns]
+        if self._sources.births_muted:
+            moments.append(self._scanner.schedule.share.ready_ns(monotonic_ns()))
         period_ns = self._canary_period_ns()
         if period_ns is not None and self._scanner.scan_complete and self.canary_wanted():
             moments.append(self._canary.deadline_ns(period_ns))

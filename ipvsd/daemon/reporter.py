@@ -117,6 +117,7 @@ class Reporter:
                 "scans": self._scanner.scans_given_up,
                 "namespaces": self._scanner.visits.barred_count(self._scanner.worker.is_wary),
             },
+            "shared_procfs": self._scanner.procfs,
             "counters": documents.counters(memory, monotonic_ns()),
             "cost": self._cost.read(monotonic_ns()) if self._ready else None,
         }

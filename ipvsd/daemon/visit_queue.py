@@ -6,13 +6,11 @@ from typing import Callable, Dict, Iterable, List, Optional, Set
 from ipvsd.daemon.namespace_jobs import Places, Scanned
 from ipvsd.daemon.put_aside import PutAside
 from ipvsd.kernel.ipvs_counters import Counters
-from ipvsd.model import Identity, Namespace, NamespaceResult, State
+from ipvsd.model import FOREIGN, Identity, Namespace, NamespaceResult
 from ipvsd.status.metrics import Traffic
 
 # Small, so that an urgent visit soon has its turn; large, so that handing over costs little.
 VISITS_A_JOB = 64
-# Any user can make such a namespace, with a name and services of their choice.
-FOREIGN = (State.HIDDEN, State.READ_ONLY)
 
 
 class VisitQueue:

@@ -145,6 +145,14 @@ def _daemon(daemon: Mapping[str, Any], version: str) -> List[Finding]:
         text = "mode = observe: the guard only logs what it would write"
         findings.append(_bad(text, "", Severity.HINT))
     findings += _sources(daemon["sources"]) + _canary(daemon["canary"])
+    if daemon.get("shared_procfs"):
+        text = (
+            f"the guard has no procfs instance of its own: {daemon['shared_procfs']}; with "
+            "thousands of namespaces its visits, and look-ups of other programs in /proc/sys/net, "
+            "take longer"
+        )
+        advice = "nothing has to be done; Linux 5.8 and newer have such instances"
+        findings.append(_bad(text, advice, Severity.HINT))
     bad = {state: daemon["states"][state] for state in _BAD_STATES if state in daemon["states"]}
     if bad:
         states = ", ".join(f"{count} {state}" for state, count in bad.items())

@@ -7,7 +7,7 @@ from ipvsd.enforce.decide import LOAD_WAIT_NS
 from ipvsd.enforce.memory import Memory
 from ipvsd.journal import events
 from ipvsd.journal.events import Event, Kind
-from ipvsd.model import Identity, Module
+from ipvsd.model import FOREIGN, Identity, Module
 from ipvsd.text import format_duration
 
 
@@ -58,7 +58,8 @@ def without_module(memory: Memory, host: Identity, now_ns: int) -> Memory:
     """
     namespaces, revision, tally = dict(memory.namespaces), memory.revision, memory.tally
     for identity, ns_state in memory.namespaces.items():
-        if identity != host and ns_state.keys:
+        foreign = all(key.state in FOREIGN for key in ns_state.keys)
+        if identity != host and not foreign:
             revision = memory.revision + 1
             closed = exposure.right(ns_state.exposure, now_ns)
             tally = tally.plus_exposure(ns_state.exposure, closed)

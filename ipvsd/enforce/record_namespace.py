@@ -10,6 +10,7 @@ from ipvsd.enforce.namespace_state import NamespaceState, is_another
 from ipvsd.journal import events
 from ipvsd.journal.events import Event
 from ipvsd.model import (
+    FOREIGN,
     HOST_NAME,
     CheckResults,
     KeyStatus,
@@ -22,10 +23,8 @@ from ipvsd.model import (
     Write,
 )
 
-# Another user namespace owns the network namespace: nobody may change its sysctls.
-_FOREIGN = (State.HIDDEN, State.READ_ONLY)
 # Logged once, and remembered while ip_vs is removed and loaded: another load does not cure them.
-_PERMANENT = (State.UNSUPPORTED, State.UNREADABLE, State.DENIED, State.REFUSED, *_FOREIGN)
+_PERMANENT = (State.UNSUPPORTED, State.UNREADABLE, State.DENIED, State.REFUSED, *FOREIGN)
 
 
 class NamespaceRecord:
@@ -99,7 +98,7 @@ class NamespaceRecord:
         """Count the time that run_estimation was wrong; return the estimation runs in that time."""
         result, before = self._result, self._known.exposure
         states = [key.state for key in result.keys if key.setting[:2] == (RUN_ESTIMATION, "0")]
-        counted = self._policy.mode is Mode.ENFORCE and states and states[0] not in _FOREIGN
+        counted = self._policy.mode is Mode.ENFORCE and states and states[0] not in FOREIGN
         after = before
         if counted and any(write.key == RUN_ESTIMATION for write in result.writes):
             after = exposure.wrong(after, self._wrong_since_ns())
@@ -200,7 +199,7 @@ class NamespaceRecord:
 
     def _condition_event(self, key: KeyStatus, write: Optional[Write]) -> Optional[Event]:
         namespace, name = self._result.namespace, key.setting.key
-        if key.state in _FOREIGN:
+        if key.state in FOREIGN:
             return events.foreign(name, namespace, key.state)
         if key.state is State.UNSUPPORTED:
             if namespace.name != HOST_NAME and name in self._unsupported:

@@ -43,6 +43,7 @@ class Kind(Enum):
     SOURCE_LOST = ("source-lost", "4b32c607b26844e9bf16ff50b43b386c", Priority.WARNING)
     SOURCE_BACK = ("source-back", "7537d6962efb485dbe134019612af5df", Priority.NOTICE)
     VISIT_HUNG = ("visit-hung", "0e86a61c25014103abf9d00a62dd609d", Priority.WARNING)
+    SEARCHED_IN_PART = ("searched-in-part", "36598d4d2311418f9689edbbdb8c0ce1", Priority.INFO)
     CANARY_FAILED = ("canary-failed", "68c478f4343f40918b24a780f46b69e4", Priority.ERROR)
     CANARY_SET = ("canary-set", "da213711ef3a4f44b634259f04bcf249", Priority.INFO)
     RELOADED = ("reloaded", "dc05668f0c7f4d8d91cba18b52048fb4", Priority.INFO)

@@ -47,6 +47,7 @@ def head(
         f"cost:        {_cost(daemon.get('cost'))}",
         *_chosen_on(daemon.get("chosen_on") or []),
         *_given_up(daemon.get("given_up")),
+        *_shared_procfs(daemon.get("shared_procfs", "")),
     ]
     return lines + _counters(daemon["counters"])
 
@@ -111,6 +112,13 @@ def _given_up(given_up: Optional[Dict[str, Any]]) -> List[str]:
         return []
     scans, namespaces = given_up["scans"], plural(given_up["namespaces"], "namespace")
     return [f"given up:    {plural(scans, 'scan')}; {namespaces} put aside, since the way in hangs"]
+
+
+def _shared_procfs(why: str) -> List[str]:
+    if not why:
+        return []
+    text = f"shared with all programs ({why}): with thousands of namespaces each visit takes longer"
+    return [f"procfs:      {printable(text)}"]
 
 
 def _canary(canary: Optional[Dict[str, Any]]) -> str:

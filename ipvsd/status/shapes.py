@@ -52,6 +52,7 @@ STATUS = {
         ]
     ),
     "given_up": Newer({"scans": int, "namespaces": int}),
+    "shared_procfs": Newer(str),
     "counters": _COUNTERS,
 }
 EVENTS = {
