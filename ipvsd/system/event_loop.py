@@ -1,9 +1,13 @@
 """Waits for descriptors, signals and one deadline."""
 
+import os
 import select
 import time
 from types import FrameType
-from typing import Iterable, NamedTuple, Optional, Set
+from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Optional, Set, Tuple
+
+if TYPE_CHECKING:  # most commands need only monotonic_ns()
+    from ipvsd.system.worker import Worker
 
 
 def monotonic_ns() -> int:
@@ -25,6 +29,7 @@ class Loop:
         import signal  # most commands need only monotonic_ns()
         import socket
 
+        self._workers: List[Worker] = []
         self._epoll = select.epoll()
         self._signals_in, signals_out = socket.socketpair()
         self._signals_out = signals_out
@@ -50,10 +55,23 @@ class Loop:
         """Remove a descriptor from the wait; has to be called before it is closed."""
         self._epoll.unregister(descriptor)
 
+    def follow(self, worker: "Worker") -> None:
+        """Wait on a worker too, whichever descriptor it has; the caller calls send() and take()."""
+        self._workers.append(worker)
+
+    def unfollow(self, worker: "Worker") -> None:
+        """Wait on a worker no longer."""
+        self._workers.remove(worker)
+
+    @property
+    def own_pids(self) -> Set[int]:
+        """The pids of this process and of the workers that the loop follows."""
+        return {os.getpid(), *(worker.pid for worker in self._workers if worker.pid)}
+
     def wait(self, deadline_ns: int) -> Woken:
         """Wait until a descriptor is ready, a signal has come, or the deadline has passed."""
         left_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
-        ready = {descriptor for descriptor, _ in self._epoll.poll(left_s)}
+        ready = {descriptor for descriptor, _ in self._poll(left_s)}
         signals: Set[int] = set()
         if self._signals_in.fileno() in ready:
             ready.discard(self._signals_in.fileno())
@@ -68,6 +86,23 @@ class Loop:
         signals = self.wait(deadline_ns).signals
         if signals:
             raise SystemExit(128 + min(signals))
+
+    def _poll(self, limit_s: float) -> List[Tuple[int, int]]:
+        """Wait on all sources; a worker's descriptor is registered only here.
+
+        It changes with its child, and its number may by then be another source's.
+        """
+        for worker in self._workers:
+            worker.reap()
+        followed = [worker for worker in self._workers if worker.fileno() >= 0]
+        for worker in followed:
+            sending = select.EPOLLOUT if worker.sending else 0
+            self._epoll.register(worker.fileno(), select.EPOLLIN | sending)
+        try:
+            return self._epoll.poll(limit_s)
+        finally:
+            for worker in followed:
+                self._epoll.unregister(worker.fileno())
 
     def close(self) -> None:
         """Close all descriptors of the loop, and restore the signal handlers."""

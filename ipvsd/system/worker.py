@@ -18,6 +18,7 @@ from ipvsd.kernel import libc
 
 _LENGTH = struct.Struct("=Q")  # of the message that follows
 _READ_BYTES = 256 * 1024
+_STDERR = 2  # the last of the standard descriptors
 _STEPS = struct.Struct("=Q")  # a word, which the processor writes as a whole
 
 
@@ -237,7 +238,7 @@ def _read(end: socket.socket, size: int) -> Optional[bytearray]:
 def _close_all_but(kept: int) -> None:
     """Close what the parent has open: a copy would keep it in use when the parent closes it."""
     for number in map(int, os.listdir("/proc/self/fd")):
-        if number > 2 and number != kept:
+        if number > _STDERR and number != kept:
             with contextlib.suppress(OSError):  # that of the listing, which is closed already
                 os.close(number)
 

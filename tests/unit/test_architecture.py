@@ -130,6 +130,7 @@ HOMES = {
         "ipvsd.measure.sampler",
         "ipvsd.status.reload",
         "ipvsd.system.event_loop",
+        "ipvsd.system.worker",
     },
     "subprocess": {
         "ipvsd.doctor.module_file",
