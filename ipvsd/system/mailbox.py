@@ -9,7 +9,7 @@ import select
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 
 from ipvsd.model import NS_PER_S
-from ipvsd.system.event_loop import Loop, monotonic_ns
+from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.worker import Done, Progress, Worker
 from ipvsd.text import error_text
 
@@ -27,21 +27,24 @@ class Task(NamedTuple):
 class Mailbox:
     """Tasks for one child process, each with a name; results come back with the names."""
 
-    def __init__(self, loop: Loop, process: str) -> None:
+    def __init__(self, process: str) -> None:
         """Take the name of the process (15 bytes), which the first task starts. Raises OSError."""
-        self._worker = Worker(_do, process)
-        self._loop = loop
+        self.worker = Worker(_do, process)  # for Loop.follow()
         self._waiting: Dict[str, Task] = {}
         self._underway: List[str] = []
         self._results: List[Tuple[str, Done]] = []
         self._first_step = self._step = 0
         self._step_ns = 0  # when the task that is done now began, at the earliest
-        loop.follow(self._worker)
 
     @property
     def idle(self) -> bool:
         """Whether all tasks have been done, and take() has returned their results."""
         return not (self._waiting or self._underway or self._results)
+
+    @property
+    def left(self) -> List[str]:
+        """The tasks that have not been done."""
+        return list(dict.fromkeys([*self._underway, *self._waiting]))
 
     def post(self, name: str, function: Callable[..., Any], *arguments: Any) -> None:
         """Have a task done, instead of one with the same name that waits."""
@@ -50,9 +53,9 @@ class Mailbox:
 
     def take(self) -> List[Tuple[str, Done]]:
         """Return the results that are new, with the names of the tasks; begin what waits."""
-        if self._worker.sending:
-            self._worker.send()
-        done = self._worker.take()
+        if self.worker.sending:
+            self.worker.send()
+        done = self.worker.take()
         if done is not None:
             names, self._underway = self._underway, []
             found = done.result if not done.error else {}
@@ -65,7 +68,7 @@ class Mailbox:
         """Return the task that is late, and for how long it has been done; ("", 0) if none is."""
         if not self._underway:
             return "", 0
-        steps = self._worker.progress.steps
+        steps = self.worker.progress.steps
         if steps != self._step:
             self._step, self._step_ns = steps, now_ns
         at = max(0, steps - self._first_step - 1)
@@ -83,17 +86,16 @@ class Mailbox:
         At most one child is left that has been killed and does not end.
         """
         self._waiting.pop(name, None)
-        if self.late(monotonic_ns())[0] != name or self._worker.reap():
+        if self.late(monotonic_ns())[0] != name or self.worker.reap():
             return False
-        self._worker.kill()
+        self.worker.kill()
         self._underway = []
         self._begin()
         return True
 
     def close(self) -> None:
         """End the child; what has not been done is lost. See finish()."""
-        self._loop.unfollow(self._worker)
-        self._worker.close()
+        self.worker.close()
 
     def _begin(self) -> None:
         if self._underway or not self._waiting:
@@ -101,12 +103,12 @@ class Mailbox:
         tasks, self._waiting = list(self._waiting.items()), {}
         names = [name for name, _ in tasks]
         try:
-            self._worker.submit(tasks)
+            self.worker.submit(tasks)
         except OSError as error:  # there is no room for another process
             self._results += [(name, Done(error=error_text(error))) for name in names]
             return
         self._underway = names
-        self._first_step = self._step = self._worker.progress.steps
+        self._first_step = self._step = self.worker.progress.steps
         self._step_ns = monotonic_ns()
 
 
@@ -115,7 +117,7 @@ def finish(boxes: Iterable[Mailbox], limit_ns: int, go_on: Callable[[], None]) -
     until_ns = monotonic_ns() + limit_ns
     while True:
         go_on()
-        workers = [box._worker for box in boxes if not box.idle and box._worker.fileno() >= 0]
+        workers = [box.worker for box in boxes if not box.idle and box.worker.fileno() >= 0]
         left_ns = until_ns - monotonic_ns()
         if not workers or left_ns <= 0:
             return

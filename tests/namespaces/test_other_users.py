@@ -50,7 +50,7 @@ def root(folder):
     last = LastWrite(Outcome(write, value("0"), 5), 7, NOW_NS)
     memory = Memory(namespaces={namespace.identity: ns_state}, last_write=last)
     runtime = runtime_dir.RuntimeFolder(made.path)
-    os.makedirs(made.join("run/ipvs-estoff-guard"))
+    runtime.lock()
     counters = documents.counters(memory, 5)
     document = {"guard": "1", "started": "x", "mode": POLICY.mode.value, "scope": "all"}
     document.update(states={State.HELD.value: 1}, sources={}, canary=None, counters=counters)
@@ -62,7 +62,8 @@ def root(folder):
         (runtime_dir.EVENTS, recent),
         (runtime_dir.NAMESPACES, namespaces),
     ):
-        assert runtime.publish(file, content) is None
+        assert runtime_dir.publish(*runtime.rendered(file, content)) is None
+    runtime.unlock()
     return made
 
 

@@ -34,8 +34,10 @@ def loop():
 
 @pytest.fixture
 def box(loop):
-    made = Mailbox(loop, "ipvsd-test")
+    made = Mailbox("ipvsd-test")
+    loop.follow(made.worker)
     yield made
+    loop.unfollow(made.worker)
     made.close()
 
 
@@ -62,10 +64,10 @@ def test_a_task_that_waits_is_replaced_by_a_newer_one_of_its_name(loop, box, tmp
 def test_the_loop_turns_until_a_child_that_was_stopped_has_taken_a_large_text(loop, box):
     box.post("first", echo)
     results(loop, box)
-    os.kill(box._worker.pid, signal.SIGSTOP)
+    os.kill(box.worker.pid, signal.SIGSTOP)
     box.post("large", echo, "x" * 2**22)
     assert loop.wait(monotonic_ns() + 10**7).descriptors == set(), "the socket is full"
-    os.kill(box._worker.pid, signal.SIGCONT)
+    os.kill(box.worker.pid, signal.SIGCONT)
     assert results(loop, box) == [("large", ("x" * 2**22,))]
 
 
@@ -79,14 +81,14 @@ def test_a_task_that_hangs_is_named_and_its_child_is_left_alone(loop, box, tmp_p
     while box._underway != ["stuck", "behind"]:
         loop.wait(monotonic_ns() + LIMIT_NS)
         box.take()
-    pid, now_ns = box._worker.pid, monotonic_ns()
+    pid, now_ns = box.worker.pid, monotonic_ns()
     box.late(now_ns)
     assert now_ns < box.deadline_ns <= now_ns + LATE_NS
     name, took_ns = box.late(now_ns + 2 * LATE_NS)
     assert name == "stuck" and took_ns >= LATE_NS
     (tmp_path / "go").touch()
     assert dict(results(loop, box))["stuck"] == "written"
-    assert box._worker.pid == pid and box.deadline_ns == 0
+    assert box.worker.pid == pid and box.deadline_ns == 0
 
 
 def test_a_dropped_task_is_not_done_and_ends_the_child_that_is_late_with_it(
@@ -95,12 +97,12 @@ def test_a_dropped_task_is_not_done_and_ends_the_child_that_is_late_with_it(
     box.post("stuck", wait, str(tmp_path / "never"))
     box.post("waits", echo)
     assert not box.drop("waits") and not box.drop("stuck"), "it is not late yet"
-    pid = box._worker.pid
+    pid = box.worker.pid
     monkeypatch.setattr(mailbox, "LATE_NS", 0)
     assert box.drop("stuck")
     box.post("next", echo, 1)
     assert results(loop, box) == [("next", (1,))]
-    assert box._worker.pid != pid
+    assert box.worker.pid != pid
 
 
 def test_beside_a_child_that_cannot_be_killed_no_other_is_killed(box, tmp_path, monkeypatch):
@@ -132,7 +134,7 @@ def test_without_room_for_a_process_the_tasks_fail(box, monkeypatch):
 
 
 def test_the_end_waits_for_all_tasks_and_not_for_one_that_hangs(loop, box, tmp_path):
-    other, found = Mailbox(loop, "ipvsd-other"), []
+    other, found = Mailbox("ipvsd-other"), []
     box.post("stuck", wait, str(tmp_path / "never"))
     other.post("a", echo)
     other.post("b", echo)
@@ -146,4 +148,4 @@ def test_the_end_waits_for_all_tasks_and_not_for_one_that_hangs(loop, box, tmp_p
 def test_the_pids_of_the_service_are_known(loop, box):
     assert loop.own_pids == {os.getpid()}
     box.post("a", echo)
-    assert loop.own_pids == {os.getpid(), box._worker.pid}
+    assert loop.own_pids == {os.getpid(), box.worker.pid}
