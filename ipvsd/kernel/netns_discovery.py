@@ -9,7 +9,7 @@ from ipvsd.kernel import container_names, mounts, netns_owner
 from ipvsd.kernel.container_files import ContainerFiles
 from ipvsd.kernel.container_names import ContainerName
 from ipvsd.kernel.netns_links import Links
-from ipvsd.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
+from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Identity, Namespace, Owner
 
 # Paths that are kept for each namespace: enough that one still works when members start and end.
 _PATHS_MAX = 4
@@ -118,8 +118,8 @@ class NamespaceFinder:
         paths = tuple(path for path, pid in mounted if pid == _HOSTS)
         elsewhere = tuple((path, pid) for path, pid in mounted if pid != _HOSTS)
         pids = [holder.pid for holder in holders if holder.pid]
-        if pids and set(pids) == {self._own_pid}:
-            return Namespace(*identity, CANARY_NAME, Owner(pid=self._own_pid))
+        if len(set(pids)) == 1 and _is_canary(self._proc, pids[0]):
+            return Namespace(*identity, CANARY_NAME, Owner(pid=pids[0]))
         links = self._links_to(identity, paths)
         owner = Owner(mounts=paths, links=links, mounts_elsewhere=elsewhere)
         if pids:
@@ -133,7 +133,7 @@ class NamespaceFinder:
         links are not read again.
         """
         pid = namespace.owner.pid
-        if pid in (0, self._own_pid):
+        if pid == 0 or namespace.name == CANARY_NAME and _is_canary(self._proc, pid):
             return namespace
         if _identity(f"{self._proc}/{pid}/ns/net") != namespace.identity:
             return namespace
@@ -236,6 +236,12 @@ class NamespaceFinder:
 def ways_in(holders: List[Holder]) -> Tuple[str, ...]:
     """Return some paths that lead into a namespace; those of processes first, as the quickest."""
     return tuple(holder.path for holder in sorted(holders, key=_is_mount)[:_PATHS_MAX])
+
+
+def _is_canary(proc: str, pid: int) -> bool:
+    """Return whether a process is the child of this one that makes the canary (proc(5))."""
+    name, _, rest = _hint(f"{proc}/{pid}/stat").rpartition(") ")
+    return name == f"{pid} ({CANARY_PROCESS}" and rest.split()[1] == str(os.getpid())
 
 
 def _is_mount(holder: Holder) -> bool:

@@ -154,6 +154,7 @@ def test_a_hidden_daemon_is_not_said_to_be_stopped_or_well(root, capsys, verb, h
 def test_only_root_can_read_the_files_with_details_or_change_any(root):
     folder = root.join("run/ipvs-estoff-guard")
     modes = {name: stat.S_IMODE(os.stat(f"{folder}/{name}").st_mode) for name in os.listdir(folder)}
+    assert modes.pop("lock") == 0o600
     assert modes == {"status.json": 0o644, "events.json": 0o600, "namespaces.json": 0o600}
     assert {os.stat(f"{folder}/{name}").st_uid for name in modes} == {0}
     assert stat.S_IMODE(os.stat(folder).st_mode) & 0o022 == 0

@@ -117,11 +117,7 @@ HOMES = {
     "sdnotify": {"ipvsd.system.sd_notify"},
     "matplotlib": {"ipvsd.measure.plot"},
     "ctypes": {"ipvsd.kernel.libc"},
-    "threading": {
-        "ipvsd.kernel.netns_create",
-        "ipvsd.kernel.netns_worker",
-        "ipvsd.system.processes",
-    },
+    "threading": {"ipvsd.kernel.netns_worker"},
     "signal": {
         "ipvsd.cli",
         "ipvsd.daemon.daemon",
