@@ -91,12 +91,7 @@ class Daemon:
         )
         self._publisher = Publisher(self._loop, parts.folder, parts.send, parts.stderr, parts.root)
         self._reporter = Reporter(
-            self._state,
-            self._publisher,
-            parts.notifier,
-            scanner,
-            self._canary,
-            lambda: self._loop.own_pids,
+            self._state, self._publisher, parts.notifier, scanner, self._canary, self._loop
         )
 
     def run(self) -> Exit:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ipvsd import __version__
 from ipvsd.config.choices import choices
@@ -15,7 +15,7 @@ from ipvsd.model import NS_PER_S, Policy
 from ipvsd.status import documents, saved_counters
 from ipvsd.status.runtime_dir import COUNTERS, EVENTS, STATUS
 from ipvsd.system import files
-from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.system.sd_notify import Notifier
 from ipvsd.text import iso_time
 
@@ -33,14 +33,14 @@ class Reporter:
         notifier: Notifier,
         scanner: NamespaceScanner,
         canary: Canary,
-        own_pids: Callable[[], Set[int]],
+        loop: Loop,
     ) -> None:
         self._state = state
         self._publisher = publisher
         self._notifier = notifier
         self._scanner = scanner
         self._canary = canary
-        self._own_pids = own_pids
+        self._loop = loop
         self._pace = Pace()
         self._ready_ns: Optional[int] = None  # when to send READY=1, whatever has been written
         self._started = iso_time(int(time.time() * 1e9))
@@ -133,7 +133,7 @@ class Reporter:
                 "namespaces": self._scanner.visits.put_aside_count,
             },
             "counters": documents.counters(memory, monotonic_ns()),
-            "cost": self._publisher.cost.read(monotonic_ns(), os.getpid(), self._own_pids()),
+            "cost": self._publisher.cost.read(monotonic_ns(), os.getpid(), self._loop.own_pids),
         }
 
     def _choices(self) -> List[Dict[str, Any]]:

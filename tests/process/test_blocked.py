@@ -86,13 +86,19 @@ def test_the_daemon_ends_with_a_full_stderr(root, guard, full_pipe):
     assert not os.path.exists(root.join("run/ipvs-estoff-guard/status.json"))
 
 
+def children(guard):
+    """Return the pids of the daemon's children."""
+    pid = guard.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return list(map(int, file.read().split()))
+
+
 def child(guard, name):
-    """Return the pid of the daemon's child of this name."""
-    with open(f"/proc/{guard.process.pid}/task/{guard.process.pid}/children") as file:
-        for pid in map(int, file.read().split()):
-            with open(f"/proc/{pid}/comm") as comm:
-                if comm.read().strip() == name:
-                    return pid
+    """Return the pid of the daemon's child of this name, None if there is none."""
+    for pid in children(guard):
+        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+            if file.read().strip() == name:
+                return pid
     return None
 
 
@@ -135,11 +141,22 @@ def test_no_thread_is_left_and_the_children_end_with_the_daemon(root, guard, tmp
     guard.start().wait_for("READY=1")
     wait_until(lambda: guard.status()["cost"] is not None)
     assert len(os.listdir(f"/proc/{guard.process.pid}/task")) == 1
-    children = [child(guard, name) for name in ("ipvsd-files", "ipvsd-textfile")]
-    assert all(children)
+    writers = [child(guard, name) for name in ("ipvsd-files", "ipvsd-textfile")]
+    assert all(writers)
     guard.process.kill()
     guard.process.wait(TIMEOUT_S)
-    wait_until(lambda: not any(map(alive, children)))
+    wait_until(lambda: not any(map(alive, writers)))
+
+
+def test_no_zombie_waits_for_the_next_event(root, guard):
+    """A child writes namespaces.json and is killed then; another one, by somebody else."""
+    root.configure("[guard]\nresync = 1h\n")
+    guard.start().wait_for("READY=1")
+    assert guard.status("namespaces")["namespaces"]
+    pid = child(guard, "ipvsd-files")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+    wait_until(lambda: not child(guard, "ipvsd-render"))
 
 
 def alive(pid):
