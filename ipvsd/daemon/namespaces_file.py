@@ -1,7 +1,8 @@
 """Has namespaces.json written by a child process, which is forked with the daemon's memory.
 
-Thousands of namespaces take a tenth of a second to render, and a fork takes a millisecond: nothing
-is copied or sent, and what the child sees is one moment.
+What the child sees is one moment, and nothing has to be sent to it. With 5,000 namespaces the fork
+holds the loop for 4 ms (1 ms with none); rendering there would take 31 ms, and sending the states
+20 ms (measured on two cores of a server, without emulation).
 """
 
 import gc

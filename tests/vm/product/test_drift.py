@@ -66,8 +66,7 @@ def test_a_contest_is_logged_once_and_set_once_a_second(
     (entry,) = host.wait_for_events(cursor, "contested")
     likely = r"something, likely bash \(pid \d+\), keeps" if tracefs else "something keeps"
     assert re.search(likely, entry["MESSAGE"])
-    assert host.status()["namespaces"][0]["state"] == "contested"
-    assert host.execute("ipvsd status").status == 1
+    host.wait_for_state(host.status()["namespaces"][0]["inode"], "contested")
     host.machine.wait_until_succeeds(f"! systemctl is-active {contest}")  # 10 s and more
     assert len(host.events(cursor, "contested")) == 1
     host.wait_for_value("0")
