@@ -124,7 +124,7 @@ class Scope(Enum):
 class ContestPolicy(Enum):
     """What to do about a value that something else keeps changing."""
 
-    ENFORCE = "enforce"  # set it again and again, ever more slowly
+    ENFORCE = "enforce"  # set it again and again, once a second
     YIELD = "yield"  # leave it alone
 
 
