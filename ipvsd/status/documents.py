@@ -93,21 +93,10 @@ def known(memory: "Memory") -> "List[NamespaceState]":
     A contested key is so until the contest is over, although it is right for moments.
     """
     return [
-        _contested(ns_state) if ns_state.contests else ns_state
+        ns_state.shown if ns_state.contests else ns_state
         for ns_state in memory.namespaces.values()
         if ns_state.keys or ns_state.rule
     ]
-
-
-def _contested(ns_state: "NamespaceState") -> "NamespaceState":
-    contested = {key for key, contest in ns_state.contests.items() if contest.contested}
-    keys = (
-        key._replace(state=State.CONTESTED)
-        if key.state is State.AS_WANTED and key.setting.key in contested
-        else key
-        for key in ns_state.keys
-    )
-    return ns_state._replace(keys=tuple(keys))
 
 
 def _others(memory: "Memory") -> str:
