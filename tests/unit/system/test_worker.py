@@ -1,5 +1,6 @@
 """The worker process: jobs, errors, large messages, and every way in which it can fail."""
 
+import contextlib
 import os
 import select
 import signal
@@ -168,11 +169,13 @@ def test_signals_for_the_service_do_not_end_the_child(worker):
 
 
 _PARENT = """
-import os, signal
+import os, signal, time
 from ipvsd.system.worker import Worker
 from tests.unit.system.{module} import do
 worker = Worker(do, "ipvsd-test")
 worker.submit(("hang", None))
+while worker.progress.steps < 2:  # it hangs in its job
+    time.sleep(0.001)
 print(worker.pid, flush=True)
 signal.pause()
 """
@@ -181,11 +184,13 @@ signal.pause()
 def test_a_parent_that_is_killed_takes_its_child_along():
     code = _PARENT.format(module=__name__.rpartition(".")[2])
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    pid = int(parent.stdout.readline())
     try:
-        pid = int(parent.stdout.readline())
         assert state(pid)
         parent.kill()
         wait_until(lambda: state(pid) in ("", "Z"))  # a container may have no init that reaps
     finally:
         parent.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         parent.communicate()
