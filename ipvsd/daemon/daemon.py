@@ -78,7 +78,8 @@ class Daemon:
         self._state = DaemonState(parts.load_config(), parts.enforcer.host)
         parts.folder.lock()
         self._state.memory, self._state.new_events = _counted_before(parts.folder)
-        self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS)
+        # A child that was killed has ended: Loop.wait() reaps it.
+        self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS | {signal.SIGCHLD})
         self._uevents = Uevents(self._loop, parts.new_monitor)
         scanner = NamespaceScanner(parts.enforcer, parts.root)
         self._loop.watch(scanner.fileno())
