@@ -49,6 +49,7 @@ class Owner(NamedTuple):
 
 HOST_NAME = "host"
 CANARY_NAME = "canary"  # the guard's own throw-away namespace
+CANARY_PROCESS = "ipvsd-canary"  # the child process that is in it
 
 # st_dev and st_ino of the nsfs file. Inode numbers are used again as soon as they are free
 # (proc_alloc_inum, fs/proc/generic.c), so an identity alone never proves that nothing changed.
@@ -123,7 +124,7 @@ class Scope(Enum):
 class ContestPolicy(Enum):
     """What to do about a value that something else keeps changing."""
 
-    ENFORCE = "enforce"  # set it again and again, ever more slowly
+    ENFORCE = "enforce"  # set it again and again, once a second
     YIELD = "yield"  # leave it alone
 
 

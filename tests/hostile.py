@@ -10,6 +10,7 @@ import io
 import json
 import lzma
 import os
+import select
 import struct
 import types
 from typing import Callable, Dict, List, NamedTuple, Tuple
@@ -77,18 +78,20 @@ def decoded(data):
 
 def journal_lines(new_events):
     """Return the lines that events are on stderr and in the journal's library."""
-    stderr = io.StringIO()
-    with sender.connected({}, stderr) as send:
+    shown = b""
+    reading, stderr = os.pipe()
+    with sender.connected({}, stderr, lambda _line: False) as send:
         for event in new_events:
-            send(event)
+            assert send(event)
+            shown += os.read(reading, select.PIPE_BUF)
+    os.close(reading)
+    os.close(stderr)
     for event in new_events:
         for field in sender.fields(event):
             field.encode("utf-8")  # as the journal's library does
-    assert stderr.getvalue().count("\n") == len(new_events), "a line an event, and none forged"
-    return [
-        *stderr.getvalue().split("\n"),
-        *(f for event in new_events for f in sender.fields(event)),
-    ]
+    lines = shown.decode("utf-8").split("\n")
+    assert len(lines) == len(new_events) + 1, "a line an event, and none forged"
+    return [*lines, *(f for event in new_events for f in sender.fields(event))]
 
 
 def printed(*texts):

@@ -37,6 +37,7 @@ from ipvsd.model import Exit, GuardError, Module, Reason, Scope, State
 from ipvsd.status import saved_counters
 from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.event_loop import Loop, Woken, monotonic_ns
+from ipvsd.system.mailbox import Mailbox
 from ipvsd.system.sd_notify import Notifier
 from ipvsd.text import iso_time, printable
 
@@ -59,6 +60,7 @@ class Parts(NamedTuple):
     places: Places
     folder: RuntimeFolder
     send: Send
+    stderr: Mailbox  # for lines that `send` cannot write without blocking
     notifier: Notifier
     watchdog_ns: Optional[int]
     new_monitor: Callable[[], Monitor]
@@ -77,10 +79,11 @@ class Daemon:
         self._state = DaemonState(parts.load_config(), parts.enforcer.host)
         parts.folder.lock()
         self._state.memory, self._state.new_events = _counted_before(parts.folder)
-        self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS)
+        # A child that was killed has ended: Loop.wait() reaps it.
+        self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS | {signal.SIGCHLD})
         self._uevents = Uevents(self._loop, parts.new_monitor)
         scanner = NamespaceScanner(parts.enforcer, parts.root)
-        self._loop.watch(scanner.worker.fileno())
+        self._loop.follow(scanner.worker.process)
         self._sources = NamespaceSources(self._loop, parts.root)
         self._writes = Writes(self._loop, parts.root)
         self._canary = Canary(self._loop, lambda: parts.enforcer.read(RUN_ESTIMATION))
@@ -88,9 +91,9 @@ class Daemon:
         self._others = OtherNamespaces(
             self._state, scanner, self._sources, self._canary, parts.notifier
         )
-        self._publisher = Publisher(parts.folder, parts.send, parts.root)
+        self._publisher = Publisher(self._loop, parts.folder, parts.send, parts.stderr, parts.root)
         self._reporter = Reporter(
-            self._state, self._publisher, parts.notifier, scanner, self._canary
+            self._state, self._publisher, parts.notifier, scanner, self._canary, self._loop
         )
 
     def run(self) -> Exit:
@@ -213,8 +216,7 @@ class Daemon:
 
     def _deadline_ns(self) -> int:
         """Return when the next cycle begins if nothing wakes the loop."""
-        described_ns = self._reporter.deadline_ns()
-        moments = [] if described_ns is None else [described_ns]
+        moments = self._reporter.deadlines_ns()
         left_ns = expiry.left_ns(self._state.config)
         moments += [] if left_ns is None else [monotonic_ns() + left_ns]
         return min([*moments, *self._others.deadlines_ns(), self._host.due_ns])
@@ -258,7 +260,6 @@ class Daemon:
         )
         self._reporter.save_counters()
         self._publisher.log(*self._state.new_events, *suppressed, *leftovers, stopped)
-        self._reporter.close()
         self._others.close()
         self._writes.close()
         self._publisher.close()

@@ -124,6 +124,7 @@ class NamespaceSources:
         """Open nothing yet; arrange() does."""
         self.writer = ""  # who has last written a sysctl, empty if unknown
         self.own_birth = False  # one was reported since this was last set to False
+        self._loop = loop
         poll = "a scan each second finds new namespaces"
         table = os.path.join(root, "proc/1/mountinfo")
         self._births = Source("births of namespaces", poll, loop, lambda: _set_probe(root))
@@ -198,7 +199,7 @@ class NamespaceSources:
         if self._births.opened is None:
             return None
         try:
-            births: BirthEvents = self._births.opened.drain()
+            births: BirthEvents = self._births.opened.drain(self._loop.own_pids)
         except OSError as error:
             new_events += self._births.lose(str(error.strerror))
             return None

@@ -25,24 +25,20 @@ class NamespaceWorker:
         self._root = root
         self._jobs: Optional[NamespaceJobs] = None
         self._policy: Optional[Policy] = None
-        self._worker = Worker(self._do, WORKER)
+        self.process = Worker(self._do, WORKER)
         self._watch = HangWatch()
         self._hung_times = 0  # in a row
         self._wary_until_ns = 0
 
-    def fileno(self) -> int:
-        """Return the descriptor that is readable when take() should be called."""
-        return self._worker.fileno()
-
     @property
     def busy(self) -> bool:
         """Whether a job is under way."""
-        return self._worker.busy
+        return self.process.busy
 
     @property
     def step(self) -> int:
         """The number of the visit that began last."""
-        return self._worker.progress.number
+        return self.process.progress.number
 
     @property
     def next_look_ns(self) -> int:
@@ -55,34 +51,34 @@ class NamespaceWorker:
 
         There is never more than one process that hangs and cannot be killed.
         """
-        return bool(self._worker.killed) or monotonic_ns() < self._wary_until_ns
+        return bool(self.process.killed) or monotonic_ns() < self._wary_until_ns
 
     def submit(self, request: Any, policy: Policy, places: Places, suspect: bool = False) -> None:
         """Begin a job under a policy; `suspect` as in HangWatch. Raises OSError."""
-        if self._worker.killed:
-            self._worker.reap()
+        if self.process.killed:
+            self.process.reap()
         if policy != self._policy:
-            self._worker.kill()
+            self.process.kill()
             self._policy = policy
-        if not self._worker.pid:
-            ignored = self._worker.killed
+        if not self.process.pid:
+            ignored = self.process.killed
             self._jobs = NamespaceJobs(self._enforcer, policy, self._root, dict(places), ignored)
-        self._worker.submit(request)
+        self.process.submit(request)
         suspect = suspect or bool(self._hung_times)
-        self._watch.begin(self._worker.progress.steps, monotonic_ns(), suspect)
+        self._watch.begin(self.process.progress.steps, monotonic_ns(), suspect)
 
     def take(self) -> Optional[Done]:
         """Return the end of the job, None when it has not ended."""
-        return self._worker.take()
+        return self.process.take()
 
     def look(self) -> Verdict:
         """Kill the worker if it hangs or was stopped; return what was seen."""
-        if not self._worker.busy or monotonic_ns() < self._watch.next_ns:
+        if not self.process.busy or monotonic_ns() < self._watch.next_ns:
             return Verdict.WAIT
-        steps, state = self._worker.progress.steps, self._worker.state()
+        steps, state = self.process.progress.steps, self.process.state()
         verdict = self._watch.look(steps, state, monotonic_ns())
         if verdict is not Verdict.WAIT:
-            self._worker.kill()
+            self.process.kill()
         if verdict is Verdict.HANGS:
             wait_ns = min(WARY_MIN_NS << min(self._hung_times, 10), WARY_MAX_NS)
             self._wary_until_ns = monotonic_ns() + wait_ns
@@ -99,7 +95,7 @@ class NamespaceWorker:
 
     def close(self) -> None:
         """End the process."""
-        self._worker.close()
+        self.process.close()
 
     def _do(self, request: Any, progress: Progress) -> Any:
         """Do a job, in the child: with the jobs that there were when it was forked."""

@@ -4,7 +4,7 @@ from typing import List, Optional
 
 from ipvsd.config.policy import rules_for
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
-from ipvsd.daemon.canary import RETRY_NS, Canary, is_canary
+from ipvsd.daemon.canary import RETRY_NS, Canary
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.event_sources import NamespaceSources
 from ipvsd.daemon.kept_results import Collected
@@ -98,15 +98,13 @@ class OtherNamespaces:
 
     def close(self) -> None:
         """Give everything back."""
-        self._canary.forget()
+        self._canary.close()
         self._scanner.worker.close()
 
     def _record(self, done: Collected) -> None:
         state = self._state
         state.memory = record.forget(state.memory, done.gone, done.since_ns)
-        for result in filter(is_canary, done.results):
-            self._canary.see(result)
-        others = [result for result in done.results if not is_canary(result)]
+        others = [result for result in done.results if not self._canary.see(result)]
         results = check_results(others, Module.LIVE, done.since_ns)
         results = results._replace(writer=self._sources.writer)
         state.memory, new_events = record.record(state.memory, state.policy, results)

@@ -1,5 +1,6 @@
 """Publishes the daemon's state: status files, journal, metrics, status for systemd."""
 
+import os
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -7,17 +8,19 @@ from ipvsd import __version__
 from ipvsd.config.choices import choices
 from ipvsd.daemon.canary import Canary
 from ipvsd.daemon.daemon_state import DaemonState
-from ipvsd.daemon.own_cost import OwnCost
-from ipvsd.daemon.publisher import Publisher
+from ipvsd.daemon.publisher import Pace, Publisher
 from ipvsd.daemon.scanner import NamespaceScanner
 from ipvsd.enforce.memory import Memory
-from ipvsd.model import Policy
+from ipvsd.model import NS_PER_S, Policy
 from ipvsd.status import documents, saved_counters
 from ipvsd.status.runtime_dir import COUNTERS, EVENTS, STATUS
 from ipvsd.system import files
-from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.system.sd_notify import Notifier
 from ipvsd.text import iso_time
+
+# READY=1 waits no longer for a file system that hangs.
+_READY_WITHIN_NS = 5 * NS_PER_S
 
 
 class Reporter:
@@ -30,22 +33,26 @@ class Reporter:
         notifier: Notifier,
         scanner: NamespaceScanner,
         canary: Canary,
+        loop: Loop,
     ) -> None:
         self._state = state
         self._publisher = publisher
         self._notifier = notifier
         self._scanner = scanner
         self._canary = canary
-        self._cost = OwnCost()
-        self._ready = False  # READY=1 has been sent
+        self._loop = loop
+        self._pace = Pace()
+        self._ready_ns: Optional[int] = None  # when to send READY=1, whatever has been written
         self._started = iso_time(int(time.time() * 1e9))
         self._published: Optional[Memory] = None
         self._checked = False  # since the last publishing
         self._chosen: Tuple[Optional[Policy], List[Dict[str, Any]]] = (None, [])
 
-    def deadline_ns(self) -> Optional[int]:
-        """Return when to call publish() if nothing happens, None for never."""
-        return self._publisher.describing_ns(self._state.memory) if self._scanner.idle else None
+    def deadlines_ns(self) -> List[int]:
+        """Return when to call publish() if nothing happens."""
+        memory = self._state.memory if self._scanner.idle else None
+        moments = self._publisher.deadlines_ns(memory)
+        return moments if self._ready_ns is None else [*moments, self._ready_ns]
 
     def publish(self, checked: bool, sources: Callable[[], Dict[str, str]]) -> bool:
         """Publish what is new; return whether that includes a check of the host's namespace.
@@ -55,48 +62,57 @@ class Reporter:
         modules, which come in storms too, cause nothing here.
         """
         state, idle = self._state, self._scanner.idle
+        state.new_events += self._publisher.proceed()
         if idle:
-            state.new_events += self._publisher.describe(state.memory)
+            self._publisher.describe(state.memory)
         now_ns = monotonic_ns()
         self._checked = self._checked or checked
         at_once = idle or (self._checked and not self._scanner.visiting)
         new = self._checked or bool(state.new_events) or self._published is not state.memory
-        ends = state.reloading and self._scanner.scan_complete  # READY=1 is due
-        if not ((new or ends) and self._publisher.is_due(at_once, now_ns)):
-            return False
-        checked, self._checked = self._checked, False
-        self._published = state.memory if idle else None
-        self._publish_all(sources())
-        self._publisher.took(monotonic_ns() - now_ns)
+        ends = state.reloading and self._scanner.scan_complete and self._ready_ns is None
+        if (new or ends) and self._pace.is_due(at_once, now_ns):
+            checked, self._checked = self._checked, False
+            self._published = state.memory if idle else None
+            self._publish_all(sources())
+            self._pace.took(monotonic_ns() - now_ns)
+        else:
+            checked = False
+        self._end_reload()
         return checked
 
     def save_counters(self) -> None:
         """Write the counters to the file that the next daemon goes on from."""
         document = saved_counters.save(self._state.memory, monotonic_ns())
-        self._state.new_events += self._publisher.publish(COUNTERS, document)
-
-    def close(self) -> None:
-        """Give everything back."""
-        self._cost.close()
+        self._publisher.publish(COUNTERS, document)
 
     def _publish_all(self, sources: Dict[str, str]) -> None:
         state, publisher = self._state, self._publisher
         document = self._document(sources)
         recent = publisher.remember_recent(state.new_events)
-        state.new_events += publisher.publish(STATUS, document)
+        publisher.publish(STATUS, document)
         last = {"recent": recent, "last_write": documents.last_write(state.memory)}
-        state.new_events += publisher.publish(EVENTS, last)
+        publisher.publish(EVENTS, last)
         self.save_counters()
         textfile = state.policy.textfile
         traffic = self._scanner.visits.traffic.values()
-        state.new_events += publisher.publish_metrics(textfile, document, state.loaded, traffic)
+        publisher.publish_metrics(textfile, document, state.loaded, traffic)
         new_events, state.new_events = state.new_events, []
         publisher.log(*new_events)
-        summary = documents.summary(state.memory, state.policy)
-        if state.reloading and self._scanner.scan_complete:
-            state.reloading, self._ready = False, True
-            self._notifier.ready(summary)
-        self._notifier.status(summary)
+        if state.reloading and self._scanner.scan_complete and self._ready_ns is None:
+            self._ready_ns = monotonic_ns() + _READY_WITHIN_NS
+        self._notifier.status(self._summary())
+
+    def _end_reload(self) -> None:
+        """Send READY=1 when `ipvsd status` finds what has been checked, or after a while."""
+        if self._ready_ns is None or not self._scanner.scan_complete:
+            return
+        if self._publisher.idle or monotonic_ns() >= self._ready_ns:
+            self._state.reloading, self._ready_ns = False, None
+            self._notifier.ready(self._summary())
+
+    def _summary(self) -> str:
+        late = self._publisher.late
+        return documents.summary(self._state.memory, self._state.policy) + (late and f"; {late}")
 
     def _document(self, sources: Dict[str, str]) -> Dict[str, Any]:
         """Return the content of status.json."""
@@ -119,7 +135,7 @@ class Reporter:
             },
             "shared_procfs": self._scanner.procfs,
             "counters": documents.counters(memory, monotonic_ns()),
-            "cost": self._cost.read(monotonic_ns()) if self._ready else None,
+            "cost": self._publisher.cost.read(monotonic_ns(), os.getpid(), self._loop.own_pids),
         }
 
     def _choices(self) -> List[Dict[str, Any]]:

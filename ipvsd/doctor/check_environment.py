@@ -85,7 +85,7 @@ def _tracing(facts: Environment) -> List[Finding]:
 def _libraries(facts: Environment) -> List[Finding]:
     if facts.psutil:
         return []
-    text = "psutil is not installed: the cost of the daemon and the users of programs are unknown"
+    text = "psutil is not installed: the users of programs are unknown"
     advice = "install the package python3-psutil; the guard works without it"
     return [Finding(LIBRARIES, Severity.HINT, text, (), advice)]
 

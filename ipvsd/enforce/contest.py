@@ -9,10 +9,12 @@ CONTESTABLE = (Reason.DRIFT, Reason.RESYNC)
 
 # A value that had to be set this many times in a row is no accident.
 CONTESTED_AFTER = 3
-BACK_OFF_MIN_NS = NS_PER_S
-BACK_OFF_MAX_NS = 300 * NS_PER_S
-# What stays right for so long, or for twice the last back-off, is no longer contested.
-QUIET_MIN_NS = 60 * NS_PER_S
+# While a value is contested, so long after it was last set it is checked and set once more. The
+# timer estimates every 2 s (exposure.PERIOD_NS): a value that somebody else changes now and then is
+# right for at least every second run, and nobody makes the guard write more than once a second.
+AGAIN_NS = NS_PER_S
+# What stays right for so long is no longer contested.
+QUIET_NS = 60 * NS_PER_S
 
 
 class Contest(NamedTuple):
@@ -26,24 +28,11 @@ class Contest(NamedTuple):
         """Whether somebody else has changed the value too often."""
         return self.times >= CONTESTED_AFTER
 
-    @property
-    def back_off_ns(self) -> int:
-        """How long to wait since the value was last set."""
-        if not self.contested:
-            return 0
-        doublings = min(self.times - CONTESTED_AFTER, 20)
-        return min(BACK_OFF_MAX_NS, BACK_OFF_MIN_NS << doublings)
-
-    @property
-    def quiet_ns(self) -> int:
-        """How long the value must stay right until it is no longer contested."""
-        return max(QUIET_MIN_NS, 2 * self.back_off_ns)
-
-    def waits(self, contest_policy: ContestPolicy, now_ns: int) -> bool:
-        """Return whether the value is left alone for now."""
+    def waits(self, contest_policy: ContestPolicy, now_ns: int, pause_ns: int = AGAIN_NS) -> bool:
+        """Return whether the value is left alone for now: for a pause, or with `yield` for good."""
         if not self.contested:
             return False
-        return contest_policy is ContestPolicy.YIELD or now_ns < self.last_ns + self.back_off_ns
+        return contest_policy is ContestPolicy.YIELD or now_ns < self.last_ns + pause_ns
 
     def set_again(self, now_ns: int, period_ns: int) -> "Contest":
         """Return the contest after the value was found changed and was set again.
@@ -54,4 +43,4 @@ class Contest(NamedTuple):
 
     def over(self, now_ns: int, period_ns: int) -> bool:
         """Return whether nobody has changed the value for long enough."""
-        return now_ns - self.last_ns >= self.quiet_ns + 2 * period_ns
+        return now_ns - self.last_ns >= QUIET_NS + 2 * period_ns

@@ -1,9 +1,9 @@
 """Decides what to write and when to check again, from policy, memory and what was read."""
 
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.config import sysctl_values
-from ipvsd.enforce.contest import CONTESTABLE, Contest
+from ipvsd.enforce.contest import AGAIN_NS, CONTESTABLE, CONTESTED_AFTER, Contest
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.model import (
     NS_PER_MS,
@@ -76,13 +76,19 @@ def restrain(
     contest_policy: ContestPolicy,
     held_until_ns: Optional[int],
     now_ns: int,
+    with_kthreads: bool = False,
 ) -> Decision:
     """Return which of the writes are made now, and which wait.
 
-    A contested value waits for its back-off, unless it differs because of a load or a birth.
-    `held_until_ns` is the result of hold_until() for this namespace. A value that has proved
-    read-only is not tried again.
+    A contested value is set again AGAIN_NS after it was last set, unless it differs because of a
+    load or a birth, and is checked as often, whether or not anything reports the next change.
+    `with_kthreads` says that kernel threads estimate: each change starts and stops them, and
+    stopping them is what can deadlock (see hold_until()). So there a contested value waits for
+    HOLD_NS each time; it leaks more runs, and a host that hangs serves nobody. `held_until_ns` is
+    the result of hold_until() for this namespace. A value that has proved read-only is not tried
+    again.
     """
+    pause_ns = HOLD_NS if with_kthreads else AGAIN_NS
     restrained = {}
     contested = []
     moments = []
@@ -93,17 +99,23 @@ def restrain(
             contested.append(write.key)
         if states.get(write.key) is State.READ_ONLY:
             restrained[write.key] = State.READ_ONLY
-        elif write.reason in CONTESTABLE and contest.waits(contest_policy, now_ns):
+        elif write.reason in CONTESTABLE and contest.waits(contest_policy, now_ns, pause_ns):
             restrained[write.key] = State.CONTESTED
-            moments += (
-                [contest.last_ns + contest.back_off_ns]
-                if contest_policy is ContestPolicy.ENFORCE
-                else []
-            )
+            if contest_policy is ContestPolicy.ENFORCE:
+                moments.append(contest.last_ns + pause_ns)
         elif held_until_ns is not None and write.key == sysctl_values.RUN_ESTIMATION:
             restrained[write.key] = State.HELD
             moments.append(held_until_ns)
+    due = {one.key for one in writes if one.reason in CONTESTABLE} - set(restrained)
+    if contest_policy is ContestPolicy.ENFORCE and _any_contested(known, due):
+        moments.append(now_ns + pause_ns)
     return Decision(writes, restrained, min(moments, default=None), tuple(contested))
+
+
+def _any_contested(known: Optional[NamespaceState], due: AbstractSet[str]) -> bool:
+    """Return whether a value is contested when the writes that are due have been made."""
+    contests = known.contests if known is not None else {}
+    return any(one.times + (key in due) >= CONTESTED_AFTER for key, one in contests.items())
 
 
 def hold_until(

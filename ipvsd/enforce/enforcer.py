@@ -253,7 +253,12 @@ class Enforcer:
         if with_kthreads and perform:
             held_until_ns = decide.hold_until(known, asked.estimators, self.kernel.now_ns())
         decision = decide.restrain(
-            writes, known, policy.contest_policy, held_until_ns, self.kernel.now_ns()
+            writes,
+            known,
+            policy.contest_policy,
+            held_until_ns,
+            self.kernel.now_ns(),
+            with_kthreads,
         )
         result = NamespaceResult(
             namespace,

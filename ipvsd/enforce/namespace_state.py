@@ -35,6 +35,18 @@ class NamespaceState(NamedTuple):
         """Whether the last check left a value that was not as wanted."""
         return any(key.state not in _SETTLED for key in self.keys)
 
+    @property
+    def shown(self) -> "NamespaceState":
+        """The state as people see it: a contested value is so although it is right for moments."""
+        contested = {key for key, contest in self.contests.items() if contest.contested}
+        keys = (
+            key._replace(state=State.CONTESTED)
+            if key.state is State.AS_WANTED and key.setting.key in contested
+            else key
+            for key in self.keys
+        )
+        return self._replace(keys=tuple(keys))
+
 
 def is_another(known: NamespaceState, cookie: Optional[int]) -> bool:
     """Return whether the kernel's cookie proves that a known identity was used again.

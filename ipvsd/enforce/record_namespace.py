@@ -105,7 +105,8 @@ class NamespaceRecord:
         if not counted or states[0] in (State.AS_WANTED, State.ABSENT):
             written = [one.written_ns for one in result.outcomes if one.write.key == RUN_ESTIMATION]
             until_ns = written[0] if written and written[0] is not None else self._done.now_ns
-            after = exposure.right(after, until_ns, result.idle)
+            by_others = result.reason in CONTESTABLE
+            after = exposure.right(after, until_ns, result.idle, by_others)
         self.tally = self.tally.plus_exposure(before, after)
         self._update(exposure=after)
         return after.closed_runs - before.closed_runs

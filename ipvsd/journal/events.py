@@ -114,7 +114,7 @@ def held_over(key: str, namespace: Namespace) -> Event:
 
 def contested(write: Write, policy: Policy, writer: str) -> Event:
     """Something else keeps changing a value, likely the `writer`, if one is known."""
-    does = "the guard sets it again after longer and longer waits, without logging each time"
+    does = "the guard goes on setting it, once a second at most, without logging each time"
     if policy.contest_policy is ContestPolicy.YIELD:
         does = "the guard leaves it alone from now on (contested = yield)"
     who = f"something, likely {printable(writer)}," if writer else "something"

@@ -20,10 +20,10 @@ class RateLimiter(NamedTuple):
 
     window_ns: int = 0  # when it began (monotonic)
     logged: int = 0
-    foreign: int = 0  # of those, about namespaces that belong to other user namespaces
     suppressed: Dict[str, int] = {}  # by the event's word
     slowest_usec: int = 0
     leaked: int = 0  # estimation runs
+    foreign: int = 0  # lines about namespaces that belong to other user namespaces, logged
 
     @property
     def end_ns(self) -> int:

@@ -7,7 +7,7 @@ and the trace instance have fixed names, since only one guard can run.
 import contextlib
 import os
 import re
-from typing import Iterable, Match, NamedTuple, Optional
+from typing import AbstractSet, Iterable, Match, NamedTuple, Optional
 
 from ipvsd.kernel import module, tracefs
 from ipvsd.kernel.tracefs import Instance
@@ -48,7 +48,7 @@ class BirthEvents(NamedTuple):
     births: int = 0
     first_ns: Optional[int] = None  # time of the first birth (monotonic), None if unknown
     writer: str = ""  # command and pid of the last writer, empty if unknown
-    own: bool = False  # a thread of this process has created one of the namespaces
+    own: bool = False  # the guard has created one of the namespaces
 
 
 class BirthProbe:
@@ -72,9 +72,12 @@ class BirthProbe:
         """Return the descriptor to wait on."""
         return self._pipe
 
-    def drain(self) -> BirthEvents:
-        """Return the events in the pipe, without waiting. Raises OSError when it is broken."""
-        return parse(tracefs.drain(self._pipe))
+    def drain(self, own: AbstractSet[int] = frozenset()) -> BirthEvents:
+        """Return the events in the pipe, without waiting. Raises OSError when it is broken.
+
+        `own` has the pids of the guard's processes.
+        """
+        return parse(tracefs.drain(self._pipe), own)
 
     def name_writers(self, wanted: bool) -> None:
         """Report who writes sysctls from now on, or stop it; where that fails, do nothing."""
@@ -123,31 +126,32 @@ def obstacle(root: str = "/") -> Optional[OSError]:
     return tracefs.obstacle(root)
 
 
-def parse(lines: Iterable[bytes]) -> BirthEvents:
-    """Return the events in lines of a trace; never raises."""
-    births, times, writer, own = 0, [], "", False
+def parse(lines: Iterable[bytes], own: AbstractSet[int] = frozenset()) -> BirthEvents:
+    """Return the events in lines of a trace; never raises. `own` as in BirthProbe.drain()."""
+    births, times, writer, own_birth = 0, [], "", False
     for line in lines:
         match = _LINE.match(line)
         if match is not None and match.group("event") == b"write":
-            writer = _writer(match) or writer
+            writer = _writer(match, own) or writer
             continue
         births += 1
         if match is not None:
             times.append(tracefs.time_ns(match))
-            own = own or _is_own(match)
+            own_birth = own_birth or _is_own(match, own)
     # If one birth has no time, it may have been the first.
     first_ns = min(times) if births and len(times) == births else None
-    return BirthEvents(births, first_ns, writer, own)
+    return BirthEvents(births, first_ns, writer, own_birth)
 
 
-def _is_own(match: Match[bytes]) -> bool:
-    """Return whether a thread of this process, which still exists, caused the event."""
-    return os.path.exists(f"/proc/self/task/{int(match.group('pid'))}")
+def _is_own(match: Match[bytes], own: AbstractSet[int]) -> bool:
+    """Return whether the guard caused the event: one of its processes, or a thread of this one."""
+    pid = int(match.group("pid"))
+    return pid in own or os.path.exists(f"/proc/self/task/{pid}")
 
 
-def _writer(match: Match[bytes]) -> str:
+def _writer(match: Match[bytes], own: AbstractSet[int]) -> str:
     """Return command and pid of the process that wrote, empty when it was the guard itself."""
-    if _is_own(match):
+    if _is_own(match, own):
         return ""
     comm = match.group("comm").decode("utf-8", "replace").strip()
     return f"{comm} (pid {int(match.group('pid'))})"

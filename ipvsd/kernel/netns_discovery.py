@@ -19,7 +19,7 @@ from ipvsd.kernel.netns_holders import (
 )
 from ipvsd.kernel.netns_links import Links
 from ipvsd.kernel.search_budgets import Budgets
-from ipvsd.model import HOST_NAME, Identity, Namespace, Owner
+from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Identity, Namespace, Owner
 
 # Holders that are remembered for each namespace. As long as these are the same, the namespace is
 # the same, whatever else holds it. There is a limit because a user can mount or open a namespace a
@@ -174,6 +174,8 @@ class NamespaceFinder:
         paths = tuple(path for path, pid in mounted if pid == _HOSTS)
         elsewhere = tuple((path, pid) for path, pid in mounted if pid != _HOSTS)
         pids = [holder.pid for holder in holders if holder.pid]
+        if len(set(pids)) == 1 and _is_canary(self._proc, pids[0]):
+            return Namespace(*identity, CANARY_NAME, Owner(pid=pids[0]))
         links = self._links_to(identity, paths)
         owner = Owner(mounts=paths, links=links, mounts_elsewhere=elsewhere)
         if pids:
@@ -187,7 +189,7 @@ class NamespaceFinder:
         links are not read again.
         """
         pid = namespace.owner.pid
-        if pid == 0:
+        if pid == 0 or namespace.name == CANARY_NAME and _is_canary(self._proc, pid):
             return namespace
         if identity_at(f"{self._proc}/{pid}/ns/net") != namespace.identity:
             return namespace
@@ -240,6 +242,16 @@ def ways_in(holders: List[Holder], wary: bool = False) -> Tuple[str, ...]:
 def hang_all(holders: List[Holder]) -> bool:
     """Return whether all paths into a namespace lead through a file system that may hang."""
     return all(holder.served for holder in holders)
+
+
+def _is_canary(proc: str, pid: int) -> bool:
+    """Return whether a process is the guard's child that makes the canary (proc(5), stat).
+
+    The guard is this process, or the one that has forked this one as its worker.
+    """
+    name, _, rest = hint(f"{proc}/{pid}/stat").rpartition(") ")
+    own = (str(os.getpid()), str(os.getppid()))
+    return name == f"{pid} ({CANARY_PROCESS}" and rest.split()[1] in own
 
 
 def _slowness(holder: Holder) -> Tuple[bool, bool]:

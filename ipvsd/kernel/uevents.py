@@ -1,6 +1,7 @@
 """Receives kernel uevents, above all those of the ip_vs module, through pyudev."""
 
 import contextlib
+import functools
 import os
 import socket
 from typing import Any, Iterator, List, NamedTuple, Optional
@@ -20,6 +21,18 @@ _KERNEL_GROUP = 1  # multicast group of the kernel's uevents, lib/kobject_uevent
 
 # pyudev raises ValueError, OverflowError and MemoryError for EINVAL, EOVERFLOW and ENOMEM.
 _RECEIVE_ERRORS = (OSError, ValueError, OverflowError, MemoryError)
+
+
+@functools.lru_cache(maxsize=None)
+def _context() -> Any:
+    """Return pyudev's connection to libudev, which the daemon opens once, at its start.
+
+    Each new one searches for the library with programs (ldconfig, gcc: ctypes.util.find_library),
+    and the loop would wait for them.
+    """
+    import pyudev
+
+    return pyudev.Context()
 
 
 class Drained(NamedTuple):
@@ -44,7 +57,7 @@ class Monitor:
             message = f"pyudev: cannot be imported ({error}); install the package python3-pyudev"
             raise GuardError(message, Exit.CANNOT_TELL) from error
         try:
-            self._monitor: Any = pyudev.Monitor.from_netlink(pyudev.Context(), source="kernel")
+            self._monitor: Any = pyudev.Monitor.from_netlink(_context(), source="kernel")
             # libudev applies this filter: uevents of other subsystems never become Python objects.
             # The filter below goes further: uevents of other devices do not even reach the socket.
             self._monitor.filter_by(subsystem)

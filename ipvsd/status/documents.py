@@ -64,8 +64,9 @@ def severity(keys: Iterable[KeyStatus]) -> int:
 def summary(memory: "Memory", policy: Policy) -> str:
     """Return the one sentence that `systemctl status` shows."""
     module = memory.module.value if memory.module is not None else "unknown"
-    namespaces = memory.namespaces.values()
-    host = next((ns_state for ns_state in namespaces if ns_state.namespace.name == HOST_NAME), None)
+    host = next(
+        (ns_state for ns_state in known(memory) if ns_state.namespace.name == HOST_NAME), None
+    )
     keys = host.keys if host is not None else ()
     wrong = [key for key in keys if key.state not in (State.AS_WANTED, State.ABSENT)]
     if not policy.settings and not policy.overrides:
@@ -87,8 +88,15 @@ def summary(memory: "Memory", policy: Policy) -> str:
 
 
 def known(memory: "Memory") -> "List[NamespaceState]":
-    """Return the namespaces to publish: not those whose values were removed with ip_vs."""
-    return [ns_state for ns_state in memory.namespaces.values() if ns_state.keys or ns_state.rule]
+    """Return the namespaces to publish: not those whose values were removed with ip_vs.
+
+    A contested key is so until the contest is over, although it is right for moments.
+    """
+    return [
+        ns_state.shown if ns_state.contests else ns_state
+        for ns_state in memory.namespaces.values()
+        if ns_state.keys or ns_state.rule
+    ]
 
 
 def _others(memory: "Memory") -> str:

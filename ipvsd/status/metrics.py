@@ -117,7 +117,11 @@ def _canary(canary: Dict[str, Any]) -> Iterator[Metric]:
 
 def _cost(cost: Dict[str, Any]) -> Iterator[Metric]:
     size = cost["resident_bytes"]
-    yield _gauge("resident_memory_bytes", "Resident memory of the daemon.", size)
+    text = "Resident memory of the daemon without its child processes."
+    yield _gauge("resident_memory_bytes", text, size)
+    if cost["pss_bytes"] is not None:
+        text = "Memory of the daemon and its child processes; what they share counts once (PSS)."
+        yield _gauge("pss_bytes", text, cost["pss_bytes"])
     text = "CPU time of the daemon, as a share of one CPU, since its start."
     yield _gauge("cpu_ratio", text, cost["cpu_share"])
     if cost["cpu_share_last_minute"] is not None:
@@ -125,6 +129,7 @@ def _cost(cost: Dict[str, Any]) -> Iterator[Metric]:
         yield _gauge("cpu_ratio_last_minute", text, cost["cpu_share_last_minute"])
     yield _gauge("open_descriptors", "Open file descriptors of the daemon.", cost["descriptors"])
     yield _gauge("threads", "Threads of the daemon.", cost["threads"])
+    yield _gauge("processes", "Processes of the daemon.", cost["processes"])
 
 
 def _chosen_on(chosen: List[Dict[str, Any]]) -> Iterator[Metric]:

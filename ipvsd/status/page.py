@@ -84,13 +84,15 @@ def _states(results: Sequence[NamespaceResult]) -> str:
 def _cost(cost: Optional[Dict[str, Any]]) -> str:
     """Return what the daemon itself costs, as it last measured that."""
     if cost is None:
-        return "unknown (not measured yet, or the daemon runs without psutil)"
+        return "unknown (not measured yet)"
     minute = cost["cpu_share_last_minute"]
     recently = "unknown" if minute is None else f"{minute * 100:.2g} %"
+    pss_bytes, size = cost.get("pss_bytes"), f"{cost['resident_bytes'] / 2**20:.1f} MiB resident"
+    if pss_bytes is not None:
+        size = f"{pss_bytes / 2**20:.1f} MiB (PSS)"
     return (
-        f"{cost['resident_bytes'] / 2**20:.1f} MiB resident, CPU {cost['cpu_share'] * 100:.2g} % "
-        f"since its start, {recently} in the last minute, {cost['descriptors']} descriptors, "
-        f"{cost['threads']} threads"
+        f"{size}, CPU {cost['cpu_share'] * 100:.2g} % since its start, {recently} in the last "
+        f"minute, {cost['descriptors']} descriptors, {cost['threads']} threads"
     )
 
 

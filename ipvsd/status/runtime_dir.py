@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ipvsd.model import Exit, GuardError
 from ipvsd.status import shapes
@@ -47,19 +47,21 @@ class RuntimeFolder:
         self._root = root
         self._folder = os.path.join(root, FOLDER)
         self._lock: Optional[int] = None
+        self._writer: Dict[str, Any] = {}  # the process whose files these are
 
     def lock(self) -> None:
         """Take the lock that only one daemon can hold; the kernel gives it back when it dies.
 
         Raises GuardError when another one holds it, or the folder cannot be used.
         """
-        path = os.path.join(self._folder, "lock")
+        path = self.path("lock")
         try:
             os.makedirs(self._folder, mode=0o755, exist_ok=True)
             # Only root may open it: a reader could hold a lock too, and keep the daemon out.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._lock = os.open(path, flags, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._writer = {"pid": os.getpid(), "start_time": _start_time(os.getpid())}
         except BlockingIOError as error:
             self.unlock()
             message = f"{path}: another ipvsd is running; this one ends"
@@ -76,26 +78,24 @@ class RuntimeFolder:
             os.close(self._lock)
             self._lock = None
 
-    def publish(self, name: str, document: Dict[str, Any]) -> Optional[str]:
-        """Replace a file atomically; return why that failed, None if it did not."""
-        path = os.path.join(self._folder, name)
-        try:
-            document = dict(document, pid=os.getpid(), start_time=_start_time(os.getpid()))
-        except OSError as error:  # too many open files
-            return f"{path}: {error.strerror}"
-        return publish(path, json.dumps(document) + "\n", _MODES[name])
+    def path(self, name: str) -> str:
+        """Return the path of a file."""
+        return os.path.join(self._folder, name)
 
-    def withdraw(self) -> None:
-        """Remove the files that are about a running daemon: it ends."""
-        for name in _SHAPES:
-            withdraw(os.path.join(self._folder, name))
+    def rendered(self, name: str, document: Dict[str, Any]) -> Tuple[str, str, int]:
+        """Return path, text and mode of a file, for publish(); only while the lock is held."""
+        return self.path(name), json.dumps(dict(document, **self._writer)) + "\n", _MODES[name]
+
+    def paths(self) -> List[str]:
+        """Return the files that are about a running daemon: it removes them when it ends."""
+        return list(map(self.path, _SHAPES))
 
     def saved_counters(self) -> Optional[Dict[str, Any]]:
         """Return what a daemon before has counted, None if none has.
 
         Raises ValueError, with a sentence, if the file cannot be read or is not of this version.
         """
-        path = os.path.join(self._folder, COUNTERS)
+        path = self.path(COUNTERS)
         try:
             text = files.read(path, _MAX_BYTES).decode("utf-8", "replace")
             return json_shape.load(text, shapes.SAVED)
@@ -132,7 +132,7 @@ class RuntimeFolder:
         return _runs(document["pid"], document["start_time"])
 
     def _read(self, name: str) -> Dict[str, Any]:
-        data = files.read(os.path.join(self._folder, name), _MAX_BYTES)
+        data = files.read(self.path(name), _MAX_BYTES)
         return json_shape.load(data.decode("utf-8"), _SHAPES[name])
 
 

@@ -36,6 +36,8 @@ STATUS = {
                 "cpu_share_last_minute": Maybe(float),
                 "descriptors": int,
                 "threads": int,
+                "pss_bytes": Newer(Maybe(int)),
+                "processes": Newer(int),
             }
         )
     ),

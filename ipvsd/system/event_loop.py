@@ -1,9 +1,13 @@
 """Waits for descriptors, signals and one deadline."""
 
+import os
 import select
 import time
 from types import FrameType
-from typing import Iterable, NamedTuple, Optional, Set
+from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Optional, Set
+
+if TYPE_CHECKING:  # most commands need only monotonic_ns()
+    from ipvsd.system.worker import Worker
 
 
 def monotonic_ns() -> int:
@@ -25,6 +29,7 @@ class Loop:
         import signal  # most commands need only monotonic_ns()
         import socket
 
+        self._workers: List[Worker] = []
         self._epoll = select.epoll()
         self._signals_in, signals_out = socket.socketpair()
         self._signals_out = signals_out
@@ -50,9 +55,26 @@ class Loop:
         """Remove a descriptor from the wait; has to be called before it is closed."""
         self._epoll.unregister(descriptor)
 
+    def follow(self, worker: "Worker") -> None:
+        """Wait on a worker too, whichever child it has; the caller calls take()."""
+        self._workers.append(worker)
+        self.watch(worker.fileno())
+
+    def unfollow(self, worker: "Worker") -> None:
+        """Wait on a worker no longer; has to be called before it is closed."""
+        self._workers.remove(worker)
+        self.forget(worker.fileno())
+
+    @property
+    def own_pids(self) -> Set[int]:
+        """The pids of this process and of the workers that the loop follows."""
+        return {os.getpid(), *(worker.pid for worker in self._workers if worker.pid)}
+
     def wait(self, deadline_ns: int) -> Woken:
         """Wait until a descriptor is ready, a signal has come, or the deadline has passed."""
         left_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
+        for worker in self._workers:
+            worker.reap()
         ready = {descriptor for descriptor, _ in self._epoll.poll(left_s)}
         signals: Set[int] = set()
         if self._signals_in.fileno() in ready:

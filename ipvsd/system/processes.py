@@ -1,26 +1,30 @@
-"""Reads facts about processes through psutil, which is optional: without it they are unknown.
+"""Reads facts about processes: from /proc, and through psutil, which is optional.
 
-psutil is imported at the first use, by the daemon on a thread of its own: the import takes 30 ms,
-from a cold disk seconds, and no event may wait for it.
+Without psutil, what only it knows is unknown. It is imported at the first use: this takes 30 ms.
 """
 
 import functools
+import os
 import pwd
-import threading
-import time
-from typing import Any, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Sequence
 
-from ipvsd.system.worker import give_up_priority
+_PROC = "/proc"
+# Fields of /proc/PID/stat (proc(5)), counted behind ") ".
+_UTIME, _CSTIME, _THREADS, _START_TIME, _RSS = (number - 3 for number in (14, 17, 20, 22, 24))
 
 
 class Usage(NamedTuple):
-    """The resources that a process has used since its start."""
+    """The resources that the processes of a service use, or have used since its start."""
 
-    resident_bytes: int
+    resident_bytes: int  # of the first process
+    # Of all processes: memory that several of them share counts once (PSS, proc(5)). None where the
+    # kernel does not report it.
+    pss_bytes: Optional[int]
     cpu_ns: int
-    age_ns: int
+    age_ns: int  # of the first process
     descriptors: int
     threads: int
+    processes: int
 
 
 class Member(NamedTuple):
@@ -39,44 +43,61 @@ def available() -> bool:
     return _psutil() is not None
 
 
-class Loader:
-    """Imports psutil on a thread of its own."""
+def usage(pids: Sequence[int]) -> Usage:
+    """Return the usage of processes; the first one is the parent of the others.
 
-    def __init__(self) -> None:
-        """Start the thread. Raises RuntimeError if there are too many threads."""
-        self.found = False  # psutil is installed; known when `done`
-        self._thread = threading.Thread(target=self._load, daemon=True)
-        self._thread.start()
+    Its CPU time includes that of its children that have ended. Raises OSError if it has ended.
+    """
+    main, *others = pids
+    stats = [_stat(main)]
+    alive = [main]
+    for pid in others:
+        try:
+            stats.append(_stat(pid))
+            alive.append(pid)
+        except OSError:  # it has just ended
+            continue
+    ticks = os.sysconf("SC_CLK_TCK")
+    used = sum(stats[0][_UTIME : _CSTIME + 1]) + sum(
+        sum(one[_UTIME : _UTIME + 2]) for one in stats[1:]
+    )
+    with open(f"{_PROC}/uptime", encoding="ascii") as file:
+        uptime_s = float(file.read().split()[0])
+    return Usage(
+        stats[0][_RSS] * os.sysconf("SC_PAGE_SIZE"),
+        _pss_bytes(alive),
+        used * 10**9 // ticks,
+        int(uptime_s * 1e9) - stats[0][_START_TIME] * 10**9 // ticks,
+        sum(map(_descriptors, alive)),
+        sum(one[_THREADS] for one in stats),
+        len(alive),
+    )
 
-    @property
-    def done(self) -> bool:
-        """Whether the import has ended."""
-        return not self._thread.is_alive()
 
-    def close(self, limit_s: float) -> None:
-        """Wait for the end of the import, but not longer than a limit (seconds)."""
-        self._thread.join(limit_s)
-
-    def _load(self) -> None:
-        give_up_priority()
-        self.found = available()
+def _stat(pid: int) -> List[int]:
+    """Return the fields of /proc/PID/stat behind the name; the state is 0."""
+    with open(f"{_PROC}/{pid}/stat", encoding="latin-1") as file:
+        _state, *numbers = file.read().rpartition(") ")[2].split()
+    return [0, *map(int, numbers)]
 
 
-def own_usage() -> Optional[Usage]:
-    """Return the usage of the calling process, None if psutil is missing."""
-    psutil = _psutil()
-    if psutil is None:
-        return None
-    process = psutil.Process()
-    with process.oneshot():
-        times = process.cpu_times()
-        return Usage(
-            process.memory_info().rss,
-            int((times.user + times.system) * 1e9),
-            int((time.time() - process.create_time()) * 1e9),
-            process.num_fds() - 1,  # the descriptor that it is counted with
-            process.num_threads(),
-        )
+def _pss_bytes(pids: Sequence[int]) -> Optional[int]:
+    found = []
+    for pid in pids:
+        try:
+            with open(f"{_PROC}/{pid}/smaps_rollup", encoding="latin-1") as file:  # Linux 4.14
+                found += [int(line.split()[1]) for line in file if line.startswith("Pss:")]
+        except OSError:
+            return None
+    return sum(found) * 1024
+
+
+def _descriptors(pid: int) -> int:
+    try:
+        count = len(os.listdir(f"{_PROC}/{pid}/fd"))
+    except OSError:
+        return 0
+    return count - (pid == os.getpid())  # without the one that they are counted with
 
 
 def member(pid: int) -> Optional[Member]:

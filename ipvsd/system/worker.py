@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct("=Q")  # of the message that follows
 _READ_BYTES = 256 * 1024
-_FIRST_OWN = 3  # descriptors below it are the standard ones
+_STDERR = 2  # the last of the standard streams
 _WORD = struct.Struct("=Q")  # the processor writes it as a whole
 
 
@@ -64,17 +64,19 @@ Work = Callable[[Any, Progress], Any]
 class Worker:
     """One child process at a time, which does one job at a time."""
 
-    def __init__(self, work: Work, name: str) -> None:
+    def __init__(self, work: Work, name: str, keeps_stderr: bool = False) -> None:
         """Take the function that does a job, in the child, and the child's name (15 bytes).
 
-        The child is forked by the first submit(), and has the memory that the parent has then. The
-        function's argument and result are pickled. Raises OSError.
+        Only a child that `keeps_stderr` has any of the standard streams. The child is forked by the
+        first submit(), and has the memory that the parent has then. The function's argument and
+        result are pickled. Raises OSError.
         """
         self.progress = Progress()
         self.busy = False
         self.pid = 0  # of the child, 0 while there is none
         self._work = work
         self._name = name
+        self._kept = _STDERR if keeps_stderr else -1
         self._socket: Optional[socket.socket] = None
         self._epoll = select.epoll()  # keeps its descriptor when there is another child
         self._received = bytearray()
@@ -84,6 +86,11 @@ class Worker:
     def fileno(self) -> int:
         """Return the descriptor that is readable when take() should be called."""
         return self._epoll.fileno()
+
+    @property
+    def sending(self) -> bool:
+        """Whether a part of the request waits until the socket takes it."""
+        return bool(self._unsent)
 
     def start(self) -> None:
         """Fork the child if there is none. Raises OSError."""
@@ -101,6 +108,7 @@ class Worker:
             raise
         if pid == 0:
             try:
+                _leave(childs.fileno(), self._kept)
                 _live(childs, self._work, self.progress, self._name, parent)
             finally:
                 os._exit(1)
@@ -230,10 +238,6 @@ def _live(end: "socket.socket", work: Work, progress: Progress, name: str, paren
     libc.name_thread(name)
     if os.getppid() != parent:
         return
-    _close_all_but(end.fileno())
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in range(_FIRST_OWN):  # a pipe stays open as long as a child that hangs has it
-        os.dup2(nothing, standard)
     give_up_priority()
     while True:
         request = _receive(end)
@@ -273,10 +277,16 @@ def _read(end: "socket.socket", size: int) -> Optional[bytearray]:
     return data
 
 
-def _close_all_but(kept: int) -> None:
-    """Close what the parent has open: a copy would keep it in use when the parent closes it."""
+def _leave(end: int, stream: int) -> None:
+    """Close what the parent has open, but for two descriptors.
+
+    A copy would keep it in use when the parent closes it: a pipe, as long as the child hangs.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
     for number in map(int, os.listdir("/proc/self/fd")):
-        if number >= _FIRST_OWN and number != kept:
+        if number <= _STDERR and number != stream:
+            os.dup2(nothing, number)
+        elif number > _STDERR and number != end:
             with contextlib.suppress(OSError):  # that of the listing, which is closed already
                 os.close(number)
 

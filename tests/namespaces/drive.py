@@ -70,7 +70,7 @@ class Drive:
     def wait(self):
         deadline_ns = self.scanner.deadline_ns()
         wait_s = TIMEOUT_S if deadline_ns is None else (deadline_ns - monotonic_ns()) / 1e9
-        select.select([self.scanner.worker.fileno()], [], [], min(max(0, wait_s), 0.2))
+        select.select([self.scanner.worker.process.fileno()], [], [], min(max(0, wait_s), 0.2))
 
     def until_idle(self):
         self.until(lambda: self.scanner.idle and self.scanner.scan_complete)
@@ -81,7 +81,7 @@ class Drive:
 
     def fork_again(self):
         """Have the next job done by another process, which has what the test has changed since."""
-        self.scanner.worker._worker.kill()
+        self.scanner.worker.process.kill()
 
     def expect_births(self, births=0, born_ns=None):
         self.scanner.schedule.expect_births(monotonic_ns(), births, born_ns)

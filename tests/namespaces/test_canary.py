@@ -1,15 +1,18 @@
 """The canary: real temporary namespaces, and which result counts as a proof."""
 
 import errno
+import os
+import signal
 
 import pytest
 
 from ipvsd.daemon.canary import LIMIT_NS, RETRY_NS, Canary
 from ipvsd.journal.events import Kind
 from ipvsd.kernel import libc
-from ipvsd.model import Found, KeyStatus, Namespace, NamespaceResult, Reading, Reason, State
+from ipvsd.model import Found, KeyStatus, Namespace, NamespaceResult, Owner, Reading, Reason, State
 from ipvsd.system.event_loop import Loop, monotonic_ns
 from tests.builders import RUN
+from tests.namespaces.holders import held, identity, wait_until
 
 PERIOD_NS = 3600 * 10**9
 
@@ -36,15 +39,14 @@ class Stage:
 
     def visit(self, state, inode=None):
         """Report the result of a visit to the canary's namespace, or to another one."""
-        device, own_inode = self.canary._born.identity
-        namespace = Namespace(device, inode or own_inode, "canary")
-        self.canary.see(
-            NamespaceResult(namespace, Reason.BIRTH, keys=(KeyStatus(RUN, state, "0"),))
-        )
+        device, own_inode = self.canary.identity
+        namespace = Namespace(device, inode or own_inode, "x")
+        result = NamespaceResult(namespace, Reason.BIRTH, keys=(KeyStatus(RUN, state, "0"),))
+        assert self.canary.see(result) is (inode is None)
         return self.proceed()
 
     def close(self):
-        self.canary.forget()
+        self.canary.close()
         self.loop.close()
 
 
@@ -133,6 +135,49 @@ def test_a_shorter_period_counts_from_the_last_canary(stage):
     assert stage.canary.deadline_ns(stage.period_ns) <= monotonic_ns() + stage.period_ns
     stage.ahead_ns += stage.period_ns
     assert stage.proceed() == [] and stage.canary.exists
+
+
+def test_the_canary_is_a_process_that_is_not_waited_for(stage, monkeypatch):
+    """The kernel may not let it end for a while: then it is killed, and waited for later."""
+    assert (stage.canary.pid, stage.canary.identity) == (0, None)
+    stage.proceed()
+    pid = stage.canary.pid
+    assert pid in stage.loop.own_pids and stage.canary.identity is None
+    assert stage.loop.wait(monotonic_ns() + 20 * 10**9).descriptors
+    stage.proceed()
+    assert stage.canary.identity == identity(f"/proc/{pid}/ns/net")
+    assert held(stage.canary.identity) == [f"/proc/{pid}/task/{pid}/ns/net"], (
+        "nothing else holds it"
+    )
+    os.kill(pid, signal.SIGSTOP)
+    stage.visit(State.AS_WANTED)
+    assert (stage.canary.pid, stage.canary.identity) == (0, None)
+
+    def is_gone():
+        stage.loop.wait(0)  # which reaps
+        return not os.path.exists(f"/proc/{pid}")
+
+    wait_until(is_gone)
+
+
+def test_a_visit_before_the_birth_is_known_is_one_of_the_canary(stage):
+    stage.proceed()
+    keys = (KeyStatus(RUN, State.AS_WANTED, "0"),)
+    for pid, seen in ((stage.canary.pid, True), (stage.canary.pid + 1, False)):
+        namespace = Namespace(4, 7, "canary", Owner(pid=pid))
+        assert stage.canary.see(NamespaceResult(namespace, Reason.BIRTH, keys=keys)) is seen
+
+
+def test_a_canary_that_somebody_kills_is_said_to_be_none_and_made_again(stage):
+    stage.make()
+    os.kill(stage.canary.pid, signal.SIGKILL)
+    assert stage.loop.wait(monotonic_ns() + 20 * 10**9).descriptors
+    assert stage.proceed() == [Kind.CANARY_FAILED]
+    assert "has ended" in stage.canary.status["error"] and not stage.canary.exists
+    stage.ahead_ns += PERIOD_NS
+    assert stage.make() == []
+    stage.visit(State.AS_WANTED)
+    assert stage.canary.set
 
 
 def test_a_birth_is_announced_once(stage):

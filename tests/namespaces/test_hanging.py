@@ -44,7 +44,7 @@ def drive(holders, hanging):
     made = Drive(holders)
     yield made
     hanging[1]()
-    killed = made.scanner.worker._worker
+    killed = made.scanner.worker.process
     wait_until(lambda: killed.reap() == 0, "a process that was killed never ends")
     made.scanner.worker.close()
 
@@ -57,7 +57,7 @@ def test_all_others_are_set_what_hangs_is_named_and_nothing_is_pinned(holders, h
     assert [value_in(path) for path in paths] == ["63"] * 3
     assert (drive.scanner.scans_given_up, drive.scanner.visits.barred_count(True)) == (1, 1)
     assert meant not in drive.memory.namespaces
-    worker = drive.scanner.worker._worker
+    worker = drive.scanner.worker.process
     for path in paths:
         for holder in held(identity(path)):
             assert int(holder.split("/")[2]) not in {worker.pid, *worker.killed}, "it is pinned"
@@ -72,7 +72,7 @@ def test_one_process_at_most_hangs_and_others_are_set_without_a_wait(
     path = holders.mount("new")
     drive.expect_births()
     drive.until(lambda: value_in(path) == "63")
-    assert len(drive.scanner.worker._worker.killed) <= 1 and len(drive.hung) == count
+    assert len(drive.scanner.worker.process.killed) <= 1 and len(drive.hung) == count
 
 
 def test_what_hung_is_set_when_the_file_system_answers_again(holders, hanging, drive, monkeypatch):

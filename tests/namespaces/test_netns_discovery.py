@@ -7,10 +7,11 @@ import time
 import pytest
 
 from ipvsd.kernel import netns_discovery
-from ipvsd.kernel.netns_create import TemporaryNamespace
+from ipvsd.kernel.netns_create import create
 from ipvsd.kernel.netns_discovery import NamespaceFinder, ways_in
 from ipvsd.kernel.netns_owner import describe
-from ipvsd.model import CANARY_NAME, HOST_NAME, Owner, Reading
+from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Owner
+from ipvsd.system.worker import Worker
 from tests.namespaces.holders import identity, wait_until
 from tests.time_limits import in_alarm
 
@@ -245,15 +246,19 @@ def test_hints_of_a_process_that_has_ended_are_empty_and_no_error(holders):
     assert (namespace.owner.cgroup, namespace.owner.command) == ("", "")
 
 
-def test_only_a_thread_of_this_process_is_recognised_as_the_canary(holders):
-    canary = TemporaryNamespace(lambda: Reading(None))
-    new_events = []
-    wait_until(lambda: new_events.append(canary.take()) or new_events[-1])
-    namespace = described(holders, new_events[-1].identity, deep=False)
-    assert (namespace.name, namespace.owner) == (CANARY_NAME, Owner(pid=os.getpid()))
+def test_only_the_child_of_this_process_is_recognised_as_the_canary(holders):
+    canary = Worker(lambda _request, _progress: create(lambda: None), CANARY_PROCESS)
+    canary.submit(None)
+    born = canary.wait(20).result
+    finder = NamespaceFinder()  # which sees all processes, not only the holders
+    found = finder.scan(deep=False).holders[born.identity]
+    namespace = finder.describe(born.identity, found)
+    assert (namespace.name, namespace.owner) == (CANARY_NAME, Owner(pid=canary.pid))
+    assert finder.described_again(namespace) is namespace
     canary.close()
-    _, path = holders.thread()
-    assert described(holders, identity(path)).name != CANARY_NAME
+    wait_until(lambda: canary.reap() == 0)
+    _, path = holders.process()
+    assert described(holders, identity(path)).name != CANARY_NAME, "a child of another name"
 
 
 def test_a_zombie_holds_nothing_and_is_no_error(holders):

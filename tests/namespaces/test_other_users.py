@@ -50,7 +50,7 @@ def root(folder):
     last = LastWrite(Outcome(write, value("0"), 5), 7, NOW_NS)
     memory = Memory(namespaces={namespace.identity: ns_state}, last_write=last)
     runtime = runtime_dir.RuntimeFolder(made.path)
-    os.makedirs(made.join("run/ipvs-estoff-guard"))
+    runtime.lock()
     counters = documents.counters(memory, 5)
     document = {"guard": "1", "started": "x", "mode": POLICY.mode.value, "scope": "all"}
     document.update(states={State.HELD.value: 1}, sources={}, canary=None, counters=counters)
@@ -62,7 +62,8 @@ def root(folder):
         (runtime_dir.EVENTS, recent),
         (runtime_dir.NAMESPACES, namespaces),
     ):
-        assert runtime.publish(file, content) is None
+        assert runtime_dir.publish(*runtime.rendered(file, content)) is None
+    runtime.unlock()
     return made
 
 
@@ -153,6 +154,7 @@ def test_a_hidden_daemon_is_not_said_to_be_stopped_or_well(root, capsys, verb, h
 def test_only_root_can_read_the_files_with_details_or_change_any(root):
     folder = root.join("run/ipvs-estoff-guard")
     modes = {name: stat.S_IMODE(os.stat(f"{folder}/{name}").st_mode) for name in os.listdir(folder)}
+    assert modes.pop("lock") == 0o600
     assert modes == {"status.json": 0o644, "events.json": 0o600, "namespaces.json": 0o600}
     assert {os.stat(f"{folder}/{name}").st_uid for name in modes} == {0}
     assert stat.S_IMODE(os.stat(folder).st_mode) & 0o022 == 0

@@ -44,6 +44,7 @@ OLD = {
     "Documentation",
     "ExecReload",
     "ExecStart",
+    "KillMode",
     "Nice",
     "NoNewPrivileges",
     "NotifyAccess",

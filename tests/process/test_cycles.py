@@ -22,6 +22,7 @@ from ipvsd.kernel.uevents import Drained, Monitor
 from ipvsd.model import NS_PER_MS, Reason
 from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.event_loop import monotonic_ns
+from ipvsd.system.mailbox import Mailbox
 from ipvsd.system.sd_notify import Notifier
 
 # An upper bound, for a machine that also runs virtual machines.
@@ -64,6 +65,7 @@ class Stage:
             places=places,
             folder=RuntimeFolder(root.path),
             send=lambda event: self.logged.append(event) is None,
+            stderr=Mailbox("ipvsd-stderr"),
             notifier=Notifier({}),
             watchdog_ns=None,
             new_monitor=self.new_monitor,

@@ -120,10 +120,7 @@ HOMES = {
     "sdnotify": {"ipvsd.system.sd_notify"},
     "matplotlib": {"ipvsd.measure.plot"},
     "ctypes": {"ipvsd.kernel.libc"},
-    "threading": {
-        "ipvsd.kernel.netns_create",
-        "ipvsd.system.processes",
-    },
+    "threading": set(),
     "signal": {
         "ipvsd.cli",
         "ipvsd.daemon.daemon",

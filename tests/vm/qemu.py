@@ -21,6 +21,7 @@ KERNEL_ARGUMENTS = (
 )
 
 CONSOLE_TAIL_LINES = 40
+SPARE_DISK_BYTES = 16 * 2**20
 
 
 class MachineGone(AssertionError):
@@ -39,6 +40,7 @@ class Qemu:
             ours, its = socket.socketpair()
             command = [*QEMU, *arguments(image, parallel)]
             command += _hardware(image, cpus, memory_mb, network, its.fileno(), self._console_file)
+            command += ["-drive", f"file={_spare_disk(self._folder)},format=raw,if=virtio"]
             command += ["-append", f"{KERNEL_ARGUMENTS} security={security}"]
             with its:
                 self._process = self._spawn(command, its.fileno())
@@ -97,6 +99,18 @@ class Qemu:
     def _kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+def _spare_disk(folder: Path) -> Path:
+    """Make a small disk with a file system, /dev/vdb, which a test can freeze."""
+    disk = folder / "spare"
+    with disk.open("wb") as file:
+        file.truncate(SPARE_DISK_BYTES)
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"  # for an ordinary user
+    subprocess.run(
+        ["mke2fs", "-q", "-t", "ext4", disk], env=os.environ | {"PATH": path}, check=True
+    )
+    return disk
 
 
 def _hardware(

@@ -47,7 +47,7 @@ def daemon(_folder, name=runtime_dir.STATUS):
     document = document_of(name, "x")
     if name == runtime_dir.STATUS:
         document["cost"] = dict.fromkeys(("resident_bytes", "descriptors", "threads"), 12345678)
-        document["cost"].update(cpu_share=0.001, cpu_share_last_minute=0.001)
+        document["cost"].update(cpu_share=0.001, cpu_share_last_minute=0.001, pss_bytes=10**7)
         document["sources"] = {f"source{number}": "on, as it should be" for number in range(8)}
     elif name == runtime_dir.EVENTS:
         event = {"time": "2026-11-24T20:01:32.640Z", "event": "changed", "message": ""}

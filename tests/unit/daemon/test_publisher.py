@@ -1,86 +1,61 @@
-"""When status files are written, and how events that the journal does not take are kept."""
+"""When status files are written, by which process, and what happens where one hangs."""
+
+import json
+import os
+import time
 
 import pytest
 
 import ipvsd.daemon.publisher
-from ipvsd.daemon.publisher import _UNSENT_MAX, Publisher
-from ipvsd.enforce.memory import Memory
-from ipvsd.enforce.namespace_state import NamespaceState
-from ipvsd.journal import events
+from ipvsd.daemon.publisher import _WITHOUT_METRICS, Pace, Publisher
 from ipvsd.journal.events import Kind
-from ipvsd.model import NS_PER_MS, NS_PER_S, KeyStatus, Namespace, State
-from tests.builders import RUN, WALL_NS
-
-
-class Journal:
-    """Takes entries as long as it has room."""
-
-    def __init__(self):
-        self.room = 0
-        self.taken = []
-
-    def send(self, event):
-        if self.room == 0:
-            return False
-        self.room -= 1
-        self.taken.append(event)
-        return True
+from ipvsd.model import NS_PER_MS, NS_PER_S
+from ipvsd.status.runtime_dir import STATUS, RuntimeFolder
+from ipvsd.system import mailbox
+from ipvsd.system.event_loop import Loop, monotonic_ns
+from ipvsd.system.mailbox import Mailbox
+from tests import status_document
+from tests.time_limits import in_alarm
 
 
 @pytest.fixture
-def journal():
-    return Journal()
+def loop():
+    made = Loop([])
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def publisher(journal):
-    return Publisher(None, journal.send, "/")
+def logged():
+    return []
 
 
-def numbered(number):
-    return events.plain(Kind.CHANGED, str(number))
+@pytest.fixture
+def folder(root):
+    made = RuntimeFolder(root.path)
+    made.lock()
+    yield made
+    made.unlock()
 
 
-def messages(journal):
-    return [event.message for event in journal.taken]
+@pytest.fixture
+def publisher(loop, folder, logged):
+    send = lambda event: logged.append(event) is None  # noqa: E731
+    made = Publisher(loop, folder, send, Mailbox("ipvsd-stderr"), "/")
+    yield made
+    if made._boxes[0].worker in loop._workers:  # else the test has closed it
+        made.close()
 
 
-def test_events_that_the_journal_does_not_take_are_logged_later_in_their_order(journal, publisher):
-    publisher.log(numbered(0), numbered(1))
-    journal.room = 1
-    publisher.log(numbered(2))
-    assert messages(journal) == ["0"]
-    journal.room = 9
-    publisher.log()
-    assert messages(journal) == ["0", "1", "2"]
+@pytest.fixture
+def pace():
+    return Pace()
 
 
-def test_of_too_many_events_the_oldest_are_dropped_and_counted(journal, publisher):
-    for number in range(_UNSENT_MAX + 7):
-        publisher.log(numbered(number))
-    journal.room = _UNSENT_MAX
-    publisher.log()
-    assert messages(journal) == [str(number) for number in range(7, _UNSENT_MAX + 7)]
-    journal.room = 9
-    publisher.log(numbered("new"))
-    assert [event.kind for event in journal.taken[-2:]] == [Kind.ENTRIES_LOST, Kind.CHANGED]
-    assert "; 7 were lost" in journal.taken[-2].message
-
-
-def test_where_the_journal_is_unavailable_no_event_is_kept(publisher):
-    def fail(event):
-        raise OSError
-
-    broken = Publisher(None, fail, "/")
-    broken.log(numbered(1), numbered(2))
-    broken.log()
-    assert not broken._unsent
-
-
-def test_an_urgent_event_is_due_at_once(publisher):
-    assert publisher.is_due(True, 0)
-    publisher.took(5 * NS_PER_S)
-    assert publisher.is_due(True, 1)
+def test_an_urgent_event_is_due_at_once(pace):
+    assert pace.is_due(True, 0)
+    pace.took(5 * NS_PER_S)
+    assert pace.is_due(True, 1)
 
 
 @pytest.mark.parametrize(
@@ -91,120 +66,118 @@ def test_an_urgent_event_is_due_at_once(publisher):
         (30 * NS_PER_S, 10 * NS_PER_S),
     ],
 )
-def test_the_longer_publishing_takes_the_longer_it_waits(publisher, took_ns, pause_ns):
-    publisher.took(took_ns)
+def test_the_longer_publishing_takes_the_longer_it_waits(pace, took_ns, pause_ns):
+    pace.took(took_ns)
     first_ns = 100 * NS_PER_S
-    assert not publisher.is_due(False, first_ns)
-    assert not publisher.is_due(False, first_ns + pause_ns - 1)
-    assert publisher.is_due(False, first_ns + pause_ns)
-    publisher.took(took_ns)
-    assert not publisher.is_due(False, first_ns + pause_ns + 1)
+    assert not pace.is_due(False, first_ns)
+    assert not pace.is_due(False, first_ns + pause_ns - 1)
+    assert pace.is_due(False, first_ns + pause_ns)
+    pace.took(took_ns)
+    assert not pace.is_due(False, first_ns + pause_ns + 1)
 
 
-def test_what_was_published_at_once_no_longer_waits(publisher):
-    assert not publisher.is_due(False, 0)
-    assert publisher.is_due(True, NS_PER_MS)
-    assert not publisher.is_due(False, NS_PER_S)
+def test_what_was_published_at_once_no_longer_waits(pace):
+    assert not pace.is_due(False, 0)
+    assert pace.is_due(True, NS_PER_MS)
+    assert not pace.is_due(False, NS_PER_S)
 
 
-class Folder:
-    """Keeps what is published, or returns an error."""
-
-    def __init__(self):
-        self.files = []
-        self.error = None
-
-    def publish(self, name, document):
-        if self.error is None:
-            self.files.append((name, document["namespaces"]))
-        return self.error
+def settle(loop, publisher):
+    """Let the loop turn until all files have been written; return the events of that."""
+    new_events = publisher.proceed()
+    while not publisher.idle:
+        loop.wait(monotonic_ns() + 20 * NS_PER_S)
+        new_events += publisher.proceed()
+    return new_events
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """Replace the clock by one that advances by `step_ns` each time it is read."""
-    now = {"ns": 1000 * NS_PER_S, "step_ns": 0}
-
-    def monotonic_ns():
-        now["ns"] += now["step_ns"]
-        return now["ns"]
-
-    monkeypatch.setattr(ipvsd.daemon.publisher, "monotonic_ns", monotonic_ns)
-    return now
-
-
-@pytest.fixture
-def folder():
-    return Folder()
-
-
-@pytest.fixture
-def publisher_with_folder(folder, journal):
-    return Publisher(folder, journal.send, "/")
-
-
-def remembered(count, revision=1):
-    namespaces = [
-        NamespaceState(Namespace(4, number, "x"), 5, WALL_NS, 9, keys=(KeyStatus(RUN, State.HELD),))
-        for number in range(count)
-    ]
-    return Memory(namespaces={one.namespace.identity: one for one in namespaces}, revision=revision)
-
-
-def test_thousands_of_namespaces_are_described_in_parts_from_one_memory(
-    clock, folder, publisher_with_folder
-):
-    memory, later = remembered(200), remembered(7, revision=2)
-    for _ in range(3):
-        assert publisher_with_folder.describe(memory) == []
-        assert folder.files == []
-        assert publisher_with_folder.describing_ns(memory) == 0  # at once, when nothing else is due
-    publisher_with_folder.describe(later)
-    ((_, documents),) = folder.files
-    assert [one["inode"] for one in documents] == list(range(200))
-    assert publisher_with_folder.describing_ns(memory) is None
-    publisher_with_folder.describe(later)
-    assert len(folder.files[-1][1]) == 7
-
-
-def test_a_memory_that_has_not_changed_is_not_described_again(clock, folder, publisher_with_folder):
-    memory = remembered(3)
-    publisher_with_folder.describe(memory)
-    publisher_with_folder.describe(memory._replace(loads=5))
-    assert len(folder.files) == 1
-
-
-def test_constant_changes_are_described_at_a_twentieth_of_a_cpu(
-    clock, folder, publisher_with_folder
-):
-    clock["step_ns"] = 50 * NS_PER_MS
-    began_ns = clock["ns"]
-    for revision in range(10_000):
-        publisher_with_folder.describe(remembered(1, revision))
-    took_ns = 50 * NS_PER_MS  # each, by this clock
-    share = len(folder.files) * took_ns / (clock["ns"] - began_ns)
-    assert 0.04 < share < 0.06
-
-
-def test_after_a_while_without_changes_they_are_described_at_once(
-    clock, folder, publisher_with_folder
-):
-    clock["step_ns"] = NS_PER_MS
-    for revision in range(100):
-        publisher_with_folder.describe(remembered(1, revision))
-    assert len(folder.files) == 100
+def test_files_are_written_by_children_and_removed_at_the_end(loop, folder, publisher, tmp_path):
+    textfile = tmp_path / "guard.prom"
+    publisher.publish(STATUS, {"a": 1})
+    publisher.publish_metrics(str(textfile), status_document.STATUS, False, [])
+    assert len(loop.own_pids) == 3, "a child for the files, one for the metrics"
+    assert settle(loop, publisher) == []
+    path = folder.path(STATUS)
+    with open(path, encoding="utf-8") as file:
+        assert json.load(file)["pid"] == os.getpid()
+    written_ns = os.stat(path).st_mtime_ns
+    publisher.publish(STATUS, {"a": 1})
+    assert publisher.idle and os.stat(path).st_mtime_ns == written_ns, "nothing is new"
+    publisher.close()
+    assert not os.path.exists(path) and not textfile.exists()
 
 
 def test_a_file_that_cannot_be_written_is_logged_once_and_tried_again(
-    clock, folder, publisher_with_folder
+    loop, folder, publisher, tmp_path
 ):
-    folder.error = "no space"
-    memory = remembered(1)
-    (event,) = publisher_with_folder.describe(memory)
-    assert event.kind is Kind.STATUS_FILE and "no space" in event.message
-    assert publisher_with_folder.describe(memory) == []
-    assert publisher_with_folder.describing_ns(memory) > clock["ns"]
-    clock["ns"] = publisher_with_folder.describing_ns(memory)
-    folder.error = None
-    assert publisher_with_folder.describe(memory) == []
-    assert len(folder.files) == 1
+    os.mkdir(folder.path(STATUS))
+    publisher.publish(STATUS, {"a": 1})
+    (event,) = settle(loop, publisher)
+    assert event.kind is Kind.STATUS_FILE and "status.json: Is a directory" in event.message
+    publisher.publish(STATUS, {"a": 1})
+    assert settle(loop, publisher) == []
+    os.rmdir(folder.path(STATUS))
+    publisher.publish(STATUS, {"a": 1})
+    assert settle(loop, publisher) == [] and os.path.isfile(folder.path(STATUS))
+    nowhere = str(tmp_path / "nowhere" / "x.prom")
+    publisher.publish_metrics(nowhere, status_document.STATUS, False, [])
+    (event,) = settle(loop, publisher)
+    assert event.message.endswith("x.prom: No such file or directory; " + _WITHOUT_METRICS)
+
+
+def hang(path):
+    """Stand for a write into a file system that is frozen until `path` exists."""
+    while not os.path.exists(path):
+        time.sleep(0.001)
+
+
+def test_a_textfile_that_hangs_is_named_once_and_keeps_no_other_file(
+    loop, folder, publisher, tmp_path, monkeypatch
+):
+    textfile, thaw = str(tmp_path / "guard.prom"), str(tmp_path / "thaw")
+    publisher._textfile = textfile
+    publisher._textfiles.post(textfile, hang, thaw)
+    publisher.publish_metrics(textfile, status_document.STATUS, False, [])
+    publisher.publish(STATUS, {"a": 1})
+    assert publisher.proceed() == [] and publisher.late == ""
+    assert min(publisher.deadlines_ns(None)) > monotonic_ns()
+    while not publisher._files.idle:
+        loop.wait(monotonic_ns() + 20 * NS_PER_S)
+        publisher.proceed()
+    monkeypatch.setattr(mailbox, "LATE_NS", 0)
+    (event,) = publisher.proceed()
+    assert event.kind is Kind.STATUS_FILE
+    assert event.message.startswith(f"{textfile}: not written, no answer for ")
+    assert publisher.late.startswith(f"{textfile} not written for ")
+    assert publisher.proceed() == [] and publisher.deadlines_ns(None) == []
+    monkeypatch.undo()
+    assert os.path.exists(folder.path(STATUS)) and not os.path.exists(textfile)
+    with open(thaw, "w", encoding="ascii"):
+        pass
+    assert settle(loop, publisher) == [] and publisher.late == ""
+    assert os.path.exists(textfile)
+
+
+def test_another_textfile_does_not_wait_for_one_that_hangs(
+    loop, logged, publisher, tmp_path, monkeypatch
+):
+    old, new = str(tmp_path / "old.prom"), str(tmp_path / "new.prom")
+    publisher._textfile = old
+    publisher._textfiles.post(old, hang, str(tmp_path / "never"))
+    monkeypatch.setattr(mailbox, "LATE_NS", 0)
+    publisher.publish_metrics(new, status_document.STATUS, False, [])
+    monkeypatch.undo()
+    assert settle(loop, publisher) == [] and os.path.exists(new)
+    assert [event.message.partition(",")[0] for event in logged] == [f"{old}: not removed"]
+
+
+def test_the_end_does_not_wait_for_a_file_system_that_hangs(
+    logged, publisher, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ipvsd.daemon.publisher, "_FILES_END_NS", 10 * NS_PER_MS)
+    publisher._textfiles.post("x.prom", hang, str(tmp_path / "never"))
+    with in_alarm():
+        publisher.close()
+    assert [event.message for event in logged] == [
+        "x.prom: not written or removed, no answer for 10.0 ms"
+    ]

@@ -232,7 +232,7 @@ def changed_back(times, last_ns=NOW_NS):
 RESTRAINED = [
     ("unknown", None, ContestPolicy.ENFORCE, None, None),
     ("known and never changed", ns_state(), ContestPolicy.ENFORCE, None, None),
-    ("changed back twice", changed_back(2), ContestPolicy.ENFORCE, None, None),
+    ("changed back once", changed_back(1), ContestPolicy.ENFORCE, None, None),
     (
         "contested",
         changed_back(3),
@@ -240,7 +240,6 @@ RESTRAINED = [
         None,
         (State.CONTESTED, NOW_NS + NS_PER_S),
     ),
-    ("its back-off is over", changed_back(3, NOW_NS - NS_PER_S), ContestPolicy.ENFORCE, None, None),
     (
         "with yield no retry is scheduled",
         changed_back(3, 0),
@@ -257,7 +256,7 @@ RESTRAINED = [
         (State.CONTESTED, NOW_NS + NS_PER_S),
     ),
     (
-        "held when the back-off is over",
+        "held when the pause is over",
         changed_back(3, 0),
         ContestPolicy.ENFORCE,
         NOW_NS + 9,
@@ -275,6 +274,33 @@ def test_writes_that_wait_on_purpose(why, known, contest_policy, held_ns, expect
     else:
         assert decision.due == () and decision.writes == (write(reason),), why
         assert (decision.restrained[RUN.key], decision.retry_at_ns) == expected, why
+
+
+@pytest.mark.parametrize(
+    "why, times, last_ns", [("the third change", 2, NOW_NS), ("a later one", 9, NOW_NS - NS_PER_S)]
+)
+def test_a_contested_value_is_checked_soon_after_it_was_set(why, times, last_ns):
+    known = changed_back(times, last_ns)
+    decision = decide.restrain((write(Reason.DRIFT),), known, ContestPolicy.ENFORCE, None, NOW_NS)
+    assert decision.due and decision.retry_at_ns == NOW_NS + NS_PER_S, why
+
+
+def test_a_contested_value_that_is_right_is_checked_soon_and_not_with_yield():
+    for contest_policy, expected in (
+        (ContestPolicy.ENFORCE, NOW_NS + NS_PER_S),
+        (ContestPolicy.YIELD, None),
+    ):
+        decision = decide.restrain((), changed_back(3), contest_policy, None, NOW_NS)
+        assert decision.retry_at_ns == expected
+
+
+def test_where_kernel_threads_estimate_a_contested_value_waits_as_long_as_one_that_is_held():
+    drift, last_ns = (write(Reason.DRIFT),), NOW_NS - decide.HOLD_NS
+    for since_ns, due in ((last_ns + 1, ()), (last_ns, drift)):
+        known = changed_back(5, since_ns)
+        decision = decide.restrain(drift, known, ContestPolicy.ENFORCE, None, NOW_NS, True)
+        assert decision.due == due
+        assert decision.retry_at_ns == (NOW_NS + decide.HOLD_NS if due else NOW_NS + 1)
 
 
 @pytest.mark.parametrize("contest_policy", list(ContestPolicy))

@@ -1,58 +1,136 @@
 """Sending journal entries: their fields, and lines on stderr where no journal is."""
 
-import io
+import contextlib
 import os
+import select
 import socket
+import termios
 
 import pytest
 
 from ipvsd.journal import events, sender
 from ipvsd.journal.events import Kind
+from tests.time_limits import in_alarm
+
+EVENT = events.plain(Kind.STOPPED, "text")
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
+def nowhere(line):
+    pytest.fail(f"written elsewhere: {line}")
 
 
-@pytest.mark.parametrize("stream, expected", [(io.StringIO, "<6>text\n"), (Terminal, "text\n")])
-def test_lines_on_stderr_have_a_priority_unless_a_person_reads(stream, expected):
-    stderr = stream()
-    with sender.connected({}, stderr) as send:
-        send(events.plain(Kind.STOPPED, "text"))
-    assert stderr.getvalue() == expected
+def sockets():
+    return [end.detach() for end in socket.socketpair()]
+
+
+@contextlib.contextmanager
+def stream(kind):
+    """Yield the two ends of a pipe, a terminal or a pair of sockets: to read from, to write to."""
+    ends = kind()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+@pytest.mark.parametrize("kind, expected", [(os.pipe, b"<6>text\n"), (os.openpty, b"text\r\n")])
+def test_lines_on_stderr_have_a_priority_unless_a_person_reads(kind, expected):
+    with stream(kind) as (reading, stderr), sender.connected({}, stderr, nowhere) as send:
+        assert send(EVENT)
+        assert os.read(reading, 100) == expected
 
 
 def test_the_journal_stream_of_another_process_is_not_used():
-    stderr = io.StringIO()
-    with sender.connected({"JOURNAL_STREAM": "1:2"}, stderr) as send:
-        send(events.plain(Kind.STOPPED, "text"))
-    assert stderr.getvalue() == "<6>text\n"
+    environ = {"JOURNAL_STREAM": "1:2"}
+    with stream(os.pipe) as (reading, stderr), sender.connected(environ, stderr, nowhere) as send:
+        assert send(EVENT)
+        assert os.read(reading, 100) == b"<6>text\n"
+
+
+def drained(reading):
+    """Return all that can be read now."""
+    data = b""
+    while select.select([reading], [], [], 0)[0]:
+        data += os.read(reading, 65536)
+    return data
+
+
+@pytest.mark.parametrize(
+    "kind, own_description",
+    [(os.pipe, True), (os.openpty, True), (sockets, True), (os.pipe, False), (sockets, False)],
+)
+def test_a_stderr_that_nobody_reads_is_never_waited_for(kind, own_description, monkeypatch):
+    """Lines that were accepted arrive whole and in their order; the others are refused."""
+    if not own_description:
+        monkeypatch.setattr(sender._Stderr, "_open_anew", lambda _stderr: None)
+    with stream(kind) as (reading, stderr), sender.connected({}, stderr, nowhere) as send:
+        sent = 0
+        with in_alarm():
+            while send(events.plain(Kind.STOPPED, f"{sent} {'x' * 300}")):
+                sent += 1
+        assert sent > 10
+        data = drained(reading)
+        assert send(EVENT)
+        lines = (data + drained(reading)).decode().split()
+        numbers = [word.replace("<6>", "") for word in lines[:-1:2]]
+        assert numbers == list(map(str, range(sent)))
+        assert lines[-1].endswith("text")
+
+
+def test_a_terminal_that_is_stopped_is_never_waited_for():
+    """A person has pressed Ctrl-S."""
+    with stream(os.openpty) as (reading, stderr), sender.connected({}, stderr, nowhere) as send:
+        termios.tcflow(stderr, termios.TCOOFF)
+        with in_alarm():
+            assert not send(EVENT)
+        termios.tcflow(stderr, termios.TCOON)
+        assert send(EVENT)
+        assert os.read(reading, 100) == b"text\r\n"
+
+
+def test_a_line_is_never_longer_than_a_pipe_takes_at_once():
+    with stream(os.pipe) as (reading, stderr), sender.connected({}, stderr, nowhere) as send:
+        assert send(events.plain(Kind.STOPPED, "ä" * 10_000))
+        data = os.read(reading, 65536)
+        assert len(data) <= select.PIPE_BUF and data.endswith(b"\n")
+
+
+def test_a_file_is_written_elsewhere_since_its_file_system_may_be_frozen(tmp_path):
+    taken, room = [], [True, False]
+
+    def elsewhere(line):
+        taken.append(line)
+        return room.pop(0)
+
+    with open(str(tmp_path / "log"), "wb") as file, sender.connected(
+        {}, file.fileno(), elsewhere
+    ) as send:
+        assert send(EVENT)
+        assert not send(EVENT)
+    assert taken == [b"<6>text\n"] * 2 and os.path.getsize(str(tmp_path / "log")) == 0
+
+
+def test_a_stderr_without_a_reader_is_an_error():
+    reading, stderr = os.pipe()
+    with sender.connected({}, stderr, nowhere) as send:
+        os.close(reading)
+        with pytest.raises(BrokenPipeError):
+            send(EVENT)
+    os.close(stderr)
 
 
 @pytest.fixture
 def journald(tmp_path):
-    """Make a stand-in for journald; yield its socket, a stderr, and the function that sends."""
+    """Make a stand-in for journald; yield its socket, stderr's reader, the function that sends."""
     path = str(tmp_path / "socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver, open(os.devnull) as stream:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver, stream(os.pipe) as ends:
         receiver.bind(path)
         receiver.setblocking(False)
-        status = os.fstat(stream.fileno())
+        status = os.fstat(ends[1])
         environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
-        stderr = Stream(stream.fileno())
-        with sender.connected(environ, stderr, path) as send:
-            yield receiver, stderr, send
-
-
-class Stream(io.StringIO):
-    """A text stream that claims the descriptor of another file."""
-
-    def __init__(self, descriptor):
-        super().__init__()
-        self._descriptor = descriptor
-
-    def fileno(self):
-        return self._descriptor
+        with sender.connected(environ, ends[1], nowhere, path) as send:
+            yield receiver, ends[0], send
 
 
 def test_an_entry_is_fields_and_none_can_be_forged(journald):
@@ -65,7 +143,7 @@ def test_an_entry_is_fields_and_none_can_be_forged(journald):
         b"PRIORITY=6\nSYSLOG_IDENTIFIER=ipvs-estoff-guard\nIPVSD_EVENT=stopped\n"
         b"IPVSD_PATH=a\\nMESSAGE=forged\nIPVSD_KEY=k\n"
     )
-    assert stderr.getvalue() == ""
+    assert drained(stderr) == b""
 
 
 def test_a_journal_that_does_not_read_is_never_waited_for(journald):
@@ -74,7 +152,7 @@ def test_a_journal_that_does_not_read_is_never_waited_for(journald):
     sent = 0
     while send(event):
         sent += 1
-    assert sent > 0 and stderr.getvalue() == ""
+    assert sent > 0 and drained(stderr) == b""
     receiver.recv(4096)
     assert send(event)
 
@@ -83,4 +161,4 @@ def test_without_journald_an_entry_is_a_line(journald):
     receiver, stderr, send = journald
     receiver.close()
     assert send(events.plain(Kind.STOPPED, "text"))
-    assert stderr.getvalue() == "<6>text\n"
+    assert drained(stderr) == b"<6>text\n"

@@ -1,6 +1,7 @@
 """Births, read from the kernel's trace, where any process chooses the comm of its lines."""
 
 import os
+import re
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,14 @@ def test_the_last_writer_is_reported(why, lines, births, writer):
     assert events.births == births, why
     assert writer is None or events.writer == writer, why
     assert len(events.writer) < 40
+
+
+def test_what_the_guards_children_do_is_its_own_doing():
+    lines = [write_line(b"ipvsd-visit", 999999998), write_line(b"x", 999999999)]
+    pid = int(re.search(rb"-(\d+) ", line()).group(1))
+    assert parse([line()], {pid}).own and not parse([line()], {pid + 1}).own
+    assert parse(lines, {999999999}).writer == "ipvsd-visit (pid 999999998)"
+    assert parse(lines, {999999998, 999999999}).writer == ""
 
 
 @given(st.binary(max_size=16), st.integers(0, 10**6), st.integers(0, 999_999))

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ipvsd.enforce.contest import Contest
 from ipvsd.enforce.exposure import Exposure
 from ipvsd.enforce.histogram import Histogram
 from ipvsd.enforce.memory import LastWrite, Memory, Tally
@@ -138,6 +139,24 @@ def test_states_are_counted_the_worst_first():
         iter([keys(State.AS_WANTED), keys(State.HELD), (), keys(State.DENIED), keys(State.HELD)])
     )
     assert list(counts.items()) == [("not permitted", 1), ("held", 2), ("excluded", 1), ("off", 1)]
+
+
+@pytest.mark.parametrize(
+    "times, state, word",
+    [
+        (2, State.AS_WANTED, "off"),
+        (3, State.AS_WANTED, "contested"),
+        (3, State.DENIED, "not permitted"),
+    ],
+)
+def test_a_contested_value_is_so_also_while_it_is_right(times, state, word):
+    """It is set each second: metrics and alerts would else follow each change."""
+    keys = (KeyStatus(RUN, state, "0"),)
+    one = NamespaceState(HOST, 1, WALL_NS, 1, keys=keys, contests={RUN.key: Contest(times, 7)})
+    memory = Memory(module=Module.LIVE, namespaces={HOST.identity: one})
+    (known,) = documents.known(memory)
+    assert documents.count_states([known.keys]) == {word: 1}
+    assert (f"is {word}" in documents.summary(memory, POLICY)) == (word != "off")
 
 
 def test_open_exposures_count_in_the_counters():

@@ -119,6 +119,8 @@ def test_without_canary_there_is_no_canary_sample():
 def test_the_cost_of_the_daemon_has_samples_as_far_as_it_is_known():
     cost = {
         "resident_bytes": 12582912,
+        "pss_bytes": 20971520,
+        "processes": 4,
         "cpu_share": 0.0004,
         "cpu_share_last_minute": None,
         "descriptors": 17,
@@ -126,6 +128,8 @@ def test_the_cost_of_the_daemon_has_samples_as_far_as_it_is_known():
     }
     samples = rendered(cost=cost)
     assert samples["resident_memory_bytes"] == 12582912 and samples["cpu_ratio"] == 0.0004
+    assert samples["pss_bytes"] == 20971520 and samples["processes"] == 4
+    assert "pss_bytes" not in rendered(cost=dict(cost, pss_bytes=None))
     assert samples["open_descriptors"] == 17 and samples["threads"] == 2
     assert "cpu_ratio_last_minute" not in samples, "unknown is not nought"
     assert rendered(cost=dict(cost, cpu_share_last_minute=0.0))["cpu_ratio_last_minute"] == 0

@@ -34,32 +34,43 @@ DOCUMENTS = {
 }
 
 
+def publish(runtime, name, document):
+    """Write a file as the daemon does; return why that failed."""
+    return runtime_dir.publish(*runtime.rendered(name, document))
+
+
+@pytest.fixture
+def locked(root):
+    """Make the folder of a daemon, which is this process."""
+    made = RuntimeFolder(root.path)
+    made.lock()
+    yield made
+    made.unlock()
+
+
 @pytest.mark.parametrize("name, mode", [(STATUS, 0o644), (EVENTS, 0o600), (NAMESPACES, 0o600)])
-def test_a_file_is_complete_and_only_the_status_is_readable_for_everybody(root, name, mode):
-    runtime = RuntimeFolder(root.path)
-    runtime.lock()
+def test_a_file_is_complete_and_only_the_status_is_readable_for_everybody(root, locked, name, mode):
+    runtime = locked
     document = dict(DOCUMENTS[name], version=1)
-    assert runtime.publish(name, document) is None
+    assert publish(runtime, name, document) is None
     assert "pid" not in document
     path = root.join("run/ipvs-estoff-guard/" + name)
     assert stat.S_IMODE(os.stat(path).st_mode) == mode
     assert json.loads(root.read("run/ipvs-estoff-guard/" + name))["pid"] == os.getpid()
     assert runtime.daemon(name)["version"] == 1
     assert sorted(os.listdir(os.path.dirname(path))) == sorted(["lock", name])
-    runtime.withdraw()
+    for one in runtime.paths():
+        runtime_dir.withdraw(one)
     assert runtime.daemon(name) is None
     assert os.listdir(os.path.dirname(path)) == ["lock"]
     assert stat.S_IMODE(os.stat(root.join("run/ipvs-estoff-guard/lock")).st_mode) == 0o600
-    runtime.unlock()
 
 
-def test_the_status_and_the_namespaces_are_files_of_their_own(root):
-    os.makedirs(root.join("run/ipvs-estoff-guard"))
-    runtime = RuntimeFolder(root.path)
-    runtime.publish(STATUS, dict(DOCUMENTS[STATUS], version=2))
-    runtime.publish(NAMESPACES, {"namespaces": []})
-    assert runtime.daemon()["version"] == 2
-    assert runtime.daemon(NAMESPACES)["namespaces"] == []
+def test_the_status_and_the_namespaces_are_files_of_their_own(locked):
+    publish(locked, STATUS, dict(DOCUMENTS[STATUS], version=2))
+    publish(locked, NAMESPACES, {"namespaces": []})
+    assert locked.daemon()["version"] == 2
+    assert locked.daemon(NAMESPACES)["namespaces"] == []
 
 
 @pytest.mark.parametrize(
@@ -74,10 +85,9 @@ def test_the_status_and_the_namespaces_are_files_of_their_own(root):
         {"sources": {"births": 1}},
     ],
 )
-def test_a_status_file_of_a_dead_daemon_or_of_another_version_does_not_count(root, change):
-    runtime = RuntimeFolder(root.path)
-    os.makedirs(root.join("run/ipvs-estoff-guard"))
-    runtime.publish(STATUS, DOCUMENTS[STATUS])
+def test_a_status_file_of_a_dead_daemon_or_of_another_version_does_not_count(root, locked, change):
+    runtime = locked
+    publish(runtime, STATUS, DOCUMENTS[STATUS])
     assert runtime.daemon() is not None
     document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
     root.write("run/ipvs-estoff-guard/status.json", json.dumps(dict(document, **change)))
@@ -87,8 +97,9 @@ def test_a_status_file_of_a_dead_daemon_or_of_another_version_does_not_count(roo
 def test_whether_the_daemon_runs(root):
     runtime = RuntimeFolder(root.path)
     assert runtime.running() is False
-    os.makedirs(root.join("run/ipvs-estoff-guard"))
-    runtime.publish(STATUS, DOCUMENTS[STATUS])
+    runtime.lock()
+    publish(runtime, STATUS, DOCUMENTS[STATUS])
+    runtime.unlock()
     assert runtime.running() is True
     document = json.loads(root.read("run/ipvs-estoff-guard/status.json"))
     for change, expected in (
@@ -105,7 +116,7 @@ def test_whether_the_daemon_runs(root):
 
 
 @pytest.mark.parametrize("visible, exists", [("no", True), ("unreadable", True), ("no", False)])
-def test_a_daemon_that_the_caller_may_not_see(root, monkeypatch, visible, exists):
+def test_a_daemon_that_the_caller_may_not_see(locked, monkeypatch, visible, exists):
     def kill(pid, number):
         assert (pid, number) == (os.getpid(), 0)
         raise PermissionError(1, "x") if exists else ProcessLookupError(3, "x")
@@ -113,9 +124,8 @@ def test_a_daemon_that_the_caller_may_not_see(root, monkeypatch, visible, exists
     def start_time(pid):
         raise FileNotFoundError(2, "x") if visible == "no" else PermissionError(1, "x")
 
-    os.makedirs(root.join("run/ipvs-estoff-guard"))
-    runtime = RuntimeFolder(root.path)
-    runtime.publish(STATUS, DOCUMENTS[STATUS])
+    runtime = locked
+    publish(runtime, STATUS, DOCUMENTS[STATUS])
     monkeypatch.setattr(runtime_dir, "_start_time", start_time)
     monkeypatch.setattr(os, "kill", kill)
     assert (runtime.running(), runtime.daemon()) == (None if exists else False, None)
@@ -138,7 +148,7 @@ def test_a_second_lock_is_refused_in_one_line(root):
 
 
 def test_a_status_file_that_cannot_be_written_is_reported_not_raised(root):
-    error = RuntimeFolder(root.path).publish(STATUS, {})
+    error = publish(RuntimeFolder(root.path), STATUS, {})
     assert "status.json" in error and "No such file" in error
 
 

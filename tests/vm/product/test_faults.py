@@ -29,7 +29,7 @@ REPORT = os.environ.get("IPVSD_SOAK_REPORT")
 INSTANCE = f"{TRACING}/instances/ipvs-estoff-guard"
 RUN_FOLDER = "/run/ipvs-estoff-guard"
 METRICS = "/var/lib/prometheus/node-exporter"
-DAEMON = "pgrep -f '/usr/share/ipvs-estoff-guard run'"
+DAEMON = "pgrep --parent 1 -f '/usr/share/ipvs-estoff-guard run'"  # without its children
 JOURNALD = "systemd-journald.socket systemd-journald-dev-log.socket systemd-journald.service"
 
 # Until a new socket cannot send at all: before that, only the limit of each socket stops it.
