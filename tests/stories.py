@@ -4,7 +4,8 @@ from ipvsd.config.parser import Config
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.host_check import HostCheck
 from ipvsd.enforce import decide, record
-from ipvsd.enforce.enforcer import Enforcer, KernelAccess, Target, check_results
+from ipvsd.enforce.enforcer import Enforcer, Target, check_results
+from ipvsd.enforce.kernel_access import KernelAccess
 from ipvsd.enforce.memory import Memory
 from ipvsd.kernel.ipvs import EST_NICE, Facts
 from ipvsd.kernel.ipvs_counters import Counters
@@ -66,6 +67,9 @@ class FakeKernel(KernelAccess):
         return self.inside
 
     sysctls_inside = sysctls
+
+    def has_kthreads(self, sysctls):
+        return sysctls.has(EST_NICE)
 
     def described_again(self, namespace):
         return self.moved.get(namespace.identity, namespace)

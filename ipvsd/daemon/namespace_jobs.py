@@ -148,7 +148,7 @@ class NamespaceJobs:
                 described.append(result.namespace)
                 self._places[target[0]] = place._replace(namespace=result.namespace)
             results.append(packed.pack_result(result, place.namespace))
-        procfs.drop()
+        self._enforcer.kernel.end_batch()
         return Visited(results, described, _cpu_ns() - began_ns, procfs.unavailable)
 
     def _described_anew(

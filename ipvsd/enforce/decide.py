@@ -88,6 +88,8 @@ def restrain(
     the result of hold_until() for this namespace. A value that has proved read-only is not tried
     again.
     """
+    if held_until_ns is None and (known is None or not (known.contests or known.keys)):
+        return Decision(writes)  # the common case, kept cheap
     pause_ns = HOLD_NS if with_kthreads else AGAIN_NS
     restrained = {}
     contested = []

@@ -1,21 +1,18 @@
 """Checks guarded keys: read, decide, write, read back. In the host's namespace or another one."""
 
 import time
-from typing import Callable, Iterable, NamedTuple, Optional, Tuple
+from typing import Iterable, NamedTuple, Optional, Tuple
 
 from ipvsd.config import sysctl_values
 from ipvsd.config.policy import Rules, depends_on_owner, rules_for
 from ipvsd.enforce import decide, namespace_state
+from ipvsd.enforce.kernel_access import KernelAccess
 from ipvsd.enforce.namespace_state import NamespaceState
-from ipvsd.kernel import ipvs, module, netns_discovery, netns_entry
-from ipvsd.kernel.ipvs_counters import Counters
-from ipvsd.kernel.netns_entry import Entrance
-from ipvsd.kernel.own_procfs import OwnProcfs
+from ipvsd.kernel import ipvs, netns_discovery, netns_entry
 from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.model import (
     CheckResults,
     Found,
-    Identity,
     KeyStatus,
     Mode,
     Module,
@@ -45,61 +42,6 @@ class Target(NamedTuple):
     with_facts: bool = True
 
 
-class KernelAccess:
-    """What the enforcer reads and writes; unit tests put a fake in its place."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._finder = netns_discovery.NamespaceFinder(root)
-        self._entrance = Entrance()
-        self.procfs = OwnProcfs()
-
-    def described_again(self, namespace: Namespace) -> Namespace:
-        """Return a namespace as its member process, if that still exists, describes it now."""
-        return self._finder.described_again(namespace)
-
-    def sysctls(self) -> Sysctls:
-        """Return the sysctls of the namespace that the process was started in."""
-        return Sysctls(self._root)
-
-    def sysctls_inside(self) -> Sysctls:
-        """Return the sysctls of a namespace that was entered."""
-        if self._root != "/":
-            return Sysctls(self._root)
-        return Sysctls(procfs=self.procfs.folder())
-
-    def facts(self, exactly: bool, with_cookie: bool = True) -> ipvs.Facts:
-        """Return facts about the namespace that the calling thread is in."""
-        return ipvs.facts(self._root, exactly, with_cookie)
-
-    def counters(self) -> Optional[Counters]:
-        """Return the live counters of the calling thread's namespace, None without ip_vs."""
-        readout = ipvs.counters(self._root)
-        return None if readout is None else readout.live
-
-    def module_state(self) -> Module:
-        """Return the state of ip_vs."""
-        return module.state(self._root)
-
-    def module_instance(self) -> Optional[int]:
-        """Return a number that differs after each load of ip_vs, None without ip_vs."""
-        return module.instance(self._root)
-
-    def enter(
-        self, paths: Tuple[str, ...], identity: Identity, check: Callable[[], NamespaceResult]
-    ) -> NamespaceResult:
-        """Enter a namespace and check it there. Raises Gone and OSError."""
-        return self._entrance.visit(paths, identity, check)
-
-    def owned_elsewhere(self) -> bool:
-        """Return whether another user namespace owns the namespace of the calling thread."""
-        return netns_entry.owned_elsewhere()
-
-    def now_ns(self) -> int:
-        """Return the monotonic time."""
-        return monotonic_ns()
-
-
 class Enforcer:
     """Makes the values in one namespace as the policy wants; logs and remembers nothing."""
 
@@ -126,7 +68,8 @@ class Enforcer:
         """
         target = Target(self.host, reason, known, event_ns=event_ns)
         with self.kernel.sysctls() as sysctls:
-            result, state = self._check(policy, target, sysctls, dry)
+            rules = rules_for(policy, self.host)
+            result, state = self._check(policy, target, rules, sysctls, dry)
         return check_results((result,), state, now_ns=self.kernel.now_ns())
 
     def visit(self, policy: Policy, target: Target, dry: bool = False) -> NamespaceResult:
@@ -143,7 +86,7 @@ class Enforcer:
 
         def check() -> NamespaceResult:
             with self.kernel.sysctls_inside() as sysctls:
-                checked = self._check(policy, target, sysctls, dry)[0]
+                checked = self._check(policy, target, rules, sysctls, dry)[0]
             if target.with_counters and checked.estimators:
                 checked = checked._replace(counters=self.kernel.counters())
             return checked
@@ -163,6 +106,7 @@ class Enforcer:
         self,
         policy: Policy,
         target: Target,
+        rules: Rules,
         sysctls: Sysctls,
         dry: bool,
         described: bool = False,
@@ -173,7 +117,6 @@ class Enforcer:
         explain a missing value, and, in the host's namespace, to notice loads. Before a write it is
         read again whose namespace it is, unless it has just been `described`.
         """
-        rules = rules_for(policy, target.namespace)
         perform = policy.mode is Mode.ENFORCE and not dry
         readings, state = self._observe(sysctls, rules)
         is_host = target.namespace is self.host
@@ -181,9 +124,10 @@ class Enforcer:
         due = decision.due if perform else ()
         if due and not (is_host or described) and depends_on_owner(policy):
             namespace = self.kernel.described_again(target.namespace)
-            if rules_for(policy, namespace) != rules:
+            now = rules_for(policy, namespace)
+            if now != rules:
                 target = target._replace(namespace=namespace)
-                return self._check(policy, target, sysctls, dry, described=True)
+                return self._check(policy, target, now, sysctls, dry, described=True)
         outcomes = {write.key: sysctls.write(write, sysctl_values.same) for write in due}
         plain = all(reading.found is Found.VALUE for reading in readings.values())
         if state is None:
@@ -240,7 +184,9 @@ class Enforcer:
         is_host = namespace is self.host
         reason, event_ns = target.reason, target.event_ns
         writes = decide.plan(rules.settings, namespace, readings, reason)
-        with_kthreads = bool(writes) and sysctls.has(ipvs.EST_NICE)
+        with_kthreads = bool(writes) and (
+            sysctls.has(ipvs.EST_NICE) if is_host else self.kernel.has_kthreads(sysctls)
+        )
         asked = ipvs.Facts()
         if with_kthreads or (target.with_facts and not is_host):
             asked = self.kernel.facts(with_kthreads, target.with_facts and not is_host)

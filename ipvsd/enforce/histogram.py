@@ -1,5 +1,6 @@
 """Durations, counted in buckets as Prometheus has them."""
 
+import bisect
 from typing import List, NamedTuple, Tuple
 
 from ipvsd.model import NS_PER_MS, NS_PER_S
@@ -20,10 +21,10 @@ class Histogram(NamedTuple):
 
     def plus(self, duration_ns: int) -> "Histogram":
         """Return the histogram with one duration more."""
-        at = sum(bound < duration_ns for bound in BOUNDS_NS)
-        counts = (*self.counts[:at], self.counts[at] + 1, *self.counts[at + 1 :])
+        counts = list(self.counts)
+        counts[bisect.bisect_left(BOUNDS_NS, duration_ns)] += 1
         slowest_ns = max(self.slowest_ns, duration_ns)
-        return Histogram(counts, self.sum_ns + duration_ns, slowest_ns)
+        return Histogram(tuple(counts), self.sum_ns + duration_ns, slowest_ns)
 
     @property
     def cumulative(self) -> List[int]:

@@ -1,6 +1,6 @@
 """Decides what the check of one namespace means: its new state, the counts, the events."""
 
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce import exposure
@@ -59,17 +59,17 @@ class NamespaceRecord:
             self._close(known)
             return
         self._known = known if known is not None else self._first_state()
-        self.ns_state = self._known._replace(
-            namespace=result.namespace,
-            rule=result.rule,
-            keys=result.keys,
-            checked_ns=done.now_ns,
-            reason=result.reason if result.writes else self._known.reason,
-        )
+        self._contests = self._known.contests
+        self._changes: Dict[str, Any] = {"checked_ns": done.now_ns}
+        if result.writes:
+            self._changes["reason"] = result.reason
         self._record_estimators()
         leaked = self._record_exposure()
         self._record_writes(leaked)
         self._record_conditions()
+        self.ns_state = self._known._replace(
+            namespace=result.namespace, rule=result.rule, keys=result.keys, **self._changes
+        )
 
     def _first_state(self) -> NamespaceState:
         now_ns = self._done.now_ns
@@ -80,19 +80,16 @@ class NamespaceRecord:
         if known is not None:
             self.tally = self.tally.plus_gone(known, self._done.since_ns)
 
-    def _update(self, **changes: object) -> None:
-        assert self.ns_state is not None
-        self.ns_state = self.ns_state._replace(**changes)  # type: ignore[arg-type]
-
     def _record_estimators(self) -> None:
         result, known = self._result, self._known
         if result.cookie is not None:
-            self._update(cookie=result.cookie)
+            self._changes["cookie"] = result.cookie
         if result.estimators is not None and result.estimators != known.estimators:
-            self._update(estimators=result.estimators, estimators_since_ns=self._done.now_ns)
+            self._changes["estimators"] = result.estimators
+            self._changes["estimators_since_ns"] = self._done.now_ns
         held = any(key.state is State.HELD for key in result.keys)
         since_ns = known.held_since_ns if known.held_since_ns is not None else self._done.now_ns
-        self._update(held_since_ns=since_ns if held else None)
+        self._changes["held_since_ns"] = since_ns if held else None
 
     def _record_exposure(self) -> int:
         """Count the time that run_estimation was wrong; return the estimation runs in that time."""
@@ -107,8 +104,9 @@ class NamespaceRecord:
             until_ns = written[0] if written and written[0] is not None else self._done.now_ns
             by_others = result.reason in CONTESTABLE
             after = exposure.right(after, until_ns, result.idle, by_others)
-        self.tally = self.tally.plus_exposure(before, after)
-        self._update(exposure=after)
+        if after is not before:
+            self.tally = self.tally.plus_exposure(before, after)
+            self._changes["exposure"] = after
         return after.closed_runs - before.closed_runs
 
     def _wrong_since_ns(self) -> int:
@@ -138,15 +136,14 @@ class NamespaceRecord:
 
         A load or a birth is nobody's doing, and ends a contest.
         """
-        assert self.ns_state is not None
-        contests, contest = dict(self.ns_state.contests), Contest()
+        contests, contest = dict(self._contests), Contest()
         before = contests.pop(write.key, contest)
         if write.reason in CONTESTABLE:
             contest = before.set_again(self._done.now_ns, self._policy.resync_ns)
             contests[write.key] = contest
             if contest.times == CONTESTED_AFTER:
                 self.events.append(events.contested(write, self._policy, self._done.writer))
-        self._update(contests=contests)
+        self._contests = contests
         return contest
 
     def _record_write(
@@ -155,7 +152,7 @@ class NamespaceRecord:
         event_ns = self._result.event_ns
         reaction_ns = max(0, written_ns - event_ns) if event_ns is not None else None
         if reaction_ns is not None:
-            self._update(set_after_ns=reaction_ns)
+            self._changes["set_after_ns"] = reaction_ns
         self.tally = self.tally.plus_write(outcome.write.reason, reaction_ns)
         self.last_write = LastWrite(outcome, reaction_ns, self._done.wall_ns)
         if not contest.contested:
@@ -178,7 +175,8 @@ class NamespaceRecord:
             self.events += [event] if event is not None else []
             if name in writes and key.state in (State.DENIED, State.REFUSED):
                 self.tally = self.tally._replace(failures=self.tally.failures + 1)
-        self._update(conditions=conditions, contests=self._contests_that_go_on())
+        self._changes["conditions"] = conditions
+        self._changes["contests"] = self._contests_that_go_on()
 
     def _is_right_by_itself(self, key: KeyStatus) -> bool:
         """Return whether a value is as wanted, and the guard did not write it now."""
@@ -187,10 +185,9 @@ class NamespaceRecord:
 
     def _contests_that_go_on(self) -> Dict[str, Contest]:
         """Return the contests that are not over; the end of one that was logged is an event."""
-        assert self.ns_state is not None
         going_on = {}
         right = {key.setting.key for key in self._result.keys if key.state is State.AS_WANTED}
-        for name, contest in self.ns_state.contests.items():
+        for name, contest in self._contests.items():
             if name in right and contest.over(self._done.now_ns, self._policy.resync_ns):
                 if contest.contested:
                     self.events.append(events.contest_over(name, self._result.namespace))

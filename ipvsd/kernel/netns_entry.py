@@ -6,6 +6,7 @@ holds nothing open longer than a visit lasts.
 
 import fcntl
 import os
+import re
 from typing import Callable, Iterable, Optional, TypeVar
 
 from ipvsd.kernel import libc
@@ -16,6 +17,7 @@ _NS_GET_USERNS = 0xB701  # linux/nsfs.h: _IO(0xb7, 0x1)
 _IOC_NONE_IS_1 = ("alpha", "mips", "ppc", "sparc", "sw_64")
 _IOC_DIRSHIFT = 29  # there
 _THREADS = "/proc/thread-self/ns/net"
+_IN_PROCFS = re.compile(r"/proc/[0-9]+/ns/net\Z").match
 
 Result = TypeVar("Result")
 
@@ -115,8 +117,10 @@ def _open(path: str, identity: Identity) -> Optional[int]:
 
     A hostile user may choose what the path leads to: a FIFO, a device, another file. So the path is
     first opened with O_PATH, which does nothing to the file, and opened for reading only when the
-    file has proved to be the namespace that is meant.
+    file has proved to be the namespace that is meant. The link of a process leads to nothing else.
     """
+    if _IN_PROCFS(path):
+        return _checked(os.open(path, os.O_RDONLY | os.O_CLOEXEC), identity)
     pointer = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         status = os.fstat(pointer)
@@ -125,3 +129,12 @@ def _open(path: str, identity: Identity) -> Optional[int]:
         return os.open(f"/proc/self/fd/{pointer}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(pointer)
+
+
+def _checked(descriptor: int, identity: Identity) -> Optional[int]:
+    """Return the descriptor of a namespace, None and close it if it is another one's."""
+    status = os.fstat(descriptor)
+    if (status.st_dev, status.st_ino) == identity:
+        return descriptor
+    os.close(descriptor)
+    return None

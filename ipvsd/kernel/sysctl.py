@@ -19,13 +19,14 @@ Same = Callable[[str, str, str], bool]
 class Sysctls:
     """The sysctls below net.ipv4.vs in the calling thread's network namespace.
 
-    Their folder is opened only once, since each opening may be slow (see own_procfs). So an object
-    is for one namespace only, and only within its context.
+    Outside of a procfs instance of one's own each look-up of their folder may be slow (see
+    own_procfs): it is opened only once. So an object is for one namespace only, and only within its
+    context.
     """
 
     def __init__(self, root: str = "/", procfs: Optional[int] = None) -> None:
         """Take the root of the file system, or a descriptor of the root of a procfs instance."""
-        self._base = os.path.join(root, "proc/sys")
+        self._base = "/proc/sys" if root == "/" else os.path.join(root, "proc/sys")
         self._procfs = procfs
         self._folder = -1
         self._files: Dict[str, Tuple[int, bool]] = {}  # by key, and whether they may be written
@@ -103,6 +104,8 @@ class Sysctls:
 
     def _open(self, key: str, flags: int) -> int:
         folder, name = _split(key)
+        if self._procfs is not None:
+            return os.open(f"sys/{folder}/{name}", flags | os.O_CLOEXEC, dir_fd=self._procfs)
         if self._folder < 0:
             self._folder = self._open_folder(folder, os.O_PATH)
         return os.open(name, flags | os.O_CLOEXEC, dir_fd=self._folder)

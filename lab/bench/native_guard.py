@@ -104,7 +104,7 @@ def main() -> None:
         word, count = line.split()
         found = {"start": guard.start, "load": guard.load}[word](int(count))
         print(json.dumps(found), flush=True)
-    guard.drive.scanner.close()
+    guard.drive.scanner.worker.close()
 
 
 if __name__ == "__main__":
