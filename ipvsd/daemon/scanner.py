@@ -19,7 +19,7 @@ from ipvsd.enforce import decide, packed
 from ipvsd.enforce.enforcer import Enforcer, Target
 from ipvsd.enforce.memory import Memory
 from ipvsd.enforce.packed import PackedResult
-from ipvsd.model import Policy, Reason
+from ipvsd.model import Identity, Policy, Reason
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.worker import Done
 
@@ -65,6 +65,8 @@ class NamespaceScanner:
         self._job: Union[Scan, Search, Visit, None] = None
         self._batch: List[Target] = []  # of a visit
         self._kept = KeptResults()
+        self._ended_at: Optional[Identity] = None  # the visit in which the last process ended
+        self._again_ns = 0  # no job before, since one could not be begun or its process has ended
 
     @property
     def scan_complete(self) -> bool:
@@ -105,6 +107,8 @@ class NamespaceScanner:
             return 0
         if self.worker.busy:
             return self.worker.next_look_ns
+        if monotonic_ns() < self._again_ns:
+            return self._again_ns
         if self.visits.waiting or self._rescan.hurries or self._rescan.ends:
             return 0
         now_ns = monotonic_ns()
@@ -115,7 +119,7 @@ class NamespaceScanner:
 
     def proceed(self, policy: Policy, memory: Memory, births_reported: bool) -> None:
         """Give the worker its next job if it has none; `births_reported` as in ScanSchedule."""
-        if self.worker.busy:
+        if self.worker.busy or monotonic_ns() < self._again_ns:
             return
         now_ns, schedule, queue = monotonic_ns(), self.schedule, self.visits
         queue.add_due_retries(now_ns)
@@ -173,7 +177,11 @@ class NamespaceScanner:
         self._job = job
         hung_before = any(one.namespace.identity in self.visits.aside for one in self._batch)
         suspect = isinstance(job, Visit) and hung_before
-        self.worker.submit(job, policy, self.visits.places, suspect)
+        try:
+            self.worker.submit(job, policy, self.visits.places, suspect)
+        except OSError:  # there is no room for another process
+            self._abort(hangs=False)
+            raise
 
     def _visit(self, policy: Policy, memory: Memory) -> None:
         queue = self.visits
@@ -207,7 +215,7 @@ class NamespaceScanner:
 
     def _take_over(self, done: Done, policy: Policy) -> None:
         if done.error:
-            self._abort(done.died)
+            self._abort(hangs=False)
             raise RuntimeError(done.error)
         job, self._job = self._job, None
         schedule, result, now_ns = self.schedule, done.result, monotonic_ns()
@@ -241,6 +249,7 @@ class NamespaceScanner:
     def _abort(self, hangs: bool) -> str:
         """Give up the job; return what it was. What `hangs` is tried again, but later."""
         now_ns, job, self._job = monotonic_ns(), self._job, None
+        self._again_ns = 0 if hangs else now_ns + scan_schedule.AGAIN_NS
         if not isinstance(job, Visit):
             self.scans_given_up += hangs
             if isinstance(job, Scan):
@@ -250,15 +259,17 @@ class NamespaceScanner:
             else:
                 self.schedule.abort_search(now_ns)
             return "scanning for namespaces"
-        hung = self._batch[self.worker.step]
-        others = [one.namespace.identity for one in self._batch if one is not hung]
-        self.visits.give_back(others)
-        if hangs:
-            self.visits.aside.add(hung.namespace.identity, now_ns)
+        last = self._batch[self.worker.step].namespace
+        others = [one.namespace for one in self._batch if one.namespace is not last]
+        # What ends the process again and again must not keep the others waiting.
+        if hangs or last.identity == self._ended_at:
+            self.visits.aside.add(last.identity, now_ns)
         else:
-            self.visits.give_back([hung.namespace.identity])
-        paths = self.visits.places[hung.namespace.identity].paths
-        return f"entering {hung.namespace} through {paths[0] if paths else 'no path'}"
+            others.append(last)
+        self._ended_at = last.identity
+        self.visits.give_back(one.identity for one in others)
+        paths = self.visits.places[last.identity].paths
+        return f"entering {last} through {paths[0] if paths else 'no path'}"
 
 
 def _reborn(batch: List[Target], results: List[PackedResult]) -> int:

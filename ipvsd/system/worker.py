@@ -122,7 +122,7 @@ class Worker:
         import pickle
 
         self.start()
-        self.progress.step()
+        self.progress.step(0)
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
         self._unsent = _LENGTH.pack(len(data)) + data
         self.busy = True

@@ -553,3 +553,46 @@ def test_scans_that_births_cause_have_a_share_of_a_cpu(holders, drive):
         scans += drive.scanner.schedule.last is not before
         before = drive.scanner.schedule.last
     assert scans == 0
+
+
+def test_without_room_for_a_process_the_same_is_tried_again_after_a_while(
+    holders, drive, monkeypatch
+):
+    path, real = holders.mount(), drive.scanner.worker.submit
+
+    def refuse(*_arguments):
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(scan_schedule, "AGAIN_NS", 50 * NS_PER_MS)
+    monkeypatch.setattr(drive.scanner.worker, "submit", refuse)
+    drive.scanner.rescan_all(Reason.START, None)
+    with pytest.raises(OSError, match="temporarily"):
+        drive.cycle()
+    assert drive.scanner.deadline_ns() > monotonic_ns(), "the loop must not spin"
+    assert not drive.scanner.scan_complete
+    monkeypatch.setattr(drive.scanner.worker, "submit", real)
+    drive.until_idle()
+    assert value_in(path) == "63"
+
+
+def test_a_visit_that_ends_its_process_keeps_neither_the_loop_busy_nor_the_others_waiting(
+    holders, drive, monkeypatch
+):
+    paths = [holders.mount(str(number)) for number in range(3)]
+    meant = identity(paths[0])
+    drive.full_scan()
+    event_ns = drive.load()
+
+    def at_visit(target):
+        if target.namespace.identity == meant:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    drive.enforcer.at_visit = at_visit
+    drive.fork_again()
+    monkeypatch.setattr(scan_schedule, "AGAIN_NS", 100 * NS_PER_MS)
+    began_ns = monotonic_ns()
+    drive.scanner.rescan_all(Reason.LOAD, event_ns)
+    drive.until(lambda: {value_in(path) for path in paths[1:]} == {"63"})
+    drive.until(lambda: len(drive.errors) == 2)
+    assert monotonic_ns() - began_ns >= 100 * NS_PER_MS
+    assert drive.scanner.visits.barred_count(wary=False) == 1

@@ -43,7 +43,9 @@ def test_ip_vs_is_loaded_while_its_values_are_read(root, monkeypatch, policy, fo
 def test_ip_vs_becomes_live_when_its_values_have_been_missed(root, monkeypatch):
     root.load_ip_vs("coming", am_droprate="10")
     states = iter([Module.COMING])
-    monkeypatch.setattr("ipvsd.enforce.kernel_access.module.state", lambda _: next(states, Module.LIVE))
+    monkeypatch.setattr(
+        "ipvsd.enforce.kernel_access.module.state", lambda _: next(states, Module.LIVE)
+    )
     (result,) = check_host(root, POLICY, monkeypatch).results
     assert [key.state for key in result.keys] == [State.LOADING]
 
