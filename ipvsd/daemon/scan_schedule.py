@@ -177,7 +177,7 @@ class ScanSchedule:
 
     def begin_search(self, now_ns: int) -> None:
         """Note that a search begins."""
-        self.searching = True
+        self.searching, self.search_ns = True, now_ns + SEARCH_PERIOD_NS
         self._searched_before_ns, self._searched_ns = self._searched_ns, now_ns
 
     def slice_ended(self, found: bool, ended: bool, cost_ns: int, now_ns: int) -> None:
@@ -189,7 +189,6 @@ class ScanSchedule:
         if not ended:
             return
         self.searching = False
-        self.search_ns = None if self.full_ns is None else now_ns + SEARCH_PERIOD_NS
         if not found:
             self.births.searched(self._searched_ns or 0)
 

@@ -304,6 +304,19 @@ def test_a_search_does_not_end_the_wait_for_a_birth_just_before_it():
     assert clock.schedule.births.count == 1
 
 
+def test_a_search_under_way_is_not_enough_for_a_birth_that_is_reported_meanwhile():
+    """It may have looked at the holder before that had the namespace."""
+    clock = Clock()
+    clock.schedule.begin_search(clock.now_ns)
+    clock.expect_births(born_ns=clock.now_ns)
+    for wait_ns in (0, *RETRIES_NS):
+        clock.now_ns += wait_ns
+        assert clock.begin() == SCAN
+        clock.end(SCAN)
+    clock.schedule.slice_ended(False, True, 0, clock.now_ns)
+    assert clock.begin() == SEARCH
+
+
 def last_of(schedule, full, now_ns):
     schedule.begin_scan(full, now_ns)
     return schedule.last
