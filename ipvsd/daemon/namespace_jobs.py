@@ -95,6 +95,8 @@ class NamespaceJobs:
         """Do one job."""
         if self._finder is None:  # in the worker process, whose pid the finder has to know
             self._finder = NamespaceFinder(self._root, progress.step, self._ignored)
+            for identity, place in self._places.items():
+                self._finder.remember(identity, place.paths)
         if isinstance(request, Visit):
             return self._visit(self._finder, request, progress)
         self._finder.be_wary(request.wary)

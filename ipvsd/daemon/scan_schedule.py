@@ -9,10 +9,11 @@ from typing import NamedTuple, Optional
 from ipvsd.daemon.expected_births import VISIBLE_NS, ExpectedBirths
 from ipvsd.model import NS_PER_MS, NS_PER_S
 
-# What full scans may cost, however many namespaces there are: one part of a CPU in so many. Short
+# What full scans may cost in the worker, however many namespaces there are: one part of a CPU in so
+# many. To record them costs the loop a third as much. Short
 # ones are made as often as the policy says; with its default, 30 seconds, they cost no more.
-FULL_SHARE = 400
-SHORT_FULL_SCAN_NS = 75 * NS_PER_MS
+FULL_SHARE = 500
+SHORT_FULL_SCAN_NS = 60 * NS_PER_MS
 
 # Where births are not reported, a scan finds a namespace well before its estimation begins.
 POLL_NS = NS_PER_S

@@ -90,7 +90,7 @@ class NamespaceFinder:
         self._hidden = {
             holder: identity
             for holder, identity in self._hidden.items()
-            if self._reader.is_there(holder, identity)
+            if identity not in holders and self._reader.is_there(holder, identity)
         }
         self._add(holders, self._hidden.items())
         before, self._before = self._before, _by_holder(holders)
@@ -98,6 +98,14 @@ class NamespaceFinder:
             ns_state for holder, ns_state in self._before.items() if before.get(holder) != ns_state
         }
         return FoundHolders(holders, maybe_new)
+
+    def remember(self, identity: Identity, paths: Iterable[str]) -> None:
+        """Look at paths in the next scan, by which another finder has found a namespace."""
+        for path in paths:
+            pid, _, rest = path[len(self._proc) + 1 :].partition("/")
+            _, through, mount = f"/{rest}".partition("/root/")
+            by_mount = Holder(path, 0, f"/{mount}", int(pid))
+            self._hidden[by_mount if through else Holder(path, int(pid))] = identity
 
     def search(self) -> Iterator[bool]:
         """Search, step by step, for namespaces that no scan finds; yield whether one was found.

@@ -555,6 +555,20 @@ def test_scans_that_births_cause_have_a_share_of_a_cpu(holders, drive):
     assert scans == 0
 
 
+def test_another_process_forgets_nothing_that_only_a_search_finds(holders, drive):
+    """As after a hang; the next search may be minutes away."""
+    _, path, meant = holders.descriptor()
+    child, mounted, elsewhere = holders.mount_elsewhere()
+    drive.full_scan()
+    before = dict(drive.scanner.visits.places)
+    assert {meant, elsewhere} <= set(before)
+    drive.fork_again()
+    drive.expect_births()
+    drive.until_idle()
+    drive.cycle()
+    assert drive.scanner.visits.places == before
+
+
 def test_without_room_for_a_process_the_same_is_tried_again_after_a_while(
     holders, drive, monkeypatch
 ):
