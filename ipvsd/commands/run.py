@@ -37,7 +37,7 @@ def main(options: argparse.Namespace, _output: Output) -> Exit:
     with sender.connected(os.environ, _STDERR, write_elsewhere) as send:
         try:
             return Daemon(_parts(options, send, stderr)).run()
-        except (OSError, RuntimeError, MemoryError) as error:  # no descriptors, threads or memory
+        except (OSError, RuntimeError, MemoryError) as error:  # no descriptors, processes or memory
             message = f"guard: cannot start now: {error}; systemd starts it again"
             raise GuardError(message, Exit.CANNOT_TELL) from error
 

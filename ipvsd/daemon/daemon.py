@@ -3,7 +3,7 @@
 A cycle of the loop observes, decides, writes, records and publishes. An event only says where to
 check first, and what the check finds is the truth: a lost, doubled or early event costs at most one
 period. The hot path is short: the host's values are set before anything else is done, then those of
-the other namespaces, by a thread that enters one after the other.
+the other namespaces, by a child process that enters one after the other.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Runs jobs in a child process, which can hang without harm: it is killed, and forked anew.
 
 The parent never waits for it. The child executes no other program; it holds no descriptor of the
-parent's but the standard ones, and gives up the parent's priority.
+parent's, except stderr where the worker says so, and gives up the parent's priority.
 """
 
 import contextlib
