@@ -131,7 +131,7 @@ def _namespaces(root: str, policy: Policy) -> List[Namespace]:
     host = netns_discovery.own(root)
     if policy.scope is Scope.HOST or host.inode == 0:
         return [host]
-    found = in_worker(lambda progress: find(NamespaceFinder(root, progress.step), deep=True))
+    found = in_worker(lambda progress: find(NamespaceFinder(root, progress.note), deep=True))
     return [host, *(place.namespace for place in found)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Optional
 
-from ipvsd.model import NS_PER_MS
+from ipvsd.model import NS_PER_MS, NS_PER_S
 
 # A birth is reported some microseconds, on a busy machine milliseconds, before the namespace has a
 # holder that can be found: scan now, and again after these waits. A namespace that is still not
@@ -10,6 +10,8 @@ from ipvsd.model import NS_PER_MS
 RETRIES_NS = (4 * NS_PER_MS, 16 * NS_PER_MS, 64 * NS_PER_MS, 256 * NS_PER_MS)
 # Longer than it takes from a birth until the namespace has a holder that can be found.
 VISIBLE_NS = 100 * NS_PER_MS
+# Longer than it takes until the holder that it keeps has it.
+SETTLED_NS = NS_PER_S
 
 
 class ExpectedBirths:
@@ -49,6 +51,10 @@ class ExpectedBirths:
         return needed
 
     def searched(self, began_ns: int) -> None:
-        """Note that a search, which began then, found nothing: what it misses does not exist."""
-        if began_ns - self._reported_ns >= VISIBLE_NS:
+        """Note that a search, which began then, found nothing: what it misses does not exist.
+
+        While it goes on, a namespace may pass from a holder that is still to be looked at to one
+        that was looked at before.
+        """
+        if began_ns - self._reported_ns >= SETTLED_NS:
             self.count, self.first_ns = 0, None

@@ -3,13 +3,14 @@
 import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from ipvsd.config.policy import depends_on_owner
 from ipvsd.enforce import packed
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.enforce.packed import PackedResult, PackedTarget
 from ipvsd.kernel import netns_entry
 from ipvsd.kernel.netns_discovery import NamespaceFinder, hang_all, ways_in
 from ipvsd.model import Identity, Namespace, Policy
-from ipvsd.system.worker import Progress
+from ipvsd.system.progress import Progress
 
 # A search yields to visits and scans after so much CPU time.
 SEARCH_SLICE_S = 0.01
@@ -21,7 +22,7 @@ class Place(NamedTuple):
     namespace: Namespace
     paths: Tuple[str, ...]  # lead into it
     foreign: bool  # another user namespace owns it: nobody may change its sysctls
-    served: bool  # all paths lead through a file system that may hang
+    served: bool  # the paths, or what its names are in, may hang: not visited by who is wary
 
 
 Places = Dict[Identity, Place]
@@ -94,9 +95,9 @@ class NamespaceJobs:
     def __call__(self, request: Any, progress: Progress) -> Any:
         """Do one job."""
         if self._finder is None:  # in the worker process, whose pid the finder has to know
-            self._finder = NamespaceFinder(self._root, progress.step, self._ignored)
+            self._finder = NamespaceFinder(self._root, progress.note, self._ignored)
             for identity, place in self._places.items():
-                self._finder.remember(identity, place.paths)
+                self._finder.remember(identity, place.paths, place.served)
         if isinstance(request, Visit):
             return self._visit(self._finder, request, progress)
         self._finder.be_wary(request.wary)
@@ -109,12 +110,15 @@ class NamespaceJobs:
         found = finder.scan()
         changed: Places = {}
         for identity, holders in found.holders.items():
-            known, paths = self._places.get(identity), ways_in(holders, wary)
+            known, served = self._places.get(identity), hang_all(holders)
+            paths = ways_in(holders, wary and not served)
             if known is not None and identity not in found.maybe_new and known.paths == paths:
                 continue
-            foreign = bool(paths) and netns_entry.owned_elsewhere(paths, identity)
+            foreign = not (wary and served) and netns_entry.owned_elsewhere(paths, identity)
             namespace = finder.describe(identity, holders)
-            changed[identity] = Place(namespace, paths, foreign, hang_all(holders))
+            # While its names cannot be read, no rule can exclude it: it is not visited then.
+            served = served or (finder.names_unknown and depends_on_owner(self._policy))
+            changed[identity] = Place(namespace, paths, foreign, served)
         gone = [identity for identity in self._places if identity not in found.holders]
         for identity in gone:
             del self._places[identity]
@@ -129,7 +133,7 @@ class NamespaceJobs:
         while not ended and _cpu_ns() - began_ns < SEARCH_SLICE_S * 1e9:
             step = next(self._search, None)
             found, ended = found or bool(step), step is None
-        return Searched(found, ended, finder.take_large(), _cpu_ns() - began_ns)
+        return Searched(found, ended, finder.budgets.take_large(), _cpu_ns() - began_ns)
 
     def _visit(self, finder: NamespaceFinder, request: Visit, progress: Progress) -> Visited:
         began_ns = _cpu_ns()

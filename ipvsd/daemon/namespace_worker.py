@@ -8,7 +8,8 @@ from ipvsd.enforce.all_namespaces import WORKER
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.model import NS_PER_S, Policy
 from ipvsd.system.event_loop import monotonic_ns
-from ipvsd.system.worker import Done, Progress, Worker
+from ipvsd.system.progress import Progress
+from ipvsd.system.worker import Done, Worker
 
 # After something has hung, no file system that may hang is accessed for so long; after the next
 # time for twice as long.
@@ -39,6 +40,11 @@ class NamespaceWorker:
     def step(self) -> int:
         """The number of the visit that began last."""
         return self.process.progress.number
+
+    @property
+    def at(self) -> str:
+        """The path that was accessed last in a scan or a search, empty if there is none."""
+        return self.process.progress.text
 
     @property
     def next_look_ns(self) -> int:

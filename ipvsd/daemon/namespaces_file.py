@@ -13,7 +13,8 @@ from ipvsd.model import NS_PER_S
 from ipvsd.status import documents, runtime_dir
 from ipvsd.status.runtime_dir import NAMESPACES, RuntimeFolder
 from ipvsd.system.event_loop import Loop
-from ipvsd.system.worker import Done, Progress, Worker
+from ipvsd.system.progress import Progress
+from ipvsd.system.worker import Done, Worker
 from ipvsd.text import error_text
 
 # Where states change all the time, rendering takes 1/20 of a CPU.

@@ -40,7 +40,7 @@ class PutAside:
         """Return those that are due; they stay here until a visit has not hung."""
         due = [identity for identity, one in self._aside.items() if one.until_ns <= now_ns]
         for identity in due:  # it may be that they cannot be visited just now
-            again_ns = now_ns + WAIT_MAX_NS
+            again_ns = now_ns + WAIT_MIN_NS
             self._aside[identity] = self._aside[identity]._replace(until_ns=again_ns)
         return due
 

@@ -10,8 +10,8 @@ from ipvsd.daemon.expected_births import VISIBLE_NS, ExpectedBirths
 from ipvsd.model import NS_PER_MS, NS_PER_S
 
 # What full scans may cost in the worker, however many namespaces there are: one part of a CPU in so
-# many. To record them costs the loop a third as much. Short
-# ones are made as often as the policy says; with its default, 30 seconds, they cost no more.
+# many. To record them costs the loop a third as much. Short ones are made as often as the policy
+# says; with its default, 30 seconds, they cost no more.
 FULL_SHARE = 500
 SHORT_FULL_SCAN_NS = 60 * NS_PER_MS
 
@@ -74,7 +74,7 @@ class ScanSchedule:
         self.last: Optional[LastScan] = None
         # Of what births cause: scans, and visits to foreign namespaces.
         self.share = Share(20, NS_PER_S)
-        self.search_share = Share(50, 3 * NS_PER_S)
+        self.search_share = Share(25, 6 * NS_PER_S)
         self.full = False  # a full scan is under way: what it has found is being visited
         self.full_cost_ns = 0  # CPU time of it so far
         self._quick_ns: Optional[int] = None

@@ -109,7 +109,8 @@ class NamespaceScanner:
             return self.worker.next_look_ns
         if monotonic_ns() < self._again_ns:
             return self._again_ns
-        if self.visits.waiting or self._rescan.hurries or self._rescan.ends:
+        ends = self._rescan.ends and not self.schedule.hidden_found
+        if self.visits.waiting or self._rescan.hurries or ends:
             return 0
         now_ns = monotonic_ns()
         moments = [scan_schedule.next_ns(self.schedule, now_ns), self.visits.retry_at_ns()]
@@ -224,6 +225,8 @@ class NamespaceScanner:
             new = sum(one not in self.visits.places for one in result.maybe_new)
             schedule.end_scan(job.full, new, result.cpu_ns, now_ns)
             self.visits.add_found(result)
+            if not job.wary:
+                self.worker.trust()
             if result.gone:
                 self._kept.add_gone(policy, since_ns, result.gone)
             if job.full and self._rescan.reason is not Reason.LOAD:
@@ -249,6 +252,7 @@ class NamespaceScanner:
     def _abort(self, hangs: bool) -> str:
         """Give up the job; return what it was. What `hangs` is tried again, but later."""
         now_ns, job, self._job = monotonic_ns(), self._job, None
+        at = f" at {self.worker.at}" if self.worker.at else ""
         self._again_ns = 0 if hangs else now_ns + scan_schedule.AGAIN_NS
         if not isinstance(job, Visit):
             self.scans_given_up += hangs
@@ -258,7 +262,7 @@ class NamespaceScanner:
                     self._rescan.pending.add(_Part.SCAN)
             else:
                 self.schedule.abort_search(now_ns)
-            return "scanning for namespaces"
+            return f"scanning for namespaces{at}"
         last = self._batch[self.worker.step].namespace
         others = [one.namespace for one in self._batch if one.namespace is not last]
         # What ends the process again and again must not keep the others waiting.

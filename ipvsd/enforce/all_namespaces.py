@@ -22,7 +22,8 @@ from ipvsd.model import (
     Scope,
 )
 from ipvsd.system.event_loop import monotonic_ns
-from ipvsd.system.worker import Progress, Worker
+from ipvsd.system.progress import Progress
+from ipvsd.system.worker import Worker
 
 WORKER = "ipvsd-visits"
 # A step that takes longer hangs: it opens one path, or visits one namespace.
@@ -88,7 +89,7 @@ def _find_and_visit(
 ) -> Tuple[List[Target], Results]:
     others = [
         Target(place.namespace, Reason.APPLY, None, place.paths)
-        for place in find(NamespaceFinder(root, progress.step), deep=True)
+        for place in find(NamespaceFinder(root, progress.note), deep=True)
     ]
     return others, _visit(enforcer, policy, others, dry, progress)
 
@@ -150,7 +151,7 @@ class NamespaceReader(Generic[Result]):
             return found
         deep = self._finder is None  # the first time only: hidden holders are remembered then
         if self._finder is None:
-            self._finder = NamespaceFinder(self._root, progress.step)
+            self._finder = NamespaceFinder(self._root, progress.note)
         for place in find(self._finder, deep):
             namespace = place.namespace
             if rules_for(self._policy, namespace).excluded_by:

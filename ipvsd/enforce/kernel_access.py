@@ -19,7 +19,7 @@ class KernelAccess:
         self._finder = netns_discovery.NamespaceFinder(root)
         self._entrance = Entrance()
         self.procfs = OwnProcfs()
-        self._kthreads: Optional[bool] = None
+        self._kthreads = False
 
     def described_again(self, namespace: Namespace) -> Namespace:
         """Return a namespace as its member process, if that still exists, describes it now."""
@@ -36,14 +36,13 @@ class KernelAccess:
         return Sysctls(procfs=self.procfs.folder())
 
     def has_kthreads(self, sysctls: Sysctls) -> bool:
-        """Return whether ip_vs estimates in threads; looked for once in a batch of visits."""
-        if self._kthreads is None:
-            self._kthreads = sysctls.has(ipvs.EST_NICE)
+        """Return whether ip_vs estimates in threads; once found so in a batch, it stays so."""
+        self._kthreads = self._kthreads or sysctls.has(ipvs.EST_NICE)
         return self._kthreads
 
     def end_batch(self) -> None:
         """Keep nothing that the next visit, which may be much later, could find changed."""
-        self._kthreads = None
+        self._kthreads = False
         self.procfs.drop()
 
     def facts(self, exactly: bool, with_cookie: bool = True) -> ipvs.Facts:

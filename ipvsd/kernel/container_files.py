@@ -21,6 +21,8 @@ _STORAGES = tuple(
     for folder in ("var/lib/containers/storage", "run/containers/storage")
     for driver in ("overlay", "vfs")
 )
+# Where all of them are, as far as no configuration moves them.
+FOLDERS = ("/var/lib/docker", "/var/lib/containers/storage", "/run/containers", "/run/containerd")
 _INDEXES = ("containers.json", "volatile-containers.json")
 
 # containerd, as packaged, by k3s and RKE2, by k0s, and by MicroK8s; with the namespaces of

@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import Dict, Iterable, Iterator, List, Match, NamedTuple
+from typing import Dict, FrozenSet, Iterable, Iterator, List, Match, NamedTuple, Set
 
 # proc(5): mountinfo separates its variable fields by " - " and escapes blanks as octal numbers.
 _LINE = re.compile(
@@ -37,40 +37,50 @@ def parse(lines: Iterable[bytes]) -> Iterator[NamespaceMount]:
             yield NamespaceMount(mount_id, device, inode, os.fsdecode(path))
 
 
-def read(path: str, most: int) -> List[NamespaceMount]:
-    """Return the mounts of network namespaces in a mountinfo file, at most `most` of each one.
+class Table(NamedTuple):
+    """What matters of a mount table."""
 
-    Raises OSError.
-    """
-    found = []
-    counts: Dict[int, int] = {}
-    with open(path, "rb", buffering=_READ_BYTES) as file:
-        for mount in parse(file):
-            counts[mount.inode] = counts.get(mount.inode, 0) + 1
-            if counts[mount.inode] <= most:
-                found.append(mount)
-    return found
+    namespaces: List[NamespaceMount]
+    served: FrozenSet[str]  # where there are file systems that somebody serves, and that may hang
+    lines: int
+
+    def is_served(self, path: str) -> bool:
+        """Return whether a path leads through a file system that may hang."""
+        while self.served and path not in self.served and path != "/":
+            path = path.rpartition("/")[0] or "/"
+        return path in self.served or len(self.served) >= _SERVED_MAX
 
 
 # File systems whose server may never answer; proc(5) writes FUSE ones as fuse.SUBTYPE.
 _SERVED = ("fuse", "nfs", "cifs", "smb", "9p", "ceph", "afs", "gfs", "ocfs", "glusterfs", "autofs")
 _ANY = re.compile(rb"(?:[^ ]* ){4}(?P<path>/[^ ]*) [^\n]* - (?P<kind>[^ ]+) ")
+# With more of them, any path may hang: an ordinary user can mount a hundred thousand.
+_SERVED_MAX = 1000
 
 
-def served(path: str) -> List[str]:
-    """Return where a mountinfo file has file systems that somebody serves, and that may hang.
+def read(path: str, most: int) -> Table:
+    """Return a mountinfo file, with at most `most` mounts of each network namespace.
 
     Raises OSError.
     """
-    found = []
+    found, lines = [], 0
+    served: Set[str] = set()
+    counts: Dict[int, int] = {}
     with open(path, "rb", buffering=_READ_BYTES) as file:
         for line in file:
-            match = _ANY.match(line)
-            if match is not None and match.group("kind").decode("ascii", "replace").startswith(
-                _SERVED
-            ):
-                found.append(os.fsdecode(_ESCAPE.sub(_unescaped, match.group("path"))))
-    return found
+            lines += 1
+            for mount in parse([line]):
+                counts[mount.inode] = counts.get(mount.inode, 0) + 1
+                if counts[mount.inode] <= most:
+                    found.append(mount)
+            match = _ANY.match(line) if len(served) < _SERVED_MAX else None
+            if match is not None and _is_served(match):
+                served.add(os.fsdecode(_ESCAPE.sub(_unescaped, match.group("path"))))
+    return Table(found, frozenset(served), lines)
+
+
+def _is_served(match: Match[bytes]) -> bool:
+    return match.group("kind").decode("ascii", "replace").startswith(_SERVED)
 
 
 class MountTable:

@@ -5,7 +5,7 @@ import os
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.kernel import container_names, netns_owner
-from ipvsd.kernel.container_files import ContainerFiles
+from ipvsd.kernel.container_files import FOLDERS, ContainerFiles
 from ipvsd.kernel.container_names import ContainerName
 from ipvsd.kernel.netns_holders import (
     PATHS_MAX,
@@ -18,6 +18,7 @@ from ipvsd.kernel.netns_holders import (
     user_of,
 )
 from ipvsd.kernel.netns_links import Links
+from ipvsd.kernel.netns_owner import NAMES_FOLDERS
 from ipvsd.kernel.search_budgets import Budgets
 from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Identity, Namespace, Owner
 
@@ -26,6 +27,8 @@ from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Identity, Namesp
 # million times.
 _HOLDERS_MAX = 64
 _DESCRIPTORS = "fd"
+# Reading so many lines of a mount table costs as much as one thread or descriptor.
+_LINES_AN_ENTRY = 4
 _HOSTS = 1  # the process that sees the mounts of the host
 
 
@@ -51,20 +54,24 @@ class NamespaceFinder:
     """Scans for namespaces, and remembers their holders to recognize those that may be new."""
 
     def __init__(
-        self, root: str = "/", step: Callable[[], None] = lambda: None, ignored: Iterable[int] = ()
+        self,
+        root: str = "/",
+        step: Callable[[str], None] = lambda _path: None,
+        ignored: Iterable[int] = (),
     ) -> None:
         """Remember the root to scan below, and the processes that count as no holders.
 
-        `step` is called before each access that may hang.
+        `step` is called with each path that may hang, before it is accessed.
         """
         self._root = root
         self._proc = os.path.join(root, "proc")
+        self.names_unknown = False  # the last description lacks names: where they are may hang
         self._home = own(root).identity
         self._reader = HolderReader(self._proc, self._home[0], step, {os.getpid(), *ignored})
         self._holders: Dict[Identity, List[Holder]] = {}
         self._before: Dict[Holder, Identity] = {}
         self._hidden: Dict[Holder, Identity] = {}  # what searches have added
-        self._budgets = Budgets()
+        self.budgets = Budgets()
         # What describe() reads at most once for each scan.
         self._links: Optional[Links] = None
         self._files: Optional[ContainerFiles] = None
@@ -99,12 +106,15 @@ class NamespaceFinder:
         }
         return FoundHolders(holders, maybe_new)
 
-    def remember(self, identity: Identity, paths: Iterable[str]) -> None:
-        """Look at paths in the next scan, by which another finder has found a namespace."""
+    def remember(self, identity: Identity, paths: Iterable[str], served: bool) -> None:
+        """Look at paths in the next scan, by which another finder has found a namespace.
+
+        `served` as in Holder.
+        """
         for path in paths:
             pid, _, rest = path[len(self._proc) + 1 :].partition("/")
             _, through, mount = f"/{rest}".partition("/root/")
-            by_mount = Holder(path, 0, f"/{mount}", int(pid))
+            by_mount = Holder(path, 0, f"/{mount}", int(pid), served=served)
             self._hidden[by_mount if through else Holder(path, int(pid))] = identity
 
     def search(self) -> Iterator[bool]:
@@ -114,29 +124,26 @@ class NamespaceFinder:
         costs many times more than a scan. The next scan() returns what was found. Each process and
         each user has a budget (Budgets), and the next search goes on where it was spent.
         """
-        self._budgets.begin()
+        self.budgets.begin()
         searched = {identity_at(f"{self._proc}/{_HOSTS}/ns/mnt")}
-        for pid in self._budgets.in_order(self._reader.pids()):
+        for pid in self.budgets.in_order(self._reader.pids()):
             user = user_of(f"{self._proc}/{pid}")
-            if user is None or self._budgets.is_spent(pid, user):
+            if user is None or self.budgets.is_spent(pid, user):
                 continue
             mount_namespace = identity_at(f"{self._proc}/{pid}/ns/mnt")
             if mount_namespace not in searched:
                 searched.add(mount_namespace)
                 yield self._remember(self._reader.mounts(pid))
+                self.budgets.spend(pid, user, "mounts", self._reader.lines // _LINES_AN_ENTRY, 0)
             for one in self._entries(pid, "task", user):
                 yield self._remember(self._reader.thread(pid, one))
             for one in self._entries(pid, _DESCRIPTORS, user):
                 yield self._remember(self._reader.descriptor(pid, one))
 
-    def take_large(self) -> List[int]:
-        """Return the processes with more than a search may cost, each only once."""
-        return self._budgets.take_large()
-
     def _entries(self, pid: int, folder: str, user: int) -> List[str]:
         """Return the names in a folder of a process, as many as the budget allows."""
-        path, first = f"{self._proc}/{pid}/{folder}", self._budgets.resumes_at(pid, folder)
-        most = self._budgets.left(pid, user)
+        path, first = f"{self._proc}/{pid}/{folder}", self.budgets.resumes_at(pid, folder)
+        most = self.budgets.left(pid, user)
         if folder == _DESCRIPTORS and first:
             # By number: a folder cannot be read from the middle.
             end = first + most
@@ -147,7 +154,7 @@ class NamespaceFinder:
             after = 0
             if len(names) > most:
                 after = int(names.pop()) if folder == _DESCRIPTORS else first + most
-        self._budgets.spend(pid, user, folder, len(names), after)
+        self.budgets.spend(pid, user, folder, len(names), after)
         return names
 
     def _remember(self, found: Iterable[Tuple[Holder, Identity]]) -> bool:
@@ -178,6 +185,7 @@ class NamespaceFinder:
 
     def describe(self, identity: Identity, holders: List[Holder]) -> Namespace:
         """Return a namespace with the hints that its holders give."""
+        self.names_unknown = False
         mounted = sorted({(holder.mount, holder.seen_by) for holder in holders if holder.mount})
         paths = tuple(path for path, pid in mounted if pid == _HOSTS)
         elsewhere = tuple((path, pid) for path, pid in mounted if pid != _HOSTS)
@@ -219,16 +227,22 @@ class NamespaceFinder:
             cgroup=cgroup, container=container, unit=unit, pid=pid, command=command
         )
 
+    def _may_hang(self, folders: Iterable[str]) -> bool:
+        """Return whether not to read in folders of the host, in which names are, for now."""
+        hang = self._reader.wary and any(self._reader.is_served(one) for one in folders)
+        self.names_unknown = self.names_unknown or hang
+        return hang
+
     def _links_to(self, identity: Identity, paths: Tuple[str, ...]) -> Tuple[str, ...]:
-        if self._reader.wary:
+        if self._may_hang(NAMES_FOLDERS):
             return ()
         if self._links is None:
             self._links = Links(self._proc)
         return self._links.to(identity, paths)[:PATHS_MAX]
 
     def _container_name(self, cgroup: str, container: str) -> ContainerName:
-        if (
-            container and not self._reader.wary
+        if container and not self._may_hang(
+            FOLDERS
         ):  # else files may lead through a file system that hangs
             if self._files is None:
                 self._files = ContainerFiles(self._root)

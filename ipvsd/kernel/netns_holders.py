@@ -10,6 +10,7 @@ from ipvsd.model import Identity
 
 # Paths that are kept for each namespace: enough that one still works when members start and end.
 PATHS_MAX = 4
+_HOSTS = 1  # the process that sees the mounts of the host
 # Enough for the cgroup file of cgroup version 1, whose last lines matter most.
 _HINT_BYTES = 64 * 1024
 
@@ -33,13 +34,18 @@ Held = Iterator[Tuple[Holder, Identity]]
 class HolderReader:
     """Reads one kind of holder of one process, or all processes of a procfs."""
 
-    def __init__(self, proc: str, device: int, step: Callable[[], None], ignored: Set[int]) -> None:
+    def __init__(
+        self, proc: str, device: int, step: Callable[[str], None], ignored: Set[int]
+    ) -> None:
         """Take the path of procfs, the device of all network namespaces (st_dev of nsfs).
 
-        `step` is called before each access that may hang; `ignored` processes hold nothing.
+        `step` is called with each path that may hang, before it is accessed; `ignored` processes
+        hold nothing.
         """
         self.wary = False  # access no path below a file system that somebody serves
+        self.lines = 0  # of the mount table that was read last
         self.ignored = ignored
+        self._hosts = mounts.Table([], frozenset(), 0)
         self._proc = proc
         self._device = device
         self._step = step
@@ -68,17 +74,19 @@ class HolderReader:
 
     def mounts(self, pid: int) -> Held:
         """Yield the namespaces that are mounted where a process sees it."""
-        table = f"{self._proc}/{pid}/mountinfo"
         try:
-            found, served = mounts.read(table, PATHS_MAX), mounts.served(table)
+            table = mounts.read(f"{self._proc}/{pid}/mountinfo", PATHS_MAX)
         except OSError:
             return  # the process has ended
-        for mount in found:
+        self.lines = table.lines
+        if pid == _HOSTS:
+            self._hosts = table
+        for mount in table.namespaces:
             path = f"{self._proc}/{pid}/root{mount.path}"
-            may_hang = any(mount.path.startswith(f"{one.rstrip('/')}/") for one in served)
+            may_hang = table.is_served(mount.path)
             birth_ns = 0
             if not (self.wary and may_hang):
-                self._step()
+                self._step(path)
                 with contextlib.suppress(OSError):
                     birth_ns = os.stat(path).st_ctime_ns
             holder = Holder(path, 0, mount.path, pid, birth_ns, may_hang)
@@ -93,14 +101,18 @@ class HolderReader:
             # root of that mount: "/".
             text = os.readlink(path)
             if text.startswith("net:[") or (text == "/" and not self.wary):
-                self._step()
+                self._step(path)
                 status = os.stat(path)
                 if status.st_dev == self._device:
                     yield Holder(path, pid), (status.st_dev, status.st_ino)
 
+    def is_served(self, path: str) -> bool:
+        """Return whether a path of the host leads through a file system that may hang."""
+        return self._hosts.is_served(path)
+
     def is_there(self, holder: Holder, identity: Identity) -> bool:
         """Return whether a holder still holds a namespace; if unsure, True: a visit finds out."""
-        self._step()
+        self._step(holder.path)
         return (self.wary and bool(holder.mount)) or identity_at(holder.path) == identity
 
 

@@ -76,10 +76,10 @@ class Sysctls:
             return Outcome(write, before, error=text, denied=error.errno in _DENIED)
 
     def has(self, key: str) -> bool:
-        """Return whether the file of a dotted key exists."""
+        """Return whether the file of a dotted key exists. Raises OSError if there is no telling."""
         try:
             os.close(self._open(key, os.O_PATH))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return True
 

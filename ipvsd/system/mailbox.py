@@ -10,11 +10,13 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 
 from ipvsd.model import NS_PER_S
 from ipvsd.system.event_loop import monotonic_ns
-from ipvsd.system.worker import Done, Progress, Worker
+from ipvsd.system.progress import Progress
+from ipvsd.system.worker import Done, Worker
 from ipvsd.text import error_text
 
 # A task that takes longer is late, and is reported.
 LATE_NS = 5 * NS_PER_S
+_STEPS_OF_SUBMIT = 1
 
 
 class Task(NamedTuple):
@@ -56,8 +58,9 @@ class Mailbox:
         done = self.worker.take()
         if done is not None:
             names, self._underway = self._underway, []
-            found = done.result if not done.error else {}
-            self._results += [(name, Done(found.get(name), done.error)) for name in names]
+            found = done.result or {}
+            ends = [Done(*found.get(name, (None, done.error))) for name in names]
+            self._results += list(zip(names, ends))
             self._begin()
         results, self._results = self._results, []
         return results
@@ -100,13 +103,13 @@ class Mailbox:
             return
         tasks, self._waiting = list(self._waiting.items()), {}
         names = [name for name, _ in tasks]
+        self._first_step = self._step = self.worker.progress.steps + _STEPS_OF_SUBMIT
         try:
             self.worker.submit(tasks)
         except OSError as error:  # there is no room for another process
             self._results += [(name, Done(error=error_text(error))) for name in names]
             return
         self._underway = names
-        self._first_step = self._step = self.worker.progress.steps
         self._step_ns = monotonic_ns()
 
 
@@ -122,9 +125,12 @@ def finish(boxes: Iterable[Mailbox], limit_ns: int, go_on: Callable[[], None]) -
         select.select(workers, [], [], left_ns / 1e9)
 
 
-def _do(tasks: List[Tuple[str, Task]], progress: Progress) -> Dict[str, Any]:
-    results = {}
+def _do(tasks: List[Tuple[str, Task]], progress: Progress) -> Dict[str, Tuple[Any, str]]:
+    results: Dict[str, Tuple[Any, str]] = {}
     for name, (function, arguments) in tasks:
         progress.step()
-        results[name] = function(*arguments)
+        try:
+            results[name] = function(*arguments), ""
+        except Exception as error:
+            results[name] = None, f"{name}: {error!r}"
     return results

@@ -5,13 +5,13 @@ parent's, except stderr where the worker says so, and gives up the parent's prio
 """
 
 import contextlib
-import mmap
 import os
 import select
 import struct
 from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Tuple
 
 from ipvsd.kernel import libc
+from ipvsd.system.progress import Progress
 
 if TYPE_CHECKING:
     import socket  # like others imported at the first use: few commands enter a namespace
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("=Q")  # of the message that follows
 _READ_BYTES = 256 * 1024
 _STDERR = 2  # the last of the standard streams
-_WORD = struct.Struct("=Q")  # the processor writes it as a whole
 
 
 class Done(NamedTuple):
@@ -28,34 +27,6 @@ class Done(NamedTuple):
     result: Any = None
     error: str = ""
     died: bool = False  # the child has ended in it
-
-
-class Progress:
-    """Counts the steps of a job, in memory that parent and child share."""
-
-    def __init__(self) -> None:
-        """Map the memory. Raises OSError."""
-        self._shared = mmap.mmap(-1, 2 * _WORD.size)
-
-    @property
-    def steps(self) -> int:
-        """How many steps have begun since the worker was created."""
-        return int(_WORD.unpack_from(self._shared)[0])
-
-    @property
-    def number(self) -> int:
-        """The number of the last step that has one."""
-        return int(_WORD.unpack_from(self._shared, _WORD.size)[0])
-
-    def step(self, number: Optional[int] = None) -> None:
-        """Note that a step begins; each may take as long as the parent's patience lasts."""
-        _WORD.pack_into(self._shared, 0, self.steps + 1)
-        if number is not None:
-            _WORD.pack_into(self._shared, _WORD.size, number)
-
-    def close(self) -> None:
-        """Unmap the memory."""
-        self._shared.close()
 
 
 Work = Callable[[Any, Progress], Any]
@@ -122,7 +93,7 @@ class Worker:
         import pickle
 
         self.start()
-        self.progress.step(0)
+        self.progress.step(0, "")
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
         self._unsent = _LENGTH.pack(len(data)) + data
         self.busy = True
@@ -243,12 +214,16 @@ def _live(end: "socket.socket", work: Work, progress: Progress, name: str, paren
         request = _receive(end)
         if request is None:
             return
+        ends = False
         try:
-            reply = (work(pickle.loads(request), progress), "")
-        except Exception as error:
-            reply = (None, _sentence(error))
-        data = pickle.dumps(reply, pickle.HIGHEST_PROTOCOL)
+            reply = work(pickle.loads(request), progress), ""
+            data = pickle.dumps(reply, pickle.HIGHEST_PROTOCOL)
+        except BaseException as error:  # also SystemExit: why the process ends is said first
+            ends = not isinstance(error, Exception)
+            data = pickle.dumps((None, _sentence(error)), pickle.HIGHEST_PROTOCOL)
         end.sendall(_LENGTH.pack(len(data)) + data)
+        if ends:
+            return
 
 
 def give_up_priority() -> None:
@@ -291,7 +266,7 @@ def _leave(end: int, stream: int) -> None:
                 os.close(number)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     """Return what an exception says, and where it was raised."""
     where, trace = "", error.__traceback__
     while trace is not None:

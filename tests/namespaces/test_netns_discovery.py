@@ -211,7 +211,17 @@ def test_a_link_to_a_process_is_a_name(holders):
     assert namespace.name == "thread"
     finder.be_wary(True)
     found = finder.scan().holders[identity(path)]
-    assert finder.describe(identity(path), found).owner.links == ()
+    assert finder.describe(identity(path), found).name == "thread", "no file system hangs there"
+
+
+def test_who_is_wary_reads_no_names_where_a_file_system_may_hang(holders, monkeypatch):
+    _, path = holders.process()
+    holders.link("web", path)
+    finder = NamespaceFinder(holders.root)
+    finder.be_wary(True)
+    monkeypatch.setattr(finder._reader, "is_served", lambda folder: folder == "/run/netns")
+    found = finder.scan().holders[identity(path)]
+    assert finder.describe(identity(path), found).owner.links == () and finder.names_unknown
 
 
 def test_a_link_to_a_mount_is_a_name(holders):

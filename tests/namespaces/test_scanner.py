@@ -327,7 +327,8 @@ def test_a_scan_that_hangs_is_made_again(holders, drive, monkeypatch, once):
     drive.policy = POLICY._replace(resync_ns=20 * NS_PER_MS)
     drive.scanner.rescan_all(Reason.LOAD, monotonic_ns())
     drive.until(lambda: drive.hung)
-    assert drive.hung == ["scanning for namespaces"]
+    (hung,) = drive.hung
+    assert hung.startswith("scanning for namespaces")
     assert not drive.scanner.scan_complete, "no namespace has been visited yet"
     drive.until(lambda: drive.memory.namespaces and value_in(path) == "63", timeout_s=3)
     count = len(drive.results)
@@ -610,3 +611,14 @@ def test_a_visit_that_ends_its_process_keeps_neither_the_loop_busy_nor_the_other
     drive.until(lambda: len(drive.errors) == 2)
     assert monotonic_ns() - began_ns >= 100 * NS_PER_MS
     assert drive.scanner.visits.barred_count(wary=False) == 1
+
+
+def test_the_loop_sleeps_while_what_a_search_has_found_waits_for_the_share(holders, drive):
+    drive.full_scan()
+    _, path, _ = holders.descriptor()
+    drive.scanner.schedule.share.spend(NS_PER_S + 20 * NS_PER_MS, monotonic_ns())
+    cycles, real = [], drive.cycle
+    drive.cycle = lambda: cycles.append(real())
+    drive.full_scan(Reason.RESYNC)
+    drive.until(lambda: value_in(path) == "63")
+    assert len(cycles) < 100

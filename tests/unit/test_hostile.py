@@ -210,7 +210,7 @@ def test_a_huge_mount_table_is_never_in_memory(tmp_path):
             file.write(line % (number, 4026532000 + number % 2, number))
     assert path.stat().st_size > 19 * MEGABYTE
     with in_memory(MEGABYTE):
-        found = mounts.read(str(path), 4)
+        found = mounts.read(str(path), 4).namespaces
     assert [one.mount_id for one in found] == list(range(8)), "the first mounts of each namespace"
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ipvsd.kernel import mounts
 from ipvsd.kernel.mounts import NamespaceMount
+from tests.time_limits import in_time
 
 
 def parsed(table):
@@ -112,4 +113,32 @@ def test_megabytes_take_less_than_two_seconds(table):
 
 
 def test_the_own_table_can_be_read():
-    assert isinstance(mounts.read("/proc/self/mountinfo", 4), list)
+    table = mounts.read("/proc/self/mountinfo", 4)
+    with open("/proc/self/mountinfo", "rb") as file:
+        assert table.lines == len(file.readlines())
+
+
+def test_what_is_below_a_file_system_that_somebody_serves_may_hang(tmp_path):
+    path = tmp_path / "mountinfo"
+    path.write_text(
+        "20 1 0:5 / / rw - ext4 /dev/vda rw\n"
+        "21 20 0:40 / /mnt/a\\040b rw - fuse.sshfs host: rw\n"
+        "22 20 0:41 / /srv rw - nfs4 host:/x rw\n"
+    )
+    table = mounts.read(str(path), 4)
+    assert table.served == {"/mnt/a b", "/srv"}
+    assert table.is_served("/mnt/a b/run/web") and table.is_served("/srv")
+    assert not table.is_served("/mnt/a bc") and not table.is_served("/run/netns/web")
+
+
+def test_thousands_of_served_mounts_and_of_namespaces_are_no_product(tmp_path):
+    """An ordinary user can mount so many in a mount namespace of their own."""
+    path = tmp_path / "mountinfo"
+    with open(str(path), "w", encoding="ascii") as file:
+        for number in range(5000):
+            file.write(f"{number} 1 0:4 net:[{number + 5}] /n/{number} rw - nsfs nsfs rw\n")
+            file.write(f"{number} 1 0:40 / /mnt/{number} rw - fuse x rw\n")
+    with in_time(2):
+        table = mounts.read(str(path), 4)
+        assert all(table.is_served(one.path) for one in table.namespaces), "any may hang"
+    assert len(table.served) <= 1000
