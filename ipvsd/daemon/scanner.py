@@ -130,8 +130,9 @@ class NamespaceScanner:
                 schedule.end_full_scan(policy.resync_ns, now_ns)
             if self._rescan.ends and not (schedule.hidden_found or self._kept):
                 self._rescan = Rescan()
-        demanded = not self._rescan.hurries or _Part.SCAN in self._rescan.pending
-        full = _is_due(schedule.full_ns, now_ns) and demanded and not queue.rest
+        # A routine full scan begins no sooner than the demand before has been met.
+        may_begin = self.scan_complete or _Part.SCAN in self._rescan.pending
+        full = _is_due(schedule.full_ns, now_ns) and may_begin and not queue.rest
         if not queue.urgent and (full or _is_due(schedule.scan_ns(now_ns), now_ns)):
             schedule.begin_scan(full, now_ns)
             if full:
