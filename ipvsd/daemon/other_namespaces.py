@@ -45,6 +45,12 @@ class OtherNamespaces:
             event_ns = self._state.memory.loaded_ns if reason is Reason.LOAD else None
             self._scanner.rescan_all(reason, event_ns)
 
+    def check_sources(self) -> None:
+        """Open those sources again that have stopped working, if a check of them is due."""
+        due_ns = self._sources.due_ns
+        if due_ns is not None and due_ns <= monotonic_ns():
+            self._state.new_events += self._sources.arrange(self._state.looks_for_others)
+
     def expect(self, births: Optional[BirthEvents]) -> None:
         """Scan soon for namespaces that were reported, if any were."""
         if births is not None and self._state.guards_others:
@@ -89,6 +95,7 @@ class OtherNamespaces:
     def deadlines_ns(self) -> List[int]:
         """Return when to call proceed() if nothing happens."""
         moments = [self._scanner.deadline_ns(), self._state.memory.rate_limiter.due_ns]
+        moments.append(self._sources.due_ns)
         if self._sources.births_muted:
             moments.append(self._scanner.schedule.share.ready_ns(monotonic_ns()))
         period_ns = self._canary_period_ns()
