@@ -12,8 +12,8 @@ from ipvsd.daemon.scan_schedule import (
     SEARCH_PERIOD_NS,
     SHORT_FULL_SCAN_NS,
     ScanSchedule,
-    Share,
 )
+from ipvsd.daemon.share import Share
 from ipvsd.model import NS_PER_MS, NS_PER_S
 
 PERIOD_NS = 30 * NS_PER_S
@@ -45,6 +45,9 @@ class Clock:
         schedule, now_ns = self.schedule, self.now_ns
         schedule.note_reports(self.reported, PERIOD_NS, now_ns)
         job = None
+        if is_due(schedule.looks.next_ns(now_ns), now_ns):
+            schedule.looks.begin(now_ns)
+            schedule.looks.end(bool(schedule.births.count), 0, now_ns)
         if is_due(schedule.full_ns, now_ns):
             job = FULL
         elif is_due(schedule.scan_ns(now_ns), now_ns):
