@@ -12,7 +12,7 @@ from ipvsd.model import Identity, Namespace, Owner, Policy
 from ipvsd.system.worker import Progress
 
 # A search yields to visits and scans after so much CPU time.
-SEARCH_SLICE_S = 0.01
+SEARCH_SLICE_S = 0.025
 
 
 class Place(NamedTuple):

@@ -56,8 +56,11 @@ class OtherNamespaces:
     def expect(self, births: Optional[BirthEvents]) -> None:
         """Scan soon for namespaces that were reported, if any were."""
         now_ns, schedule = monotonic_ns(), self._scanner.schedule
+        if self._sources.births_muted and schedule.looks.ready_ns(now_ns) <= now_ns:
+            # Before the look that may begin now: those in the pipe would wait for the next one.
+            births = self._sources.take_births(self._state.new_events) or births
         cpu_ns = int(time.process_time() * 1e9)
-        if schedule.births.count:
+        if schedule.births.count and self._state.guards_others:
             # What the loop has done since is charged to births: they have woken it.
             schedule.looks.share.spend(cpu_ns - self._cpu_ns, now_ns)
         self._cpu_ns = cpu_ns
@@ -87,7 +90,8 @@ class OtherNamespaces:
         if done is not None and state.reloading and not self._scanner.scan_complete:
             self._notifier.extend_timeout()
         # In a storm of births nobody is woken by each: the next look comes when its share is due.
-        self._sources.mute_births(self._scanner.schedule.looks.ready_ns(now_ns) > now_ns)
+        storm = self._scanner.schedule.looks.ready_ns(now_ns) > now_ns
+        self._sources.mute_births(storm and state.guards_others)
         self._run_canary()
 
     def canary_wanted(self) -> bool:
