@@ -355,6 +355,7 @@ def doctor(data):
         [found],
         found.split("\n"),
         check_environment.parse_status(found),
+        limits=dict.fromkeys(check_environment.LIMITS, found),
     )
     findings = [
         *check_values.check_configuration([found], [found]),

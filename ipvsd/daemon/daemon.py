@@ -137,6 +137,7 @@ class Daemon:
         trigger, reported_ns = self._observe(woken, event_ns)
         if trigger is not None:
             self._check(trigger, reported_ns)
+        self._others.check_sources()
         self._others.expect(self._sources.take_events(woken.descriptors, self._state.new_events))
         self._others.proceed()
         self._publish(checked=trigger is not None)

@@ -12,12 +12,16 @@ from ipvsd.kernel.mounts import MountTable
 from ipvsd.kernel.netns_births import BirthEvents, BirthProbe
 from ipvsd.kernel.sysctl_watch import WriteWatch
 from ipvsd.kernel.uevents import Monitor
-from ipvsd.model import GuardError
-from ipvsd.system.event_loop import Loop
+from ipvsd.model import NS_PER_S, GuardError
+from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.text import error_text
 
 ON = "on"
 OFF = "off"
+
+# A probe that somebody has switched off reports no birth. The first estimation run comes 2 s after
+# a birth, so that few leak in this time.
+CHECK_NS = 5 * NS_PER_S
 
 
 class Source:
@@ -124,6 +128,10 @@ class NamespaceSources:
         """Open nothing yet; arrange() does."""
         self.writer = ""  # who has last written a sysctl, empty if unknown
         self.own_birth = False  # one was reported since this was last set to False
+        self.due_ns: Optional[int] = (
+            None  # when to call arrange() again, None while no probe is set
+        )
+        self._missed = False  # births may have been, since the probe did not work
         self._loop = loop
         poll = "a scan each second finds new namespaces"
         table = os.path.join(root, "proc/1/mountinfo")
@@ -142,8 +150,12 @@ class NamespaceSources:
             self.close()
             return []
         defect = self._births.opened.defect() if self._births.opened is not None else None
-        new_events = self._births.lose(defect) if defect is not None else []
+        new_events: List[Event] = []
+        if defect is not None:
+            new_events += self._births.lose(defect)
+            self._missed = True
         new_events += self._births.open() + self._mounts.open()
+        self.due_ns = None if self._births.opened is None else monotonic_ns() + CHECK_NS
         if not self.births_reported:
             return new_events + self._devices.open()
         self._devices.close()
@@ -192,6 +204,9 @@ class NamespaceSources:
             found = BirthEvents()
         if self._births.woke(descriptors):
             found = self.take_births(new_events) or found
+        if self._missed:
+            # One more than was reported, so that a search follows if no scan finds one.
+            self._missed, found = False, BirthEvents((found or BirthEvents()).births + 1)
         return found
 
     def take_births(self, new_events: List[Event]) -> Optional[BirthEvents]:
@@ -217,6 +232,7 @@ class NamespaceSources:
 
     def close(self) -> str:
         """Close all of them; return a sentence if probes have to stay behind, else empty."""
+        self.due_ns = None
         self._mounts.close()
         self._devices.close()
         left = self._births.close()

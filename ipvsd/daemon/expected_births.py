@@ -12,6 +12,8 @@ RETRIES_NS = (4 * NS_PER_MS, 16 * NS_PER_MS, 64 * NS_PER_MS, 256 * NS_PER_MS)
 VISIBLE_NS = 100 * NS_PER_MS
 # Longer than it takes until the holder that it keeps has it.
 SETTLED_NS = NS_PER_S
+# Where a look at who has caused the births finds nothing, it is repeated as often, before a scan.
+LOOKED_NS = sum(RETRIES_NS)
 
 
 class ExpectedBirths:
@@ -20,22 +22,30 @@ class ExpectedBirths:
     def __init__(self) -> None:
         self.count = 0
         self.first_ns: Optional[int] = None  # when the first of them was; None if one has no time
+        self.scan_ns: Optional[int] = None  # when to scan, unless looks have found them before
         self._reported_ns = 0  # when the last of them was
         self._tries = 0  # scans for them since then
 
-    def report(self, births: int, first_ns: Optional[int], now_ns: int) -> None:
-        """Expect so many births more, of which the first was at `first_ns` (None if unknown)."""
+    def report(
+        self, births: int, first_ns: Optional[int], now_ns: int, looked: bool = False
+    ) -> None:
+        """Expect so many births more, of which the first was at `first_ns` (None if unknown).
+
+        Where they are `looked` for, one scan follows later, and no other one.
+        """
         known = [one for one in (self.first_ns, first_ns) if one is not None]
         if self.count:
             first_ns = min(known) if len(known) > 1 else None
         self.count, self.first_ns = self.count + births, first_ns
-        self._reported_ns, self._tries = now_ns, 0
+        self._reported_ns, self._tries = now_ns, len(RETRIES_NS) if looked else 0
+        if looked and self.scan_ns is None:
+            self.scan_ns = now_ns + LOOKED_NS
 
     def found(self, births: int) -> None:
         """Expect so many births less."""
         self.count = max(0, self.count - births)
         if not self.count:
-            self.first_ns = None
+            self.first_ns = self.scan_ns = None
 
     def next_scan_ns(self, now_ns: int) -> Optional[int]:
         """Return when to scan again after a scan that ends now, None if that is of no use."""
@@ -57,4 +67,4 @@ class ExpectedBirths:
         that was looked at before.
         """
         if began_ns - self._reported_ns >= SETTLED_NS:
-            self.count, self.first_ns = 0, None
+            self.count, self.first_ns, self.scan_ns = 0, None, None

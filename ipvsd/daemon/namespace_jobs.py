@@ -7,13 +7,14 @@ from ipvsd.config.policy import depends_on_owner
 from ipvsd.enforce import packed
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.enforce.packed import PackedResult, PackedTarget
-from ipvsd.kernel import netns_entry
-from ipvsd.kernel.netns_discovery import NamespaceFinder, hang_all, ways_in
-from ipvsd.model import Identity, Namespace, Policy
+from ipvsd.kernel import netns_entry, netns_owner
+from ipvsd.kernel.netns_discovery import FoundHolders, NamespaceFinder
+from ipvsd.kernel.netns_holders import hang_all, ways_in
+from ipvsd.model import Identity, Namespace, Owner, Policy
 from ipvsd.system.progress import Progress
 
 # A search yields to visits and scans after so much CPU time.
-SEARCH_SLICE_S = 0.01
+SEARCH_SLICE_S = 0.025
 
 
 class Place(NamedTuple):
@@ -53,6 +54,13 @@ class Visited(NamedTuple):
     described: List[Namespace]  # whose owner or name has changed
     cpu_ns: int
     procfs: str  # why the shared procfs had to be used, empty if it had not
+
+
+class Look(NamedTuple):
+    """A request to look where births were caused, for what is new."""
+
+    wary: bool  # access no file system that may hang
+    tasks: List[int]  # that have caused births
 
 
 class Scan(NamedTuple):
@@ -103,11 +111,27 @@ class NamespaceJobs:
         self._finder.be_wary(request.wary)
         if isinstance(request, Search):
             return self._go_on_searching(self._finder, request.anew)
+        if isinstance(request, Look):
+            return self._look(self._finder, request)
         return self._scan(self._finder, request.wary)
 
     def _scan(self, finder: NamespaceFinder, wary: bool) -> Scanned:
         began_ns = _cpu_ns()
         found = finder.scan()
+        changed = self._changed(finder, found, wary)
+        gone = [identity for identity in self._places if identity not in found.holders]
+        for identity in gone:
+            del self._places[identity]
+        return Scanned(changed, gone, list(found.maybe_new), _cpu_ns() - began_ns)
+
+    def _look(self, finder: NamespaceFinder, request: Look) -> Scanned:
+        began_ns = _cpu_ns()
+        found = finder.look(request.tasks)
+        changed = self._changed(finder, found, request.wary)
+        return Scanned(changed, [], list(found.maybe_new), _cpu_ns() - began_ns)
+
+    def _changed(self, finder: NamespaceFinder, found: FoundHolders, wary: bool) -> Places:
+        """Return the places that are new, or have other paths, and remember them."""
         changed: Places = {}
         for identity, holders in found.holders.items():
             known, served = self._places.get(identity), hang_all(holders)
@@ -115,15 +139,15 @@ class NamespaceJobs:
             if known is not None and identity not in found.maybe_new and known.paths == paths:
                 continue
             foreign = not (wary and served) and netns_entry.owned_elsewhere(paths, identity)
-            namespace = finder.describe(identity, holders)
-            # While its names cannot be read, no rule can exclude it: it is not visited then.
-            served = served or (finder.names_unknown and depends_on_owner(self._policy))
+            if foreign:  # described by its visit: a user can have thousands
+                namespace = Namespace(*identity, netns_owner.namespace_name(Owner(), identity[1]))
+            else:
+                namespace = finder.describe(identity, holders)
+                # While its names cannot be read, no rule can exclude it: it is not visited then.
+                served = served or (finder.names_unknown and depends_on_owner(self._policy))
             changed[identity] = Place(namespace, paths, foreign, served)
-        gone = [identity for identity in self._places if identity not in found.holders]
-        for identity in gone:
-            del self._places[identity]
         self._places.update(changed)
-        return Scanned(changed, gone, list(found.maybe_new), _cpu_ns() - began_ns)
+        return changed
 
     def _go_on_searching(self, finder: NamespaceFinder, anew: bool) -> Searched:
         began_ns = _cpu_ns()
@@ -145,7 +169,7 @@ class NamespaceJobs:
             if place is None:
                 continue  # a scan has not found it any more
             progress.step(number)
-            if request.describe:
+            if request.describe or request.foreign:
                 place = self._described_anew(finder, place, described)
             result = self._enforcer.visit(
                 self._policy, packed.unpack_target(target, place.namespace, place.paths)

@@ -91,9 +91,9 @@ class NamespaceWorker:
             self._hung_times += 1
         return verdict
 
-    def trust(self) -> None:
-        """Note that what may hang was accessed, and did not."""
-        self._hung_times = 0
+    def trust(self, wary: bool) -> None:
+        """Note that a scan did not hang; unless it was `wary`, what may hang was accessed."""
+        self._hung_times = self._hung_times if wary else 0
 
     def dare(self) -> None:
         """Access what may hang again: ip_vs was loaded, or the configuration is another one."""

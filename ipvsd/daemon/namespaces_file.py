@@ -17,8 +17,8 @@ from ipvsd.system.progress import Progress
 from ipvsd.system.worker import Done, Worker
 from ipvsd.text import error_text
 
-# Where states change all the time, rendering takes 1/20 of a CPU.
-_SHARE = 20
+# Where states change all the time, rendering takes 1/50 of a CPU.
+_SHARE = 50
 # After an error; and what a child has at most: it writes to a file system in memory.
 _RETRY_NS = 10 * NS_PER_S
 _LIMIT_NS = 60 * NS_PER_S

@@ -1,5 +1,6 @@
 """Guards the namespaces other than the host's: scans, records of visits, the canary."""
 
+import time
 from typing import List, Optional
 
 from ipvsd.config.policy import rules_for
@@ -36,6 +37,7 @@ class OtherNamespaces:
         self._sources = sources
         self._canary = canary
         self._notifier = notifier
+        self._cpu_ns = 0  # of this process, at the last call of expect()
 
     def rescan(self, reason: Optional[Reason]) -> None:
         """Check every namespace for a reason, or, if there is none to guard, pause."""
@@ -45,10 +47,25 @@ class OtherNamespaces:
             event_ns = self._state.memory.loaded_ns if reason is Reason.LOAD else None
             self._scanner.rescan_all(reason, event_ns)
 
+    def check_sources(self) -> None:
+        """Open those sources again that have stopped working, if a check of them is due."""
+        due_ns = self._sources.due_ns
+        if due_ns is not None and due_ns <= monotonic_ns():
+            self._state.new_events += self._sources.arrange(self._state.looks_for_others)
+
     def expect(self, births: Optional[BirthEvents]) -> None:
         """Scan soon for namespaces that were reported, if any were."""
+        now_ns, schedule = monotonic_ns(), self._scanner.schedule
+        if self._sources.births_muted and schedule.looks.ready_ns(now_ns) <= now_ns:
+            # Before the look that may begin now: those in the pipe would wait for the next one.
+            births = self._sources.take_births(self._state.new_events) or births
+        cpu_ns = int(time.process_time() * 1e9)
+        if schedule.births.count and self._state.guards_others:
+            # What the loop has done since is charged to births: they have woken it.
+            schedule.looks.share.spend(cpu_ns - self._cpu_ns, now_ns)
+        self._cpu_ns = cpu_ns
         if births is not None and self._state.guards_others:
-            self._scanner.schedule.expect_births(monotonic_ns(), births.births, births.first_ns)
+            schedule.expect_births(now_ns, births.births, births.first_ns, births.tasks)
 
     def proceed(self) -> None:
         """Give the worker its next job, and record what it has done."""
@@ -72,8 +89,9 @@ class OtherNamespaces:
             self._record(Collected([]))  # only logs the summary that is due
         if done is not None and state.reloading and not self._scanner.scan_complete:
             self._notifier.extend_timeout()
-        # In a storm of births nobody is woken by each: the next scan comes when its share is due.
-        self._sources.mute_births(self._scanner.schedule.share.ready_ns(now_ns) > now_ns)
+        # In a storm of births nobody is woken by each: the next look comes when its share is due.
+        storm = self._scanner.schedule.looks.ready_ns(now_ns) > now_ns
+        self._sources.mute_births(storm and state.guards_others)
         self._run_canary()
 
     def canary_wanted(self) -> bool:
@@ -89,8 +107,9 @@ class OtherNamespaces:
     def deadlines_ns(self) -> List[int]:
         """Return when to call proceed() if nothing happens."""
         moments = [self._scanner.deadline_ns(), self._state.memory.rate_limiter.due_ns]
+        moments.append(self._sources.due_ns)
         if self._sources.births_muted:
-            moments.append(self._scanner.schedule.share.ready_ns(monotonic_ns()))
+            moments.append(self._scanner.schedule.looks.ready_ns(monotonic_ns()))
         period_ns = self._canary_period_ns()
         if period_ns is not None and self._scanner.scan_complete and self.canary_wanted():
             moments.append(self._canary.deadline_ns(period_ns))

@@ -27,10 +27,11 @@ from ipvsd.text import format_duration, iso_time
 
 # Also in the status file, for `ipvsd status --watch`: as many as fit below the rest on a screen.
 _RECENT_EVENTS = 8
-# The pause between two publishings while namespaces wait to be set: so many times the duration of
-# one, which grows with the number of namespaces, and at most what the watchdog can wait.
+# The pause between two publishings while namespaces wait, or in a storm of births: so many times
+# the duration of one, which grows with the number of namespaces, and at most what the watchdog can
+# wait.
 _PAUSE_SHARE = 10
-_PAUSE_MIN_NS = NS_PER_S
+_PAUSE_MIN_NS = 2 * NS_PER_S
 _PAUSE_MAX_NS = 10 * NS_PER_S
 # The last files, and then the last lines on stderr, may take so long at the end.
 _FILES_END_NS = 3 * NS_PER_S // 2

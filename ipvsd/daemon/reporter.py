@@ -67,7 +67,8 @@ class Reporter:
             self._publisher.describe(state.memory)
         now_ns = monotonic_ns()
         self._checked = self._checked or checked
-        at_once = idle or (self._checked and not self._scanner.visiting)
+        storm = self._scanner.schedule.looks.ready_ns(now_ns) > now_ns
+        at_once = (idle and not storm) or (self._checked and not self._scanner.visiting)
         new = self._checked or bool(state.new_events) or self._published is not state.memory
         ends = state.reloading and self._scanner.scan_complete and self._ready_ns is None
         if (new or ends) and self._pace.is_due(at_once, now_ns):

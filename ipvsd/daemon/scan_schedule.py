@@ -4,9 +4,11 @@ A scan finds namespaces with new holders. A search, in slices, finds holders tha
 and the next scan returns them. All times are monotonic nanoseconds.
 """
 
-from typing import NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 from ipvsd.daemon.expected_births import VISIBLE_NS, ExpectedBirths
+from ipvsd.daemon.looks import Looks
+from ipvsd.daemon.share import Share
 from ipvsd.model import NS_PER_MS, NS_PER_S
 
 # What the visits of full scans may cost, however many namespaces there are: one part of a CPU in so
@@ -21,37 +23,6 @@ POLL_NS = NS_PER_S
 AGAIN_NS = NS_PER_S
 # While all births are reported, a search only finds namespaces that got another holder.
 SEARCH_PERIOD_NS = 600 * NS_PER_S
-
-
-class Share:
-    """CPU time that may be spent: a part of the time that passes, and some in advance.
-
-    Whoever creates and removes namespaces all the time can cause no more than that.
-    """
-
-    def __init__(self, part: int, most_ns: int) -> None:
-        """Begin with `most_ns` nanoseconds, the most that can be saved up."""
-        self._part = part
-        self._most_ns = most_ns
-        self._left_ns = most_ns
-        self._at_ns: Optional[int] = None
-
-    def spend(self, cost_ns: int, now_ns: int) -> None:
-        """Note CPU time that was spent."""
-        self._grow(now_ns)
-        self._left_ns -= cost_ns
-
-    def ready_ns(self, now_ns: int) -> int:
-        """Return when more may be spent."""
-        self._grow(now_ns)
-        return now_ns if self._left_ns >= 0 else now_ns - self._left_ns * self._part
-
-    def _grow(self, now_ns: int) -> None:
-        if self._at_ns is None:
-            self._at_ns = now_ns
-        grown_ns = max(0, now_ns - self._at_ns) // self._part
-        self._at_ns += grown_ns * self._part
-        self._left_ns = min(self._most_ns, self._left_ns + grown_ns)
 
 
 class LastScan(NamedTuple):
@@ -71,10 +42,11 @@ class ScanSchedule:
         self.searching = False  # one is under way
         self.births_reported = False  # by the kernel, so that no scan each second is needed
         self.births = ExpectedBirths()
+        self.looks = Looks()
         self.last: Optional[LastScan] = None
-        # Of what births cause: scans, and visits to foreign namespaces.
-        self.share = Share(20, NS_PER_S)
-        self.search_share = Share(25, 6 * NS_PER_S)
+        # Of what births cause, beside looks: scans, and visits to foreign namespaces.
+        self.share = Share(25, NS_PER_S)
+        self.search_share = Share(60, 3 * NS_PER_S)
         self.full = False  # a full scan is under way: what it has found is being visited
         self.full_cost_ns = 0  # CPU time of it so far
         self._quick_ns: Optional[int] = None
@@ -86,20 +58,32 @@ class ScanSchedule:
         """Let nothing be due until rescan_all() is called."""
         self.full_ns = self.search_ns = self._quick_ns = None
         self.searching = self.full = False
+        self.looks.clear()
 
     def rescan_all(self, now_ns: int) -> None:
         """Find and check every namespace now."""
         self.full_ns = self.search_ns = now_ns
         self.searching = self.full = False  # those under way are not those that are meant
 
-    def expect_births(self, now_ns: int, births: int, born_ns: Optional[int]) -> None:
-        """Scan soon: so many births were reported, the first at `born_ns` (None if unknown).
+    def expect_births(
+        self,
+        now_ns: int,
+        births: int,
+        born_ns: Optional[int],
+        tasks: Optional[Dict[int, int]] = None,
+    ) -> None:
+        """Look or scan soon: so many births were reported, the first at `born_ns` (if known).
 
-        A report without a number (`births` = 0), such as a new mount, is followed by one scan.
+        Where the `tasks` that have caused them are known, with their times, these are looked at,
+        and a scan follows only if that does not find all. A report without a number (`births` = 0),
+        such as a new mount, is followed by a look and a scan.
         """
-        self._scan_at(now_ns)
+        if tasks or not births:
+            self.looks.report(tasks or {}, now_ns)
+        if not tasks:
+            self._scan_at(now_ns)
         if births:
-            self.births.report(births, born_ns, now_ns)
+            self.births.report(births, born_ns, now_ns, looked=bool(tasks))
 
     def note_reports(self, births_reported: bool, period_ns: int, now_ns: int) -> None:
         """Note whether births are reported now; `period_ns` is the time between two full scans."""
@@ -112,9 +96,10 @@ class ScanSchedule:
 
     def scan_ns(self, now_ns: int) -> Optional[int]:
         """Return when a scan for births or mounts is due, None for never."""
-        if self.full_ns is None or self._quick_ns is None:
+        moments = [one for one in (self._quick_ns, self.births.scan_ns) if one is not None]
+        if self.full_ns is None or not moments:
             return None
-        return max(self._quick_ns, self.share.ready_ns(now_ns))
+        return max(min(moments), self.share.ready_ns(now_ns))
 
     def next_search_ns(self, now_ns: int) -> Optional[int]:
         """Return when the next slice of a search is due, None for never."""
@@ -136,6 +121,7 @@ class ScanSchedule:
         since_ns = None if before_ns is None else before_ns - VISIBLE_NS
         self.last = LastScan(now_ns, since_ns, born_ns)
         self._quick_ns, self.hidden_found = None, False
+        self.births.scan_ns = None
         if full:
             self.full = True
             self.full_ns = now_ns + AGAIN_NS  # if the scan fails
@@ -143,11 +129,9 @@ class ScanSchedule:
     def end_scan(self, full: bool, new: int, cost_ns: int, now_ns: int) -> None:
         """Note that a scan has found so many new namespaces, and what it cost."""
         if not full:
-            self.share.spend(cost_ns, now_ns)
-        if self.last is not None and self.last.born_ns is None:
-            # It also finds a namespace whose birth was reported while it was under way.
-            self.last = self.last._replace(born_ns=self.births.first_ns)
-        self.births.found(new)
+            # Where births are reported, looks find nearly all: a scan has half as much.
+            self.share.spend(cost_ns * (2 if self.births_reported else 1), now_ns)
+        _note_found(self, new)
         again_ns = self.births.next_scan_ns(now_ns)
         if again_ns is not None:
             self._scan_at(again_ns)
@@ -197,5 +181,32 @@ class ScanSchedule:
 
 def next_ns(schedule: ScanSchedule, now_ns: int) -> Optional[int]:
     """Return when anything is due, None for never."""
-    moments = (schedule.full_ns, schedule.scan_ns(now_ns), schedule.next_search_ns(now_ns))
+    moments = (
+        schedule.full_ns,
+        schedule.scan_ns(now_ns),
+        schedule.next_search_ns(now_ns),
+        schedule.looks.next_ns(now_ns),
+    )
     return min((moment for moment in moments if moment is not None), default=None)
+
+
+def begin_look(schedule: ScanSchedule, now_ns: int) -> List[int]:
+    """Begin a look, after the first scan; return the tasks to look at."""
+    assert schedule.last is not None
+    tasks = schedule.looks.begin(now_ns)
+    born_ns = min(tasks.values()) if tasks else schedule.births.first_ns
+    schedule.last = schedule.last._replace(born_ns=born_ns)
+    return list(tasks)
+
+
+def end_look(schedule: ScanSchedule, new: int, cost_ns: int, now_ns: int) -> None:
+    """Note that a look has found so many new namespaces, and what it cost."""
+    _note_found(schedule, new)
+    schedule.looks.end(bool(schedule.births.count), cost_ns, now_ns)
+
+
+def _note_found(schedule: ScanSchedule, new: int) -> None:
+    if schedule.last is not None and schedule.last.born_ns is None:
+        # Also a namespace whose birth was reported while the scan or look was under way.
+        schedule.last = schedule.last._replace(born_ns=schedule.births.first_ns)
+    schedule.births.found(new)

@@ -11,7 +11,7 @@ from typing import List, Optional, Set, Union
 from ipvsd.daemon import scan_schedule
 from ipvsd.daemon.hang_watch import Verdict
 from ipvsd.daemon.kept_results import Collected, KeptResults
-from ipvsd.daemon.namespace_jobs import Scan, Search, Visit
+from ipvsd.daemon.namespace_jobs import Look, Scan, Search, Visit
 from ipvsd.daemon.namespace_worker import NamespaceWorker
 from ipvsd.daemon.scan_schedule import ScanSchedule
 from ipvsd.daemon.visit_queue import VisitQueue
@@ -62,7 +62,7 @@ class NamespaceScanner:
         self.procfs = ""  # why visits use the shared procfs, empty if they do not
         self.large: List[int] = []  # processes too large for one search, until somebody takes them
         self._rescan = Rescan()
-        self._job: Union[Scan, Search, Visit, None] = None
+        self._job: Union[Look, Scan, Search, Visit, None] = None
         self._batch: List[Target] = []  # of a visit
         self._kept = KeptResults()
         self._ended_at: Optional[Identity] = None  # the visit in which the last process ended
@@ -133,7 +133,10 @@ class NamespaceScanner:
         # A routine full scan begins no sooner than the demand before has been met.
         may_begin = self.scan_complete or _Part.SCAN in self._rescan.pending
         full = _is_due(schedule.full_ns, now_ns) and may_begin and not queue.rest
-        if not queue.urgent and (full or _is_due(schedule.scan_ns(now_ns), now_ns)):
+        if not queue.urgent and _is_due(schedule.looks.next_ns(now_ns), now_ns) and schedule.last:
+            tasks = scan_schedule.begin_look(schedule, now_ns)
+            self._begin(Look(self.worker.is_wary, tasks), policy)
+        elif not queue.urgent and (full or _is_due(schedule.scan_ns(now_ns), now_ns)):
             schedule.begin_scan(full, now_ns)
             if full:
                 self._rescan.pending.discard(_Part.SCAN)
@@ -175,7 +178,7 @@ class NamespaceScanner:
         urgent = self.visits.urgent or (self.visiting and not self.scan_complete)
         return bool(urgent) and not self._kept.too_many
 
-    def _begin(self, job: Union[Scan, Search, Visit], policy: Policy) -> None:
+    def _begin(self, job: Union[Look, Scan, Search, Visit], policy: Policy) -> None:
         self._job = job
         hung_before = any(one.namespace.identity in self.visits.aside for one in self._batch)
         suspect = isinstance(job, Visit) and hung_before
@@ -222,12 +225,16 @@ class NamespaceScanner:
         job, self._job = self._job, None
         schedule, result, now_ns = self.schedule, done.result, monotonic_ns()
         since_ns = schedule.last.since_ns if schedule.last is not None else None
-        if isinstance(job, Scan):
+        if isinstance(job, Look):
+            new = sum(one not in self.visits.places for one in result.maybe_new)
+            scan_schedule.end_look(schedule, new, result.cpu_ns, now_ns)
+            if schedule.full_ns is not None:  # else it began before pause()
+                self.visits.add_found(result)
+        elif isinstance(job, Scan):
             new = sum(one not in self.visits.places for one in result.maybe_new)
             schedule.end_scan(job.full, new, result.cpu_ns, now_ns)
             self.visits.add_found(result)
-            if not job.wary:
-                self.worker.trust()
+            self.worker.trust(job.wary)
             if result.gone:
                 self._kept.add_gone(policy, since_ns, result.gone)
             if job.full and self._rescan.reason is not Reason.LOAD:
@@ -261,6 +268,8 @@ class NamespaceScanner:
                 self.schedule.abort_scan(job.full, now_ns)
                 if job.full and not self.scan_complete:
                     self._rescan.pending.add(_Part.SCAN)
+            elif isinstance(job, Look):
+                self.schedule.abort_scan(False, now_ns)
             else:
                 self.schedule.abort_search(now_ns)
             return f"scanning for namespaces{at}"

@@ -10,6 +10,7 @@ SECURITY = "security"
 CALLER = "caller"
 SANDBOX = "sandbox"
 LIBRARIES = "libraries"
+USERS = "users"
 
 LOCKDOWN_FILE = "sys/kernel/security/lockdown"
 SELINUX_FILE = "sys/fs/selinux/enforce"
@@ -27,6 +28,16 @@ CAPABILITIES = {
     ),
     12: ("CAP_NET_ADMIN", "events of the kernel are more easily lost in a burst"),
 }
+# Sysctls below /proc/sys: how many network namespaces each user may create, root included, and
+# whether ordinary users may create any (Documentation/admin-guide/sysctl/user.rst; the second is
+# Debian's, the fourth Ubuntu's; both may be missing).
+NAMESPACES_MAX = "user.max_net_namespaces"
+_USERS_MAX = "user.max_user_namespaces"
+_CLONE = "kernel.unprivileged_userns_clone"
+_RESTRICTED = "kernel.apparmor_restrict_unprivileged_userns"
+LIMITS = (NAMESPACES_MAX, _USERS_MAX, _CLONE, _RESTRICTED)
+_MANY = 5000
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _DENIAL = re.compile(r"avc:  ?denied|apparmor=\"DENIED\"|type=1400\b.*denied|\bSECCOMP\b")
 _OURS = re.compile(r"ipvsd|ipvs-estoff-guard|net/ipv4/vs|\brun_estimation\b")
 _DENIALS_MAX = 5
@@ -45,11 +56,13 @@ class Environment(NamedTuple):
     messages: Optional[Sequence[str]]  # of the kernel and of auditd; None if they can't be read
     process: Mapping[str, str]  # the daemon's /proc/PID/status; empty if none runs
     psutil: bool = True  # whether it is installed
+    limits: Mapping[str, str] = {}  # the values of LIMITS, empty for one that cannot be read
 
 
 def check(facts: Environment) -> List[Finding]:
     """Return what prevents the guard from working, or limits it."""
     findings = _caller(facts) + _tracing(facts) + _security(facts) + _libraries(facts)
+    findings += _users(facts.limits)
     return findings + (check_process(facts.process) if facts.process else [])
 
 
@@ -88,6 +101,25 @@ def _libraries(facts: Environment) -> List[Finding]:
     text = "psutil is not installed: the users of programs are unknown"
     advice = "install the package python3-psutil; the guard works without it"
     return [Finding(LIBRARIES, Severity.HINT, text, (), advice)]
+
+
+def _users(limits: Mapping[str, str]) -> List[Finding]:
+    """Return a hint if any user may create thousands of namespaces."""
+    texts = {name: limits.get(name, "").strip() for name in LIMITS}
+    most = texts[NAMESPACES_MAX]
+    barred = "0" in (texts[_USERS_MAX], texts[_CLONE]) or texts[_RESTRICTED] == "1"
+    if barred or not texts[_USERS_MAX] or not _NUMBER.fullmatch(most) or int(most) <= _MANY:
+        return []
+    text = (
+        f"each user may create {int(most):,} network namespaces: thousands cost memory of the "
+        "kernel, and time of everything that looks at all of them, like the guard"
+    )
+    advice = (
+        f"write `{NAMESPACES_MAX} = 1000` to a file in /etc/sysctl.d, or more if one user has more "
+        "containers; root's containers count too"
+    )
+    evidence = (Line(f"proc/sys/{NAMESPACES_MAX.replace('.', '/')}", 0, most),)
+    return [Finding(USERS, Severity.HINT, text, evidence, advice)]
 
 
 def _security(facts: Environment) -> List[Finding]:

@@ -118,6 +118,10 @@ def environment(host: Host) -> List[Finding]:
             _messages(host) if is_root else None,
             processes.status(host.root, host.daemon["pid"]) if host.daemon else {},
             available(),
+            {
+                name: host.files.text(f"proc/sys/{name.replace('.', '/')}")
+                for name in check_environment.LIMITS
+            },
         )
     )
 

@@ -7,8 +7,9 @@ from typing import Any, Callable, Dict, Generic, List, NamedTuple, Optional, Tup
 from ipvsd.config.policy import rules_for
 from ipvsd.enforce.enforcer import Enforcer, Target, check_results
 from ipvsd.kernel import netns_discovery
-from ipvsd.kernel.netns_discovery import NamespaceFinder, ways_in
+from ipvsd.kernel.netns_discovery import NamespaceFinder
 from ipvsd.kernel.netns_entry import Entrance, Gone
+from ipvsd.kernel.netns_holders import ways_in
 from ipvsd.model import (
     Exit,
     GuardError,

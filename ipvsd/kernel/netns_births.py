@@ -7,7 +7,7 @@ and the trace instance have fixed names, since only one guard can run.
 import contextlib
 import os
 import re
-from typing import AbstractSet, Iterable, Match, NamedTuple, Optional
+from typing import AbstractSet, Dict, Iterable, Match, NamedTuple, Optional
 
 from ipvsd.kernel import module, tracefs
 from ipvsd.kernel.tracefs import Instance
@@ -49,6 +49,7 @@ class BirthEvents(NamedTuple):
     first_ns: Optional[int] = None  # time of the first birth (monotonic), None if unknown
     writer: str = ""  # command and pid of the last writer, empty if unknown
     own: bool = False  # the guard has created one of the namespaces
+    tasks: Dict[int, int] = {}  # that have caused the births, and when each did last
 
 
 class BirthProbe:
@@ -129,6 +130,7 @@ def obstacle(root: str = "/") -> Optional[OSError]:
 def parse(lines: Iterable[bytes], own: AbstractSet[int] = frozenset()) -> BirthEvents:
     """Return the events in lines of a trace; never raises. `own` as in BirthProbe.drain()."""
     births, times, writer, own_birth = 0, [], "", False
+    tasks: Dict[int, int] = {}
     for line in lines:
         match = _LINE.match(line)
         if match is not None and match.group("event") == b"write":
@@ -137,10 +139,11 @@ def parse(lines: Iterable[bytes], own: AbstractSet[int] = frozenset()) -> BirthE
         births += 1
         if match is not None:
             times.append(tracefs.time_ns(match))
+            tasks[int(match.group("pid"))] = times[-1]
             own_birth = own_birth or _is_own(match, own)
     # If one birth has no time, it may have been the first.
     first_ns = min(times) if births and len(times) == births else None
-    return BirthEvents(births, first_ns, writer, own_birth)
+    return BirthEvents(births, first_ns, writer, own_birth, tasks)
 
 
 def _is_own(match: Match[bytes], own: AbstractSet[int]) -> bool:

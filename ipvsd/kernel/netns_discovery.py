@@ -117,6 +117,34 @@ class NamespaceFinder:
             by_mount = Holder(path, 0, f"/{mount}", int(pid), served=served)
             self._hidden[by_mount if through else Holder(path, int(pid))] = identity
 
+    def look(self, tasks: List[int]) -> FoundHolders:
+        """Return the namespaces with a new holder: these tasks, their children, the host's mounts.
+
+        That costs far less than a scan, which finds the same as far as it still exists.
+        """
+        found: Dict[Identity, List[Holder]] = {}
+        for holder, identity in self._reader.tasks_and_children(tasks):
+            leader = holder.pid if identity == self._home else self._reader.leader(holder.pid)
+            if leader == holder.pid:
+                self._add(found, [(holder, identity)])
+                continue
+            for thread in self._reader.thread(leader, str(holder.pid)):
+                self._add(found, [thread])
+                self._remember([thread])
+        self._add(found, self._reader.mounts(_HOSTS))
+        new = {
+            identity: [one for one in holders if self._before.get(one) != identity]
+            for identity, holders in found.items()
+        }
+        maybe_new = {identity for identity, holders in new.items() if holders}
+        if maybe_new:
+            self._links = self._files = None
+        for identity in maybe_new:
+            known = self._holders.setdefault(identity, [])
+            known += new[identity][: max(0, _HOLDERS_MAX - len(known))]
+            self._before.update((holder, identity) for holder in new[identity])
+        return FoundHolders({one: self._holders[one] for one in maybe_new}, maybe_new)
+
     def search(self) -> Iterator[bool]:
         """Search, step by step, for namespaces that no scan finds; yield whether one was found.
 
@@ -252,20 +280,6 @@ class NamespaceFinder:
         return container_names.from_cgroup(cgroup)
 
 
-def ways_in(holders: List[Holder], wary: bool = False) -> Tuple[str, ...]:
-    """Return some paths that lead into a namespace: those of processes first, as the quickest.
-
-    Those that may hang come last; to be `wary` leaves them out.
-    """
-    ways = sorted((one for one in holders if not (wary and one.served)), key=_slowness)
-    return tuple(holder.path for holder in ways[:PATHS_MAX])
-
-
-def hang_all(holders: List[Holder]) -> bool:
-    """Return whether all paths into a namespace lead through a file system that may hang."""
-    return all(holder.served for holder in holders)
-
-
 def _is_canary(proc: str, pid: int) -> bool:
     """Return whether a process is the guard's child that makes the canary (proc(5), stat).
 
@@ -274,10 +288,6 @@ def _is_canary(proc: str, pid: int) -> bool:
     name, _, rest = hint(f"{proc}/{pid}/stat").rpartition(") ")
     own = (str(os.getpid()), str(os.getppid()))
     return name == f"{pid} ({CANARY_PROCESS}" and rest.split()[1] in own
-
-
-def _slowness(holder: Holder) -> Tuple[bool, bool]:
-    return holder.served, bool(holder.mount)
 
 
 def _by_holder(holders: Dict[Identity, List[Holder]]) -> Dict[Holder, Identity]:

@@ -13,6 +13,8 @@ PATHS_MAX = 4
 _HOSTS = 1  # the process that sees the mounts of the host
 # Enough for the cgroup file of cgroup version 1, whose last lines matter most.
 _HINT_BYTES = 64 * 1024
+# That a look looks at, of all tasks.
+_CHILDREN_MAX = 256
 
 
 class Holder(NamedTuple):
@@ -71,6 +73,21 @@ class HolderReader:
         with contextlib.suppress(OSError):
             status = os.stat(path)
             yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def tasks_and_children(self, tasks: List[int]) -> Held:
+        """Yield the namespaces of tasks, which may be threads, and of their youngest children."""
+        yield from self.processes([task for task in tasks if task not in self.ignored])
+        left = _CHILDREN_MAX
+        for task in tasks:
+            # In the order of their births; the file is there with CONFIG_PROC_CHILDREN (proc(5)).
+            children = hint(f"{self._proc}/{task}/task/{task}/children").split()
+            some = [int(child) for child in children[max(0, len(children) - left) :]]
+            left -= len(some)
+            yield from self.processes([child for child in some if child not in self.ignored])
+
+    def leader(self, task: int) -> int:
+        """Return the process of a thread, or of a process itself; 0 when it has ended."""
+        return _number("Tgid", f"{self._proc}/{task}/status")
 
     def mounts(self, pid: int) -> Held:
         """Yield the namespaces that are mounted where a process sees it."""
@@ -135,7 +152,12 @@ def user_of(path: str) -> Optional[int]:
 
 def table_size(path: str) -> int:
     """Return how many descriptors the table of a process has room for, 0 when it has ended."""
-    match = re.search(r"^FDSize:\s*(\d+)", hint(path), re.MULTILINE)
+    return _number("FDSize", path)
+
+
+def _number(name: str, path: str) -> int:
+    """Return a number from the status of a process, 0 when it has ended."""
+    match = re.search(rf"^{name}:\s*(\d+)", hint(path), re.MULTILINE)
     return int(match.group(1)) if match is not None else 0
 
 
@@ -159,3 +181,21 @@ def listed(folder: str) -> Iterator[str]:
                 yield entry.name
     except OSError:
         return  # the process has ended
+
+
+def ways_in(holders: List[Holder], wary: bool = False) -> Tuple[str, ...]:
+    """Return some paths that lead into a namespace: those of processes first, as the quickest.
+
+    Those that may hang come last; to be `wary` leaves them out.
+    """
+    ways = sorted((one for one in holders if not (wary and one.served)), key=_slowness)
+    return tuple(holder.path for holder in ways[:PATHS_MAX])
+
+
+def hang_all(holders: List[Holder]) -> bool:
+    """Return whether all paths into a namespace lead through a file system that may hang."""
+    return all(holder.served for holder in holders)
+
+
+def _slowness(holder: Holder) -> Tuple[bool, bool]:
+    return holder.served, bool(holder.mount)

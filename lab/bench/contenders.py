@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import probe, spaces
+from tests.vm import neighbours, probe, spaces
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.machine import Machine
 
@@ -14,6 +14,7 @@ from .native import compile_c
 
 HERE = Path(__file__).parent
 LISTENER, VISITS = "/run/listener", "/run/visits"
+GUEST_FOLDER = "/run/bench"
 UNIT = "systemd-run --quiet --collect --property=KillSignal=SIGKILL"
 
 HOOK = (
@@ -94,6 +95,8 @@ def prepare(host: Guarded) -> None:
 
 def script(machine: Machine) -> Callable[..., str]:
     """Copy the guest's scripts; return a function that makes command lines for them."""
-    for path in (HERE / "guest.py", probe.HELPER, spaces.HELPER):
-        machine.copy_in(path, f"/run/bench/{path.name}")
-    return lambda *words: shlex.join(["python3", "-B", "/run/bench/guest.py", *map(str, words)])
+    for path in (HERE / "guest.py", probe.HELPER, neighbours.HELPER, spaces.HELPER):
+        machine.copy_in(path, f"{GUEST_FOLDER}/{path.name}")
+    return lambda *words: shlex.join(
+        ["python3", "-B", f"{GUEST_FOLDER}/guest.py", *map(str, words)]
+    )

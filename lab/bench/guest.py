@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import neighbours_guest
 import probe_guest
 import spaces_guest
 
@@ -35,7 +36,6 @@ CROWD_UNIT = (
 )
 INSTANCE = probe_guest.TRACEFS / "instances" / "bench"
 BUFFER_KB = 8192
-PR_SET_DUMPABLE = 4  # linux/prctl.h
 # Another program, by its name in the trace.
 CHANGER = "changer"
 CHANGE_AFTER_S = (0.3, 0.9)
@@ -371,36 +371,13 @@ def _is_set_again(events):
     return len(_of_changed(events)) > 1
 
 
-def attack(name):
-    """Do what an ordinary user can do to a guard, notify systemd, and go on."""
-    if name == "descriptors":
-        for _ in range(3):
-            spaces_guest.forked(lambda: _open_many(500_000))
-    elif name == "namespaces":
-        spaces_guest.burst(1500, spaces_guest.NEWUSER)
-    spaces_guest.notify_ready()
-    if name == "namespaces":
-        signal.pause()
-    # A birth that no scan finds has a guard search where it costs more.
-    wait = "sleep 1" if name == "descriptors" else ":"
-    os.execv("/bin/sh", ["sh", "-c", f"while unshare -Urn true; do {wait}; done"])
-
-
-def _open_many(count):
-    libc = ctypes.CDLL(None, use_errno=True)
-    spaces_guest.checked(libc.prctl(PR_SET_DUMPABLE, 0))
-    first = os.open("/dev/null", os.O_RDONLY)
-    for _ in range(count):
-        spaces_guest.checked(libc.dup(first))
-
-
 def another(unit, count, seconds):
     """Make namespaces at random moments; return how long each was on, and a service's CPU time."""
-    group, samples = _control_group(unit), []
+    group, samples = neighbours_guest.control_group(unit), []
     Path("/proc/self/comm").write_text(CHANGER)
     with Trace() as trace:
         trace.ignore("pass")
-        (before, _), began = _spent(group), time.monotonic()
+        before, began = neighbours_guest.cpu_usec(group), time.monotonic()
         for number in range(int(count)):
             due = began + (number + random.random()) * float(seconds) / int(count)
             time.sleep(max(0, due - time.monotonic()))
@@ -410,7 +387,7 @@ def another(unit, count, seconds):
             samples += [usec for usec, _ in reactions(events)]
             _end_with_all(child)
         time.sleep(max(0, began + float(seconds) - time.monotonic()))
-        (after, _), took = _spent(group), time.monotonic() - began
+        after, took = neighbours_guest.cpu_usec(group), time.monotonic() - began
     return {"off_usec": samples, "seconds": took, "cpu_usec": after - before}
 
 
@@ -422,13 +399,13 @@ def _of_changer(events):
 
 def on_cpu(number, unit):
     """Let all processes of a service run on one CPU only."""
-    for pid in _processes(_control_group(unit)):
+    for pid in _processes(neighbours_guest.control_group(unit)):
         subprocess.run(["taskset", "-acp", number, str(pid)], check=True, stdout=subprocess.DEVNULL)
 
 
 def presence(unit, seconds, where):
     """Return the cost of all processes of a service in some time, idle or in a storm."""
-    group = _control_group(unit)
+    group = neighbours_guest.control_group(unit)
     if where == "idle":
         _settle(group, 2 * float(seconds))
     before, began = _spent(group), time.monotonic()
@@ -443,10 +420,6 @@ def presence(unit, seconds, where):
         "pss_kb": _resident_kb(group, "Pss"),
         "rss_kb": _resident_kb(group, "Rss"),
     }
-
-
-def _control_group(unit):
-    return Path("/sys/fs/cgroup" + _show(unit, "ControlGroup"))
 
 
 def _processes(group):
@@ -464,11 +437,7 @@ def _settle(group, seconds):
 
 
 def _spent(group):
-    """Return a service's CPU time in µs, and how often its threads were woken.
-
-    The control group also counts the CPU time of processes that have ended.
-    """
-    stat = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+    """Return a service's CPU time in µs, and how often its threads were woken."""
     wakeups = 0
     for pid in _processes(group):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
@@ -476,7 +445,7 @@ def _spent(group):
                 status = (task / "status").read_text()
                 found = re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.M)
                 wakeups += int(found[1])
-    return int(stat["usage_usec"]), wakeups
+    return neighbours_guest.cpu_usec(group), wakeups
 
 
 def _resident_kb(group, kind):
@@ -505,7 +474,7 @@ def starts(unit, count):
 
 
 COMMANDS = (
-    loads, storm, burn, switch_off_all, load_with_many, births, host_reactions, attack, another,
+    loads, storm, burn, switch_off_all, load_with_many, births, host_reactions, another,
     on_cpu, have, presence, starts,
 )  # fmt: skip
 

@@ -2,28 +2,23 @@
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from tests.vm import neighbours
 from tests.vm.guarded import SERVICE, Guarded
 
-from .contenders import UNIT
+from .contenders import GUEST_FOLDER
 
 LONG_S = 600
 NOBODY = "nobody"
-# By the names that guest.py has for them.
+# By the names that neighbours_guest.py has for them.
 ATTACKERS = {
     "descriptors": "1.5 million descriptors, and an `unshare -Urn` each second",
     "namespaces": "1,500 namespaces, which nobody can set",
     "storm": "one `unshare -Urn` after another",
 }
-LIMITS = ("LimitNOFILE=524288", "TasksMax=infinity", "LimitNPROC=infinity")
-ATTACK = " ".join(
-    (
-        f"{UNIT} --unit=attack --service-type=notify --uid=tester",
-        *(f"--property={one}" for one in (*LIMITS, "TimeoutStartSec=infinity")),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -42,11 +37,10 @@ def measure(host: Guarded, command: Callable[..., str], plan: Plan) -> dict[str,
     for name in (NOBODY, *ATTACKERS):
         print(f"== neighbours, {name}", flush=True)
         host.succeed(f"systemctl restart {SERVICE}")
-        if name != NOBODY:
-            host.succeed(f"{ATTACK} {command('attack', name)}", timeout=LONG_S)
-        try:
+        with ExitStack() as stack:
+            if name != NOBODY:
+                count = neighbours.ATTACKERS[name]
+                stack.enter_context(neighbours.attacking(host.machine, name, count, GUEST_FOLDER))
             words = command("another", SERVICE, plan.births, plan.seconds)
             results[name] = json.loads(host.succeed(words, timeout=LONG_S + 2 * plan.seconds))
-        finally:
-            host.succeed("systemctl stop attack || true", timeout=LONG_S)
     return results

@@ -83,8 +83,10 @@ class Drive:
         """Have the next job done by another process, which has what the test has changed since."""
         self.scanner.worker.process.kill()
 
-    def expect_births(self, births=0, born_ns=None):
-        self.scanner.schedule.expect_births(monotonic_ns(), births, born_ns)
+    def expect_births(self, births=0, born_ns=None, tasks=()):
+        """Report births, with the tasks that have caused them if these are known."""
+        times = dict.fromkeys(tasks, born_ns)
+        self.scanner.schedule.expect_births(monotonic_ns(), births, born_ns, times)
 
     def load(self):
         """Pretend a load of ip_vs: each known namespace has the kernel's value again."""

@@ -4,18 +4,22 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from ipvsd.daemon import hang_watch, namespace_worker, put_aside
 from ipvsd.kernel.netns_discovery import NamespaceFinder
-from ipvsd.model import NS_PER_MS, Reason
+from ipvsd.kernel.netns_entry import Entrance
+from ipvsd.model import NS_PER_MS, Reason, Selector
 from tests.fakeroot import FakeRoot
 from tests.namespaces.drive import Drive, inside, value_in
 from tests.namespaces.holders import HOME, TIMEOUT_S, held, identity, wait_until
 from tests.namespaces.stand_in import read
 from tests.process.daemon_process import DaemonProcess
 from tests.time_limits import in_alarm
+
+STOP_S = 5  # the unit's TimeoutStopSec= is 15 s
 
 
 @pytest.fixture(params=["nobody serves it", "its server does not answer"])
@@ -90,6 +94,37 @@ def test_what_hung_is_set_when_the_file_system_answers_again(holders, hanging, d
     drive.until(lambda: meant in drive.memory.namespaces, "it is lost")
     assert inside(drive.scanner.visits.places[meant].paths, meant, read) == "63"
     assert value_in(path) == "63"
+
+
+def test_an_excluded_namespace_is_neither_entered_nor_set_beside_a_hang(
+    holders, hanging, drive, monkeypatch, tmp_path
+):
+    _, end = hanging
+    kept, other = holders.mount("kept"), holders.mount("other")
+    excluded = Selector("name", holders.shown(kept), "test:1")
+    drive.policy = drive.policy._replace(exclusions=(excluded,))
+    visit, entered = Entrance.visit, tmp_path / "entered"
+
+    def noting(self, paths, meant, check):  # in the worker's process
+        with open(str(entered), "a", encoding="ascii") as file:
+            file.write(f"{meant[1]}\n")
+        return visit(self, paths, meant, check)
+
+    monkeypatch.setattr(Entrance, "visit", noting)
+    drive.full_scan()
+    assert drive.hung, "nothing hung"
+    drive.full_scan(Reason.LOAD)
+    new = holders.mount("new")
+    drive.expect_births()
+    drive.until(lambda: value_in(new) == "63")
+    end()  # and beside its end
+    drive.full_scan(Reason.RELOAD)
+    inodes = entered.read_text().split()
+    assert str(identity(other)[1]) in inodes and str(identity(kept)[1]) not in inodes
+    monkeypatch.undo()
+    assert value_in(kept) == "64" and value_in(other) == "63"
+    (rule,) = {one.rule for one in drive.results if one.namespace.identity == identity(kept)}
+    assert rule.startswith(f"excluded by {excluded}")
 
 
 def test_a_wary_scan_remembers_what_hangs_in_another_mount_namespace(holders):
@@ -170,3 +205,42 @@ def test_the_daemon_continues_feeds_the_watchdog_and_takes_signals(holders, hang
         assert guard.end() == 0
     finally:
         guard.close()
+
+
+def test_the_daemon_ends_in_time_while_its_worker_cannot_be_killed(
+    request, holders, hanging, tmp_path
+):
+    root = fake_root(holders)
+    root.configure("[guard]\ncanary = off\n")
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    guard = DaemonProcess(root, folder)
+    try:
+        guard.start()
+        wait_until(lambda: waits_in_fuse(guard.process.pid), "no worker hangs")
+        (worker,) = waits_in_fuse(guard.process.pid)
+        began_s = time.monotonic()
+        assert guard.end() == 0
+        assert time.monotonic() - began_s < STOP_S
+        assert "guard: stopped" in guard.log()
+        if request.node.callspec.params["hanging"] == "its server does not answer":
+            wait_until(lambda: "\nState:\tD" in shown(worker, "status"), "it could be killed")
+    finally:
+        guard.close()
+
+
+def waits_in_fuse(daemon):
+    """Return the children of the daemon that wait for a file system's answer."""
+    with open(f"/proc/{daemon}/task/{daemon}/children", encoding="ascii") as file:
+        children = file.read().split()
+    places = ("fuse", "request_wait_answer")  # fs/fuse/dev.c; the first without a server
+    return [one for one in children if any(place in shown(one, "wchan") for place in places)]
+
+
+def shown(pid, name):
+    """Return what the kernel shows of a process, empty when it has ended."""
+    try:
+        with open(f"/proc/{pid}/{name}", encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""

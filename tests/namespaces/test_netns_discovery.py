@@ -8,7 +8,8 @@ import pytest
 
 from ipvsd.kernel import netns_discovery
 from ipvsd.kernel.netns_create import create
-from ipvsd.kernel.netns_discovery import NamespaceFinder, ways_in
+from ipvsd.kernel.netns_discovery import NamespaceFinder
+from ipvsd.kernel.netns_holders import ways_in
 from ipvsd.kernel.netns_owner import describe
 from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Owner
 from ipvsd.system.worker import Worker
@@ -65,6 +66,44 @@ def test_the_ways_in_lead_there(holders, why, make, _):
     meant = make(holders)
     paths = ways_in(NamespaceFinder(holders.root).scan(deep=True).holders[meant])
     assert paths and {identity(path) for path in paths} == {meant}
+
+
+def task_of(path):
+    """Return the process or thread of a path below /proc."""
+    return int(path.split("/ns/")[0].rpartition("/")[2])
+
+
+@pytest.mark.parametrize("who", ["the task", "a thread", "its parent", "nobody: a mount"])
+def test_a_look_finds_what_is_new_without_a_scan(holders, who):
+    finder = NamespaceFinder(holders.root)
+    finder.scan()
+    tasks = []
+    if who == "nobody: a mount":
+        meant = by_mount(holders)
+    else:
+        _, path = holders.thread() if who == "a thread" else holders.process()
+        meant, tasks = identity(path), [task_of(path)]
+    if who == "a thread":
+        os.symlink(f"/proc/{tasks[0]}", f"{holders.root}/proc/{tasks[0]}")  # it is not listed
+    if who == "its parent":
+        tasks = [os.getpid()]
+    found = finder.look(tasks)
+    assert meant in found.maybe_new and meant in found.holders
+    assert identity(ways_in(found.holders[meant])[0]) == meant
+    assert not finder.look(tasks).maybe_new
+    if who == "a thread":
+        os.unlink(f"{holders.root}/proc/{tasks[0]}")
+    again = finder.scan()
+    assert meant in again.holders and meant not in again.maybe_new, "a scan finds the same"
+
+
+def test_a_look_at_a_task_that_has_ended_finds_nothing(holders):
+    child, path = holders.process()
+    finder = NamespaceFinder(holders.root)
+    finder.scan()
+    child.kill()
+    child.wait()
+    assert finder.look([task_of(path)]).holders == {}
 
 
 def test_a_scan_never_returns_the_own_namespace(holders):

@@ -622,3 +622,33 @@ def test_the_loop_sleeps_while_what_a_search_has_found_waits_for_the_share(holde
     drive.full_scan(Reason.RESYNC)
     drive.until(lambda: value_in(path) == "63")
     assert len(cycles) < 100
+
+
+def test_a_birth_whose_task_is_known_is_set_while_no_scan_may_be_made(holders, drive):
+    """A user has spent the share of scans for a long time."""
+    drive.full_scan()
+    drive.scanner.schedule.share.spend(100 * NS_PER_S, monotonic_ns())
+    child, path = holders.process()
+    began_ns = monotonic_ns()
+    drive.expect_births(1, began_ns, tasks=[child.pid])
+    drive.until(lambda: value_in(path) == "63", timeout_s=2)
+    drive.until(lambda: drive.new_events)
+    assert drive.scanner.schedule.births.count == 0, "no scan follows"
+    reaction_usec = int(drive.new_events[0].fields["IPVSD_REACTION_USEC"])
+    assert 0 < reaction_usec <= (monotonic_ns() - began_ns) // 1000
+    mounted = holders.mount()
+    drive.expect_births()
+    drive.until(lambda: value_in(mounted) == "63", timeout_s=2)
+
+
+def test_a_foreign_namespace_is_described_by_its_visit_and_not_by_the_scan(holders, drive):
+    drive.full_scan()
+    child = holders.spawn(["unshare", "-U", "-n", "sh", "-c", "echo ready; exec cat"])
+    child.stdout.readline()
+    meant = identity(f"/proc/{child.pid}/ns/net")
+    drive.expect_births()
+    drive.until(lambda: meant in drive.scanner.visits.places)
+    place = drive.scanner.visits.places[meant]
+    assert place.foreign and place.namespace.owner.pid == 0
+    drive.until(lambda: meant in drive.memory.namespaces)
+    assert drive.memory.namespaces[meant].namespace.owner.pid == child.pid

@@ -4,9 +4,11 @@ import os
 
 import pytest
 
+from ipvsd.daemon import event_sources
 from ipvsd.daemon.event_sources import OFF, ON, NamespaceSources, Source, Writes
 from ipvsd.journal.events import Kind
-from ipvsd.model import Exit, GuardError
+from ipvsd.kernel.netns_births import BirthEvents
+from ipvsd.model import NS_PER_S, Exit, GuardError
 from ipvsd.system.event_loop import Loop, monotonic_ns
 
 
@@ -97,6 +99,41 @@ def test_on_a_host_without_tracefs_new_devices_are_waited_for(loop, root):
     assert states["devices"] == ON and states["births"] not in (ON, OFF)
     assert sources.arrange(False) == []
     assert set(sources.states().values()) == {OFF}
+
+
+class Probe(Pipe):
+    """A probe that works until somebody breaks it."""
+
+    def __init__(self):
+        super().__init__()
+        self.broken = None
+
+    def defect(self):
+        return self.broken
+
+    def drain(self, _own):
+        return BirthEvents()
+
+
+def test_the_probe_is_checked_every_5_s_and_what_it_missed_is_searched_for(loop, root, monkeypatch):
+    probes = []
+    monkeypatch.setattr(
+        event_sources, "_set_probe", lambda _root: probes.append(Probe()) or probes[-1]
+    )
+    sources = NamespaceSources(loop, root.path)
+    assert sources.due_ns is None, "there is nothing to check"
+    began_ns = monotonic_ns()
+    sources.arrange(True)
+    assert began_ns + 5 * NS_PER_S <= sources.due_ns <= monotonic_ns() + 5 * NS_PER_S
+    sources.take_events(set(), [])
+    probes[0].broken = "switched off"
+    assert kinds(sources.arrange(True)) == [Kind.SOURCE_LOST, Kind.SOURCE_BACK]
+    assert len(probes) == 2 and sources.births_reported
+    # One birth, so that a search follows where no scan finds it, at a time that is not known.
+    assert sources.take_events(set(), []) == BirthEvents(births=1)
+    assert sources.take_events(set(), []) is None
+    sources.close()
+    assert sources.due_ns is None
 
 
 def test_writes_are_reported_for_the_present_load_only(loop, root):

@@ -78,13 +78,13 @@ def test_a_memory_that_has_not_changed_is_not_written_again(stage):
     assert not stage.file.busy
 
 
-def test_constant_changes_are_written_at_a_twentieth_of_a_cpu(stage):
+def test_constant_changes_are_written_at_a_fiftieth_of_a_cpu(stage):
     stage.write(remembered(1), took_ns=NS_PER_S)
     later = remembered(1, revision=2)
-    assert stage.file.due_ns(later) == NOW_NS + 21 * NS_PER_S
-    stage.file.begin(later, NOW_NS + 20 * NS_PER_S)
+    assert stage.file.due_ns(later) == NOW_NS + 51 * NS_PER_S
+    stage.file.begin(later, NOW_NS + 50 * NS_PER_S)
     assert not stage.file.busy
-    stage.file.begin(later, NOW_NS + 21 * NS_PER_S)
+    stage.file.begin(later, NOW_NS + 51 * NS_PER_S)
     assert stage.file.busy
 
 

@@ -61,7 +61,7 @@ def test_an_urgent_event_is_due_at_once(pace):
 @pytest.mark.parametrize(
     ("took_ns", "pause_ns"),
     [
-        (NS_PER_MS, NS_PER_S),
+        (NS_PER_MS, 2 * NS_PER_S),
         (300 * NS_PER_MS, 3 * NS_PER_S),
         (30 * NS_PER_S, 10 * NS_PER_S),
     ],
@@ -174,10 +174,10 @@ def test_another_textfile_does_not_wait_for_one_that_hangs(
 def test_the_end_does_not_wait_for_a_file_system_that_hangs(
     logged, publisher, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(ipvsd.daemon.publisher, "_FILES_END_NS", 10 * NS_PER_MS)
+    monkeypatch.setattr(ipvsd.daemon.publisher, "_FILES_END_NS", NS_PER_S)
     publisher._textfiles.post("x.prom", hang, str(tmp_path / "never"))
     with in_alarm():
         publisher.close()
     assert [event.message for event in logged] == [
-        "x.prom: not written or removed, no answer for 10.0 ms"
+        "x.prom: not written or removed, no answer for 1 s"
     ]

@@ -93,3 +93,43 @@ def test_process(effective, seccomp, expected):
         f"Name:\tpython3\nPid:\t9\nCapEff:\t{effective}\nSeccomp:\t{seccomp}\n"
     )
     assert severities(check_environment.check_process(status)) == expected
+
+
+ANYBODY = {"user.max_net_namespaces": "63704\n", "user.max_user_namespaces": "63704\n"}
+
+
+@pytest.mark.parametrize(
+    "why, limits, expected",
+    [
+        ("the kernel's default", ANYBODY, [HINT]),
+        (
+            "Debian's, which allows it",
+            {**ANYBODY, "kernel.unprivileged_userns_clone": "1\n"},
+            [HINT],
+        ),
+        ("Debian's, which forbids it", {**ANYBODY, "kernel.unprivileged_userns_clone": "0\n"}, []),
+        (
+            "Ubuntu's, which forbids it",
+            {**ANYBODY, "kernel.apparmor_restrict_unprivileged_userns": "1\n"},
+            [],
+        ),
+        ("no user namespaces", {**ANYBODY, "user.max_user_namespaces": "0\n"}, []),
+        ("a limit", {**ANYBODY, "user.max_net_namespaces": "1000\n"}, []),
+        ("a kernel without user namespaces", {"user.max_net_namespaces": "63704\n"}, []),
+        ("an image without /proc", {}, []),
+    ],
+)
+def test_how_many_namespaces_a_user_may_create(why, limits, expected):
+    found = check_environment.check(WELL._replace(limits=limits))
+    found = [one for one in found if one.topic == check_environment.USERS]
+    assert severities(found) == expected, why
+    for one in found:
+        assert "63,704" in one.summary and "user.max_net_namespaces" in one.advice
+
+
+def test_the_limit_of_namespaces_is_read_from_the_host(host):
+    host.root.write("proc/sys/user/max_net_namespaces", "63704\n")
+    host.root.write("proc/sys/user/max_user_namespaces", "63704\n")
+    _, _, hints = host.found("hint")
+    (found,) = (one for one in hints if one["topic"] == check_environment.USERS)
+    assert "63,704 network namespaces" in found["summary"]

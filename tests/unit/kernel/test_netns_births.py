@@ -43,7 +43,9 @@ def line(comm=b"ip", seconds=12, micros=345678):
     ],
 )
 def test_the_time_of_a_line(why, text, expected):
-    assert parse([text]) == BirthEvents(1, expected), why
+    found = parse([text])
+    assert (found.births, found.first_ns) == (1, expected), why
+    assert set(found.tasks.values()) == set(filter(None, [expected])), why
 
 
 _PIECES = [b" ", b"-", b"1", b"[0]", b".....", b"1.000000:", b" birth:", b" write:", b"\r", line()]
@@ -134,7 +136,7 @@ def test_no_line_is_no_birth(births):
 
 def test_births_are_counted_and_the_first_is_kept(births):
     births.feed(line(seconds=30) + line(seconds=20) + line(seconds=40))
-    assert births.drain() == BirthEvents(3, 20_345_678_000)
+    assert births.drain() == BirthEvents(3, 20_345_678_000, tasks={1234: 40_345_678_000})
     assert births.drain() == BirthEvents(0, None)
 
 

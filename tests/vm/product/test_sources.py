@@ -16,7 +16,9 @@ from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-BIRTH = f"{TRACING}/instances/ipvs-estoff-guard/events/ipvsd/birth/enable"
+INSTANCE = f"{TRACING}/instances/ipvs-estoff-guard"
+BIRTH = f"{INSTANCE}/events/ipvsd/birth/enable"
+NOTICED_S = 6  # 5, and a second for an emulated machine to log it
 
 
 @EACH_KERNEL
@@ -61,6 +63,20 @@ def test_a_source_that_was_switched_off_is_switched_on_again(host: Guarded, spac
     spaces.process()
     spaces.wait_for("0")
     assert len(host.events(cursor, "source-lost", "source-back")) == 2
+
+
+@BOOKWORM
+def test_a_trace_that_was_switched_off_is_noticed_within_5_s(host: Guarded, spaces: Spaces):
+    host.load()
+    cursor = host.cursor()
+    host.wait_for_value("0")
+    switched_off = float(host.succeed(f"echo 0 >{INSTANCE}/tracing_on; date +%s.%N"))
+    unseen = spaces.descriptor()  # only a search finds it
+    spaces.wait_for("0", unseen)
+    (lost,) = host.wait_for_events(cursor, "source-lost")
+    assert int(lost["__REALTIME_TIMESTAMP"]) / 1e6 - switched_off < NOTICED_S
+    host.wait_for_events(cursor, "source-back")
+    assert host.succeed(f"cat {INSTANCE}/tracing_on").strip() == "1"
 
 
 @ANY_KERNEL
