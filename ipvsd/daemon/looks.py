@@ -29,7 +29,7 @@ class Looks:
 
     def __init__(self) -> None:
         # Of looks, and of all that the loop does when births wake it.
-        self.share = Share(40, 250 * NS_PER_MS, WAIT_NS)
+        self.share = Share(40, 250 * NS_PER_MS, 4 * WAIT_NS)
         self._tasks: Dict[int, _Task] = {}
         self._due_ns: Optional[int] = None
         self._tries = 0

@@ -8,7 +8,7 @@ until all that is urgent has been written: recording them takes as much time as 
 from enum import Enum
 from typing import List, Optional, Set, Union
 
-from ipvsd.daemon import scan_schedule
+from ipvsd.daemon import scan_schedule, visit_queue
 from ipvsd.daemon.hang_watch import Verdict
 from ipvsd.daemon.kept_results import Collected, KeptResults
 from ipvsd.daemon.namespace_jobs import Look, Scan, Search, Visit
@@ -19,9 +19,12 @@ from ipvsd.enforce import decide, packed
 from ipvsd.enforce.enforcer import Enforcer, Target
 from ipvsd.enforce.memory import Memory
 from ipvsd.enforce.packed import PackedResult
-from ipvsd.model import Policy, Reason
+from ipvsd.model import NS_PER_S, Policy, Reason
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.worker import Done
+
+# Nothing can be changed in foreign namespaces, and most of a storm are gone when they are visited.
+FOREIGN_NS = 2 * NS_PER_S
 
 
 class _Part(Enum):
@@ -65,6 +68,7 @@ class NamespaceScanner:
         self._job: Union[Look, Scan, Search, Visit, None] = None
         self._batch: List[Target] = []  # of a visit
         self._kept = KeptResults()
+        self.foreign_ns = 0  # when foreign namespaces may be visited again, if they are few
 
     @property
     def scan_complete(self) -> bool:
@@ -110,7 +114,7 @@ class NamespaceScanner:
         now_ns = monotonic_ns()
         moments = [scan_schedule.next_ns(self.schedule, now_ns), self.visits.retry_at_ns()]
         if self.visits.foreign:
-            moments.append(self.schedule.share.ready_ns(now_ns))
+            moments.append(_foreign_due_ns(self, now_ns))
         return min((at_ns for at_ns in moments if at_ns is not None), default=None)
 
     def proceed(self, policy: Policy, memory: Memory, births_reported: bool) -> None:
@@ -136,7 +140,7 @@ class NamespaceScanner:
             if full:
                 self._rescan.pending.discard(_Part.SCAN)
             self._begin(Scan(self.worker.is_wary, full), policy)
-        elif queue.waiting or (queue.foreign and schedule.share.ready_ns(now_ns) <= now_ns):
+        elif queue.waiting or (queue.foreign and _foreign_due_ns(self, now_ns) <= now_ns):
             self._visit(policy, memory)
         elif self._rescan.hurries or _is_due(schedule.next_search_ns(now_ns), now_ns):
             anew = not schedule.searching
@@ -207,6 +211,8 @@ class NamespaceScanner:
         if self._batch:
             targets = [packed.pack_target(one) for one in self._batch]
             routine = not (urgent or foreign) and trigger is not Reason.LOAD
+            if foreign:
+                self.foreign_ns = monotonic_ns() + FOREIGN_NS
             self._begin(Visit(targets, describe=routine, foreign=foreign), policy)
 
     def _take_over(self, done: Done, policy: Policy) -> None:
@@ -279,6 +285,13 @@ def _reborn(batch: List[Target], results: List[PackedResult]) -> int:
         packed.reason_of(one) is Reason.BIRTH and packed.identity_of(one) in known
         for one in results
     )
+
+
+def _foreign_due_ns(scanner: NamespaceScanner, now_ns: int) -> int:
+    """Return when foreign namespaces are visited next: a full batch at once, few together."""
+    ready_ns = scanner.schedule.share.ready_ns(now_ns)
+    full = len(scanner.visits.foreign) >= visit_queue.VISITS_A_JOB
+    return ready_ns if full else max(ready_ns, scanner.foreign_ns)
 
 
 def _is_due(moment_ns: Optional[int], now_ns: int) -> bool:
