@@ -9,10 +9,10 @@ from typing import Dict, NamedTuple, Optional
 
 from ipvsd.daemon.expected_births import LOOKED_NS, RETRIES_NS
 from ipvsd.daemon.share import Share
-from ipvsd.model import NS_PER_MS, NS_PER_S
+from ipvsd.model import NS_PER_MS
 
 # No birth waits for its look longer than this: the first estimation run comes 2 s after it.
-WAIT_NS = NS_PER_S
+WAIT_NS = 1200 * NS_PER_MS
 # Any user can cause thousands of births a second.
 TASKS_MAX = 256
 

@@ -45,7 +45,7 @@ class ScanSchedule:
         self.last: Optional[LastScan] = None
         # Of what births cause, beside looks: scans, and visits to foreign namespaces.
         self.share = Share(25, NS_PER_S)
-        self.search_share = Share(100, NS_PER_S // 2)
+        self.search_share = Share(150, NS_PER_S // 2)
         self.full = False  # a full scan is under way: what it has found is being visited
         self.full_cost_ns = 0  # CPU time of it so far
         self._quick_ns: Optional[int] = None
@@ -130,8 +130,8 @@ class ScanSchedule:
         if full:
             self.full_cost_ns += cost_ns
         else:
-            # Where births are reported, looks find nearly all: a scan has half as much.
-            self.share.spend(cost_ns * (2 if self.births_reported else 1), now_ns)
+            # Where births are reported, looks find nearly all: scans have a quarter.
+            self.share.spend(cost_ns * (4 if self.births_reported else 1), now_ns)
         _note_found(self, new)
         again_ns = self.births.next_scan_ns(now_ns)
         if again_ns is not None:
