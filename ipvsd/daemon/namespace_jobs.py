@@ -108,7 +108,7 @@ class NamespaceJobs:
                 self._finder.remember(identity, place.paths, place.served)
         if isinstance(request, Visit):
             return self._visit(self._finder, request, progress)
-        self._finder.be_wary(request.wary)
+        self._finder.reader.wary = request.wary
         if isinstance(request, Search):
             return self._go_on_searching(self._finder, request.anew)
         if isinstance(request, Look):

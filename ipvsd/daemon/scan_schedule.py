@@ -46,7 +46,7 @@ class ScanSchedule:
         self.last: Optional[LastScan] = None
         # Of what births cause, beside looks: scans, and visits to foreign namespaces.
         self.share = Share(25, NS_PER_S)
-        self.search_share = Share(60, 3 * NS_PER_S)
+        self.search_share = Share(150, 3 * NS_PER_S)
         self.full = False  # a full scan is under way: what it has found is being visited
         self.full_cost_ns = 0  # CPU time of it so far
         self._quick_ns: Optional[int] = None
@@ -129,8 +129,8 @@ class ScanSchedule:
     def end_scan(self, full: bool, new: int, cost_ns: int, now_ns: int) -> None:
         """Note that a scan has found so many new namespaces, and what it cost."""
         if not full:
-            # Where births are reported, looks find nearly all: a scan has half as much.
-            self.share.spend(cost_ns * (2 if self.births_reported else 1), now_ns)
+            # Where births are reported, looks find nearly all: scans have a quarter.
+            self.share.spend(cost_ns * (4 if self.births_reported else 1), now_ns)
         _note_found(self, new)
         again_ns = self.births.next_scan_ns(now_ns)
         if again_ns is not None:

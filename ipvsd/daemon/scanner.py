@@ -5,49 +5,26 @@ comes next, so that a new namespace waits neither for a full scan nor for a sear
 until all that is urgent has been written: recording them takes as much time as writing.
 """
 
-from enum import Enum
-from typing import List, Optional, Set, Union
+from typing import List, Optional, Union
 
-from ipvsd.daemon import scan_schedule
+from ipvsd.daemon import scan_schedule, visit_queue
 from ipvsd.daemon.hang_watch import Verdict
 from ipvsd.daemon.kept_results import Collected, KeptResults
 from ipvsd.daemon.namespace_jobs import Look, Scan, Search, Visit
 from ipvsd.daemon.namespace_worker import NamespaceWorker
+from ipvsd.daemon.rescan import Part, Rescan
 from ipvsd.daemon.scan_schedule import ScanSchedule
 from ipvsd.daemon.visit_queue import VisitQueue
 from ipvsd.enforce import decide, packed
 from ipvsd.enforce.enforcer import Enforcer, Target
 from ipvsd.enforce.memory import Memory
 from ipvsd.enforce.packed import PackedResult
-from ipvsd.model import Identity, Policy, Reason
+from ipvsd.model import NS_PER_S, Identity, Policy, Reason
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.worker import Done
 
-
-class _Part(Enum):
-    """What has to be done for a demand to check every namespace."""
-
-    SCAN = "scan"
-    SEARCH = "search"
-
-
-class Rescan:
-    """A demand to check every namespace; DRIFT stands for the routine, without a demand."""
-
-    def __init__(self, reason: Reason = Reason.DRIFT, event_ns: Optional[int] = None) -> None:
-        self.reason = reason
-        self.event_ns = event_ns
-        self.pending: Set[_Part] = set() if reason is Reason.DRIFT else set(_Part)
-
-    @property
-    def hurries(self) -> bool:
-        """Whether somebody waits for the end of its search: a start or a reload."""
-        return _Part.SEARCH in self.pending and self.reason in (Reason.START, Reason.RELOAD)
-
-    @property
-    def ends(self) -> bool:
-        """Whether only visits and records are left of it."""
-        return self.reason is not Reason.DRIFT and not self.pending
+# Nothing can be changed in foreign namespaces, and most of a storm are gone when they are visited.
+FOREIGN_NS = 2 * NS_PER_S
 
 
 class NamespaceScanner:
@@ -67,6 +44,7 @@ class NamespaceScanner:
         self._kept = KeptResults()
         self._ended_at: Optional[Identity] = None  # the visit in which the last process ended
         self._again_ns = 0  # no job before, since one could not be begun or its process has ended
+        self.foreign_ns = 0  # when foreign namespaces may be visited again, if they are few
 
     @property
     def scan_complete(self) -> bool:
@@ -115,7 +93,7 @@ class NamespaceScanner:
         now_ns = monotonic_ns()
         moments = [scan_schedule.next_ns(self.schedule, now_ns), self.visits.retry_at_ns()]
         if self.visits.foreign:
-            moments.append(self.schedule.share.ready_ns(now_ns))
+            moments.append(_foreign_due_ns(self, now_ns))
         return min((at_ns for at_ns in moments if at_ns is not None), default=None)
 
     def proceed(self, policy: Policy, memory: Memory, births_reported: bool) -> None:
@@ -131,7 +109,7 @@ class NamespaceScanner:
             if self._rescan.ends and not (schedule.hidden_found or self._kept):
                 self._rescan = Rescan()
         # A routine full scan begins no sooner than the demand before has been met.
-        may_begin = self.scan_complete or _Part.SCAN in self._rescan.pending
+        may_begin = self.scan_complete or Part.SCAN in self._rescan.pending
         full = _is_due(schedule.full_ns, now_ns) and may_begin and not queue.rest
         if not queue.urgent and _is_due(schedule.looks.next_ns(now_ns), now_ns) and schedule.last:
             tasks = scan_schedule.begin_look(schedule, now_ns)
@@ -139,9 +117,9 @@ class NamespaceScanner:
         elif not queue.urgent and (full or _is_due(schedule.scan_ns(now_ns), now_ns)):
             schedule.begin_scan(full, now_ns)
             if full:
-                self._rescan.pending.discard(_Part.SCAN)
+                self._rescan.pending.discard(Part.SCAN)
             self._begin(Scan(self.worker.is_wary, full), policy)
-        elif queue.waiting or (queue.foreign and schedule.share.ready_ns(now_ns) <= now_ns):
+        elif queue.waiting or (queue.foreign and _foreign_due_ns(self, now_ns) <= now_ns):
             self._visit(policy, memory)
         elif self._rescan.hurries or _is_due(schedule.next_search_ns(now_ns), now_ns):
             anew = not schedule.searching
@@ -216,6 +194,8 @@ class NamespaceScanner:
         if self._batch:
             targets = [packed.pack_target(one) for one in self._batch]
             routine = not (urgent or foreign) and trigger is not Reason.LOAD
+            if foreign:
+                self.foreign_ns = monotonic_ns() + FOREIGN_NS
             self._begin(Visit(targets, describe=routine, foreign=foreign), policy)
 
     def _take_over(self, done: Done, policy: Policy) -> None:
@@ -245,7 +225,7 @@ class NamespaceScanner:
             schedule.slice_ended(result.found, result.ended, result.cpu_ns, now_ns)
             self.large += result.large
             if result.ended:
-                self._rescan.pending.discard(_Part.SEARCH)
+                self._rescan.pending.discard(Part.SEARCH)
         elif isinstance(job, Visit):
             self._kept.add_visits(policy, since_ns, [one.namespace for one in self._batch], result)
             self.procfs = result.procfs
@@ -267,7 +247,7 @@ class NamespaceScanner:
             if isinstance(job, Scan):
                 self.schedule.abort_scan(job.full, now_ns)
                 if job.full and not self.scan_complete:
-                    self._rescan.pending.add(_Part.SCAN)
+                    self._rescan.pending.add(Part.SCAN)
             elif isinstance(job, Look):
                 self.schedule.abort_scan(False, now_ns)
             else:
@@ -293,6 +273,13 @@ def _reborn(batch: List[Target], results: List[PackedResult]) -> int:
         packed.reason_of(one) is Reason.BIRTH and packed.identity_of(one) in known
         for one in results
     )
+
+
+def _foreign_due_ns(scanner: NamespaceScanner, now_ns: int) -> int:
+    """Return when foreign namespaces are visited next: a full batch at once, few together."""
+    ready_ns = scanner.schedule.share.ready_ns(now_ns)
+    full = len(scanner.visits.foreign) >= visit_queue.VISITS_A_JOB
+    return ready_ns if full else max(ready_ns, scanner.foreign_ns)
 
 
 def _is_due(moment_ns: Optional[int], now_ns: int) -> bool:

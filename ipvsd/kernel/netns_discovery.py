@@ -67,7 +67,7 @@ class NamespaceFinder:
         self._proc = os.path.join(root, "proc")
         self.names_unknown = False  # the last description lacks names: where they are may hang
         self._home = own(root).identity
-        self._reader = HolderReader(self._proc, self._home[0], step, {os.getpid(), *ignored})
+        self.reader = HolderReader(self._proc, self._home[0], step, {os.getpid(), *ignored})
         self._holders: Dict[Identity, List[Holder]] = {}
         self._before: Dict[Holder, Identity] = {}
         self._hidden: Dict[Holder, Identity] = {}  # what searches have added
@@ -75,10 +75,6 @@ class NamespaceFinder:
         # What describe() reads at most once for each scan.
         self._links: Optional[Links] = None
         self._files: Optional[ContainerFiles] = None
-
-    def be_wary(self, wary: bool) -> None:
-        """Access no file system that may hang from now on, or access them again."""
-        self._reader.wary = wary
 
     def scan(self, deep: bool = False) -> FoundHolders:
         """Return the namespaces other than the guard's own, with their holders.
@@ -88,8 +84,8 @@ class NamespaceFinder:
         """
         self._links = self._files = None
         holders: Dict[Identity, List[Holder]] = {}
-        self._add(holders, self._reader.processes(self._reader.pids()))
-        self._add(holders, self._reader.mounts(_HOSTS))
+        self._add(holders, self.reader.processes(self.reader.pids()))
+        self._add(holders, self.reader.mounts(_HOSTS))
         self._holders = holders
         if deep:
             for _ in self.search():
@@ -97,7 +93,7 @@ class NamespaceFinder:
         self._hidden = {
             holder: identity
             for holder, identity in self._hidden.items()
-            if identity not in holders and self._reader.is_there(holder, identity)
+            if identity not in holders and self.reader.is_there(holder, identity)
         }
         self._add(holders, self._hidden.items())
         before, self._before = self._before, _by_holder(holders)
@@ -123,15 +119,15 @@ class NamespaceFinder:
         That costs far less than a scan, which finds the same as far as it still exists.
         """
         found: Dict[Identity, List[Holder]] = {}
-        for holder, identity in self._reader.tasks_and_children(tasks):
-            leader = holder.pid if identity == self._home else self._reader.leader(holder.pid)
+        for holder, identity in self.reader.tasks_and_children(tasks):
+            leader = holder.pid if identity == self._home else self.reader.leader(holder.pid)
             if leader == holder.pid:
                 self._add(found, [(holder, identity)])
                 continue
-            for thread in self._reader.thread(leader, str(holder.pid)):
+            for thread in self.reader.thread(leader, str(holder.pid)):
                 self._add(found, [thread])
                 self._remember([thread])
-        self._add(found, self._reader.mounts(_HOSTS))
+        self._add(found, self.reader.mounts(_HOSTS))
         new = {
             identity: [one for one in holders if self._before.get(one) != identity]
             for identity, holders in found.items()
@@ -154,19 +150,19 @@ class NamespaceFinder:
         """
         self.budgets.begin()
         searched = {identity_at(f"{self._proc}/{_HOSTS}/ns/mnt")}
-        for pid in self.budgets.in_order(self._reader.pids()):
+        for pid in self.budgets.in_order(self.reader.pids()):
             user = user_of(f"{self._proc}/{pid}")
             if user is None or self.budgets.is_spent(pid, user):
                 continue
             mount_namespace = identity_at(f"{self._proc}/{pid}/ns/mnt")
             if mount_namespace not in searched:
                 searched.add(mount_namespace)
-                yield self._remember(self._reader.mounts(pid))
-                self.budgets.spend(pid, user, "mounts", self._reader.lines // _LINES_AN_ENTRY, 0)
+                yield self._remember(self.reader.mounts(pid))
+                self.budgets.spend(pid, user, "mounts", self.reader.lines // _LINES_AN_ENTRY, 0)
             for one in self._entries(pid, "task", user):
-                yield self._remember(self._reader.thread(pid, one))
+                yield self._remember(self.reader.thread(pid, one))
             for one in self._entries(pid, _DESCRIPTORS, user):
-                yield self._remember(self._reader.descriptor(pid, one))
+                yield self._remember(self.reader.descriptor(pid, one))
 
     def _entries(self, pid: int, folder: str, user: int) -> List[str]:
         """Return the names in a folder of a process, as many as the budget allows."""
@@ -257,7 +253,7 @@ class NamespaceFinder:
 
     def _may_hang(self, folders: Iterable[str]) -> bool:
         """Return whether not to read in folders of the host, in which names are, for now."""
-        hang = self._reader.wary and any(self._reader.is_served(one) for one in folders)
+        hang = self.reader.wary and any(self.reader.is_served(one) for one in folders)
         self.names_unknown = self.names_unknown or hang
         return hang
 

@@ -135,7 +135,7 @@ def test_a_wary_scan_remembers_what_hangs_in_another_mount_namespace(holders):
     device = holders.hang("")  # over the whole folder
     try:
         with in_alarm():
-            finder.be_wary(True)
+            finder.reader.wary = True
             found = [finder.scan(deep=False), finder.scan(deep=True)]
     finally:
         os.close(device)

@@ -248,7 +248,7 @@ def test_a_link_to_a_process_is_a_name(holders):
     namespace = finder.describe(identity(path), finder.scan(False).holders[identity(path)])
     assert namespace.owner.links == ("/run/netns/thread", "/run/netns/web")
     assert namespace.name == "thread"
-    finder.be_wary(True)
+    finder.reader.wary = True
     found = finder.scan().holders[identity(path)]
     assert finder.describe(identity(path), found).name == "thread", "no file system hangs there"
 
@@ -257,8 +257,8 @@ def test_who_is_wary_reads_no_names_where_a_file_system_may_hang(holders, monkey
     _, path = holders.process()
     holders.link("web", path)
     finder = NamespaceFinder(holders.root)
-    finder.be_wary(True)
-    monkeypatch.setattr(finder._reader, "is_served", lambda folder: folder == "/run/netns")
+    finder.reader.wary = True
+    monkeypatch.setattr(finder.reader, "is_served", lambda folder: folder == "/run/netns")
     found = finder.scan().holders[identity(path)]
     assert finder.describe(identity(path), found).owner.links == () and finder.names_unknown
 

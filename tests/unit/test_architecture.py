@@ -50,6 +50,7 @@ PURE = {
     "ipvsd.daemon.hang_watch",
     "ipvsd.daemon.looks",
     "ipvsd.daemon.put_aside",
+    "ipvsd.daemon.rescan",
     "ipvsd.daemon.scan_schedule",
     "ipvsd.daemon.share",
     "ipvsd.doctor.check_containers",

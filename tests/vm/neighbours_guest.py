@@ -19,6 +19,8 @@ PROCESSES = 3
 VALUE = "/proc/sys/net/ipv4/vs/run_estimation"
 READ_AGAIN_S = 0.02
 LIMIT_S = 60
+WORK, PAUSE_S = 20_000, 0.25
+PIECES = []  # the CPU times of pieces of work
 # A service has spent what it may spend in advance when it uses no more than this share of a CPU
 # in so many seconds; or it never will.
 SHARE, SETTLED_S, SETTLE_WITHIN_S = 0.1, 10, 90
@@ -64,18 +66,42 @@ def another(unit, count, seconds):
         before += on
         settled = share <= SHARE
     after, share = _beside(group, int(count), float(seconds))
-    print(json.dumps({"before_s": before, "after_s": after, "share": share, "settled": settled}))
+    print(
+        json.dumps(
+            {
+                "before_s": before,
+                "after_s": after,
+                "share": share,
+                "settled": settled,
+                "slowed_down": sum(PIECES) / len(PIECES) / min(PIECES),
+            }
+        )
+    )
 
 
 def _beside(group, count, seconds):
-    """Make namespaces, at the same distance; return how long each was on, and the share."""
+    """Make namespaces, at the same distance; return how long each was on, and the share.
+
+    An emulated machine counts as CPU time also that in which other programs of its host run. The
+    time of a piece of work, beside the shortest of all, shows how much that is.
+    """
     began, spent = time.monotonic(), cpu_usec(group)
-    on = []
+    on, pieces = [], []
     for number in range(count):
-        time.sleep(max(0, began + seconds * number / count - time.monotonic()))
         on.append(_time_on())
-    time.sleep(max(0, began + seconds - time.monotonic()))
-    return on, (cpu_usec(group) - spent) / 1e6 / (time.monotonic() - began)
+        while time.monotonic() < began + seconds * (number + 1) / count:
+            pieces.append(_time_of_work())
+            time.sleep(PAUSE_S)
+    share = (cpu_usec(group) - spent) / 1e6 / (time.monotonic() - began)
+    PIECES.extend(pieces)
+    return on, share * min(PIECES) / (sum(pieces) / len(pieces))
+
+
+def _time_of_work():
+    began = time.thread_time()
+    for _ in range(WORK):
+        pass
+    return time.thread_time() - began
 
 
 def _time_on():
