@@ -14,7 +14,7 @@ from ipvsd.model import NS_PER_MS, NS_PER_S
 # What the visits of full scans may cost, however many namespaces there are: one part of a CPU in so
 # many; to record them costs the loop a third as much. Short ones are made as often as the policy
 # says; with its default, 30 seconds, they cost 0.4 % at most.
-FULL_SHARE = 400
+FULL_SHARE = 250
 SHORT_FULL_SCAN_NS = 120 * NS_PER_MS
 
 # Where births are not reported, a scan finds a namespace well before its estimation begins.
