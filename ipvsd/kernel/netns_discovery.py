@@ -136,8 +136,9 @@ class NamespaceFinder:
         if maybe_new:
             self._links = self._files = None
         for identity in maybe_new:
-            known = self._holders.setdefault(identity, [])
-            known += new[identity][: max(0, _HOLDERS_MAX - len(known))]
+            # New ones first: others may have held a namespace that had the same number before.
+            known = new[identity] + self._holders.get(identity, [])
+            self._holders[identity] = known[:_HOLDERS_MAX]
             self._before.update((holder, identity) for holder in new[identity])
         return FoundHolders({one: self._holders[one] for one in maybe_new}, maybe_new)
 

@@ -9,7 +9,7 @@ import pytest
 from ipvsd.kernel import netns_discovery
 from ipvsd.kernel.netns_create import create
 from ipvsd.kernel.netns_discovery import NamespaceFinder
-from ipvsd.kernel.netns_holders import ways_in
+from ipvsd.kernel.netns_holders import Holder, ways_in
 from ipvsd.kernel.netns_owner import describe
 from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Owner
 from ipvsd.system.worker import Worker
@@ -95,6 +95,18 @@ def test_a_look_finds_what_is_new_without_a_scan(holders, who):
         os.unlink(f"{holders.root}/proc/{tasks[0]}")
     again = finder.scan()
     assert meant in again.holders and meant not in again.maybe_new, "a scan finds the same"
+
+
+def test_a_look_leads_into_a_namespace_whose_number_was_used_before(holders):
+    """No scan has removed the holders of those that had the number before."""
+    finder = NamespaceFinder(holders.root)
+    finder.scan()
+    _, path = holders.process()
+    meant = identity(path)
+    gone = [Holder(f"/proc/{number}/ns/net", number) for number in range(10**7, 10**7 + 9)]
+    finder._holders[meant] = gone
+    found = finder.look([task_of(path)])
+    assert ways_in(found.holders[meant])[0] == f"{holders.root}/proc/{task_of(path)}/ns/net"
 
 
 def test_a_look_at_a_task_that_has_ended_finds_nothing(holders):
