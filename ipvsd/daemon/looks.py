@@ -9,7 +9,7 @@ from typing import Dict, NamedTuple, Optional
 
 from ipvsd.daemon.expected_births import LOOKED_NS, RETRIES_NS
 from ipvsd.daemon.share import Share
-from ipvsd.model import NS_PER_MS
+from ipvsd.model import NS_PER_MS, NS_PER_S
 
 # No birth waits for its look longer than this: the first estimation run comes 2 s after it.
 WAIT_NS = 1200 * NS_PER_MS
@@ -29,7 +29,7 @@ class Looks:
 
     def __init__(self) -> None:
         # Of looks, and of all that the loop does when births wake it.
-        self.share = Share(40, 250 * NS_PER_MS, 4 * WAIT_NS)
+        self.share = Share(30, 3 * NS_PER_S, 4 * WAIT_NS)
         self._tasks: Dict[int, _Task] = {}
         self._due_ns: Optional[int] = None
         self._tries = 0

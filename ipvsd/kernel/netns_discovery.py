@@ -86,7 +86,9 @@ class NamespaceFinder:
         holders: Dict[Identity, List[Holder]] = {}
         self._add(holders, self.reader.processes(self.reader.pids()))
         self._add(holders, self.reader.mounts(_HOSTS))
-        self._holders = holders
+        before_holders, self._holders = self._holders, holders
+        for identity in set(before_holders) - set(holders):
+            self._remember(self.reader.kept(identity, before_holders[identity]))
         if deep:
             for _ in self.search():
                 pass

@@ -1,15 +1,18 @@
 """Reads what holds network namespaces: processes, threads, mounts, descriptors."""
 
 import contextlib
+import itertools
 import os
 import re
-from typing import Callable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.kernel import mounts
 from ipvsd.model import Identity
 
 # Paths that are kept for each namespace: enough that one still works when members start and end.
 PATHS_MAX = 4
+# Of a process that has left a namespace, so many descriptors are looked at.
+_KEPT_MAX = 256
 _HOSTS = 1  # the process that sees the mounts of the host
 # Enough for the cgroup file of cgroup version 1, whose last lines matter most.
 _HINT_BYTES = 64 * 1024
@@ -122,6 +125,14 @@ class HolderReader:
                 status = os.stat(path)
                 if status.st_dev == self._device:
                     yield Holder(path, pid), (status.st_dev, status.st_ino)
+
+    def kept(self, identity: Identity, holders: Iterable[Holder]) -> Held:
+        """Yield descriptors by which processes keep a namespace that they have left."""
+        for pid in sorted({holder.pid for holder in holders if holder.pid}):
+            for name in itertools.islice(listed(f"{self._proc}/{pid}/fd"), _KEPT_MAX):
+                for one in self.descriptor(pid, name):
+                    if one[1] == identity:
+                        yield one
 
     def is_served(self, path: str) -> bool:
         """Return whether a path of the host leads through a file system that may hang."""

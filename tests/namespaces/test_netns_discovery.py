@@ -322,6 +322,27 @@ def test_only_the_child_of_this_process_is_recognised_as_the_canary(holders):
     assert described(holders, identity(path)).name != CANARY_NAME, "a child of another name"
 
 
+def test_a_namespace_that_its_process_leaves_and_keeps_open_is_not_lost(holders):
+    """`ip netns exec` and container runtimes do so; a search may be minutes away."""
+    script = (
+        "exec 8</proc/self/ns/net; exec unshare -n sh -c 'exec 9</proc/self/ns/net; echo ready;"
+        ' read -r _; exec nsenter --net=/proc/self/fd/8 sh -c "echo left; exec cat"\''
+    )
+    child = holders.spawn(["sh", "-c", script])
+    assert child.stdout.readline() == b"ready\n"
+    meant = identity(f"/proc/{child.pid}/ns/net")
+    finder = NamespaceFinder(holders.root)
+    assert meant in finder.scan().holders
+    child.stdin.write(b"go\n")
+    child.stdin.flush()
+    assert child.stdout.readline() == b"left\n"
+    assert identity(f"/proc/{child.pid}/ns/net") != meant
+    for _ in range(2):
+        assert ways_in(finder.scan().holders[meant]) == (f"{holders.root}/proc/{child.pid}/fd/9",)
+    holders.end(child)
+    assert meant not in finder.scan().holders
+
+
 def test_a_zombie_holds_nothing_and_is_no_error(holders):
     child, path = holders.process()
     meant = identity(path)

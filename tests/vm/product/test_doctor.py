@@ -33,7 +33,9 @@ class Doctor:
         assert (result.status, result.stderr) == (code, ""), result
         document = json.loads(result.stdout)
         assert (document["version"], document["failed"]) == (1, [])
-        return [one for one in document["findings"] if one["severity"] in severities]
+        # Debian lets each user create thousands of namespaces, which a hint says everywhere.
+        found = [one for one in document["findings"] if one["topic"] != "users"]
+        return [one for one in found if one["severity"] in severities]
 
     def plant(self, path: str, text: str) -> None:
         quoted = shlex.quote(path)
@@ -55,6 +57,7 @@ def test_a_clean_host_is_in_order(host: Guarded, doctor: Doctor, loaded: bool):
     topics = {one["topic"] for one in doctor.findings("ok", code=0)}
     assert {"kernel", "estimator", "sysctl files", "tracing", "sandbox", "security"} <= topics
     assert ("values" in topics) is loaded
+    assert "user.max_net_namespaces" in host.succeed("ipvsd doctor --json")
 
 
 @KINDS

@@ -4,24 +4,19 @@ import pytest
 
 from tests.vm import neighbours
 from tests.vm.guarded import SERVICE, Guarded
-from tests.vm.product.kernels import BOOKWORM
+from tests.vm.product.kernels import BOOKWORM, THOROUGH
 
-pytestmark = pytest.mark.vm
+# Thorough, since these tests measure time: on a machine that is shared they would prove nothing.
+pytestmark = [pytest.mark.vm, THOROUGH]
 
-# As many namespaces as `make test` has time to create, and to remove.
-FEW_NAMESPACES = 500
 BIRTHS, SECONDS = 6, 30
 LIMIT_S, SHARE = 2, 0.1
 
 
 @BOOKWORM
 @pytest.mark.parametrize("name", neighbours.ATTACKERS)
-def test_another_user_is_not_delayed_and_the_guard_costs_little(
-    host: Guarded, thorough: bool, name: str
-):
+def test_another_user_is_not_delayed_and_the_guard_costs_little(host: Guarded, name: str):
     count = neighbours.ATTACKERS[name]
-    if name == "namespaces" and not thorough:
-        count = FEW_NAMESPACES
     host.load()
     host.wait_for_value("0")
     neighbours.copy_scripts(host.machine)
