@@ -92,10 +92,11 @@ class NamespaceFinder:
         if deep:
             for _ in self.search():
                 pass
+        first = not self._before  # then those to remember may be no hidden ones
         self._hidden = {
             holder: identity
             for holder, identity in self._hidden.items()
-            if identity not in holders and self.reader.is_there(holder, identity)
+            if not (first and identity in holders) and self.reader.is_there(holder, identity)
         }
         self._add(holders, self._hidden.items())
         before, self._before = self._before, _by_holder(holders)

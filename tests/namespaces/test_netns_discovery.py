@@ -343,6 +343,19 @@ def test_a_namespace_that_its_process_leaves_and_keeps_open_is_not_lost(holders)
     assert meant not in finder.scan().holders
 
 
+def test_a_hidden_holder_is_remembered_while_a_process_is_in_the_namespace_too(holders):
+    holder, path, meant = holders.descriptor()
+    finder = NamespaceFinder(holders.root)
+    finder.scan(deep=True)
+    visitor = holders.spawn(["nsenter", "--net=" + path, "sh", "-c", "echo ready; exec cat"])
+    visitor.stdout.readline()
+    assert any(one.path.endswith("/ns/net") for one in finder.scan().holders[meant])
+    holders.end(visitor)
+    assert meant in finder.scan().holders
+    holders.end(holder)
+    assert meant not in finder.scan().holders
+
+
 def test_a_zombie_holds_nothing_and_is_no_error(holders):
     child, path = holders.process()
     meant = identity(path)
