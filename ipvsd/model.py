@@ -50,6 +50,7 @@ class Owner(NamedTuple):
 HOST_NAME = "host"
 CANARY_NAME = "canary"  # the guard's own throw-away namespace
 CANARY_PROCESS = "ipvsd-canary"  # the child process that is in it
+VISITS_PROCESS = "ipvsd-visits"  # the child process that enters other namespaces
 
 # st_dev and st_ino of the nsfs file. Inode numbers are used again as soon as they are free
 # (proc_alloc_inum, fs/proc/generic.c), so an identity alone never proves that nothing changed.

@@ -4,9 +4,8 @@ from typing import Any, Optional
 
 from ipvsd.daemon.hang_watch import HangWatch, Verdict
 from ipvsd.daemon.namespace_jobs import NamespaceJobs, Places
-from ipvsd.enforce.all_namespaces import WORKER
 from ipvsd.enforce.enforcer import Enforcer
-from ipvsd.model import NS_PER_S, Policy
+from ipvsd.model import NS_PER_S, VISITS_PROCESS, Policy
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.progress import Progress
 from ipvsd.system.worker import Done, Worker
@@ -26,7 +25,7 @@ class NamespaceWorker:
         self._root = root
         self._jobs: Optional[NamespaceJobs] = None
         self._policy: Optional[Policy] = None
-        self.process = Worker(self._do, WORKER)
+        self.process = Worker(self._do, VISITS_PROCESS)
         self._watch = HangWatch()
         self._hung_times = 0  # in a row
         self._wary_until_ns = 0

@@ -11,6 +11,7 @@ from ipvsd.kernel.netns_discovery import NamespaceFinder
 from ipvsd.kernel.netns_entry import Entrance, Gone
 from ipvsd.kernel.netns_holders import ways_in
 from ipvsd.model import (
+    VISITS_PROCESS,
     Exit,
     GuardError,
     Identity,
@@ -26,7 +27,6 @@ from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.progress import Progress
 from ipvsd.system.worker import Worker
 
-WORKER = "ipvsd-visits"
 # A step that takes longer hangs: it opens one path, or visits one namespace.
 STEP_LIMIT_S = 20.0
 
@@ -129,7 +129,7 @@ class NamespaceReader(Generic[Result]):
         self._host = netns_discovery.own(root)
         self._entrance = Entrance()
         self._finder: Optional[NamespaceFinder] = None  # in the worker
-        self._worker = Worker(self._everywhere, WORKER)
+        self._worker = Worker(self._everywhere, VISITS_PROCESS)
 
     def read(self) -> List[Tuple[Namespace, Optional[Result]]]:
         """Return the result of the function in each namespace, the host's first.
@@ -173,7 +173,7 @@ def in_worker(job: Callable[[Progress], Result]) -> Result:
 
     Raises GuardError when it hangs or fails.
     """
-    worker = Worker(lambda _request, progress: job(progress), WORKER)
+    worker = Worker(lambda _request, progress: job(progress), VISITS_PROCESS)
     try:
         result: Result = _done_by(worker)
         return result

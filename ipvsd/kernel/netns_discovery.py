@@ -13,6 +13,7 @@ from ipvsd.kernel.netns_holders import (
     HolderReader,
     hint,
     identity_at,
+    is_canary,
     listed,
     table_size,
     user_of,
@@ -20,7 +21,13 @@ from ipvsd.kernel.netns_holders import (
 from ipvsd.kernel.netns_links import Links
 from ipvsd.kernel.netns_owner import NAMES_FOLDERS
 from ipvsd.kernel.search_budgets import Budgets
-from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Identity, Namespace, Owner
+from ipvsd.model import (
+    CANARY_NAME,
+    HOST_NAME,
+    Identity,
+    Namespace,
+    Owner,
+)
 
 # Holders that are remembered for each namespace. As long as these are the same, the namespace is
 # the same, whatever else holds it. There is a limit because a user can mount or open a namespace a
@@ -84,8 +91,10 @@ class NamespaceFinder:
         """
         self._links = self._files = None
         holders: Dict[Identity, List[Holder]] = {}
-        self._add(holders, self.reader.processes(self.reader.pids()))
-        self._add(holders, self.reader.mounts(_HOSTS))
+        if deep:  # only a command makes such a scan, and beside it the daemon visits
+            self.reader.ignore_visits()
+        _add(holders, self.reader.processes(self.reader.pids()), self._home)
+        _add(holders, self.reader.mounts(_HOSTS), self._home)
         before_holders, self._holders = self._holders, holders
         for identity in set(before_holders) - set(holders):
             self._remember(self.reader.kept(identity, before_holders[identity]))
@@ -98,7 +107,7 @@ class NamespaceFinder:
             for holder, identity in self._hidden.items()
             if not (first and identity in holders) and self.reader.is_there(holder, identity)
         }
-        self._add(holders, self._hidden.items())
+        _add(holders, self._hidden.items(), self._home)
         before, self._before = self._before, _by_holder(holders)
         maybe_new = {
             ns_state for holder, ns_state in self._before.items() if before.get(holder) != ns_state
@@ -125,12 +134,12 @@ class NamespaceFinder:
         for holder, identity in self.reader.tasks_and_children(tasks):
             leader = holder.pid if identity == self._home else self.reader.leader(holder.pid)
             if leader == holder.pid:
-                self._add(found, [(holder, identity)])
+                _add(found, [(holder, identity)], self._home)
                 continue
             for thread in self.reader.thread(leader, str(holder.pid)):
-                self._add(found, [thread])
+                _add(found, [thread], self._home)
                 self._remember([thread])
-        self._add(found, self.reader.mounts(_HOSTS))
+        _add(found, self.reader.mounts(_HOSTS), self._home)
         new = {
             identity: [one for one in holders if self._before.get(one) != identity]
             for identity, holders in found.items()
@@ -193,19 +202,6 @@ class NamespaceFinder:
                 self._hidden[holder] = identity
         return len(self._hidden) > before
 
-    def _add(
-        self,
-        holders: Dict[Identity, List[Holder]],
-        found: Iterable[Tuple[Holder, Identity]],
-    ) -> None:
-        """Add the holders of namespaces other than the guard's own, up to the limit for each."""
-        for holder, identity in found:
-            if identity == self._home:
-                continue
-            known = holders.setdefault(identity, [])
-            if len(known) < _HOLDERS_MAX:
-                known.append(holder)
-
     def described(self, identity: Identity) -> Optional[Namespace]:
         """Return a namespace as its holders are now, None if the last scan has not found it."""
         holders = self._holders.get(identity)
@@ -218,7 +214,7 @@ class NamespaceFinder:
         paths = tuple(path for path, pid in mounted if pid == _HOSTS)
         elsewhere = tuple((path, pid) for path, pid in mounted if pid != _HOSTS)
         pids = [holder.pid for holder in holders if holder.pid]
-        if len(set(pids)) == 1 and _is_canary(self._proc, pids[0]):
+        if len(set(pids)) == 1 and is_canary(self._proc, pids[0]):
             return Namespace(*identity, CANARY_NAME, Owner(pid=pids[0]))
         links = self._links_to(identity, paths)
         owner = Owner(mounts=paths, links=links, mounts_elsewhere=elsewhere)
@@ -233,7 +229,7 @@ class NamespaceFinder:
         links are not read again.
         """
         pid = namespace.owner.pid
-        if pid == 0 or namespace.name == CANARY_NAME and _is_canary(self._proc, pid):
+        if pid == 0 or namespace.name == CANARY_NAME and is_canary(self._proc, pid):
             return namespace
         if identity_at(f"{self._proc}/{pid}/ns/net") != namespace.identity:
             return namespace
@@ -280,14 +276,18 @@ class NamespaceFinder:
         return container_names.from_cgroup(cgroup)
 
 
-def _is_canary(proc: str, pid: int) -> bool:
-    """Return whether a process is the guard's child that makes the canary (proc(5), stat).
-
-    The guard is this process, or the one that has forked this one as its worker.
-    """
-    name, _, rest = hint(f"{proc}/{pid}/stat").rpartition(") ")
-    own = (str(os.getpid()), str(os.getppid()))
-    return name == f"{pid} ({CANARY_PROCESS}" and rest.split()[1] in own
+def _add(
+    holders: Dict[Identity, List[Holder]],
+    found: Iterable[Tuple[Holder, Identity]],
+    home: Identity,
+) -> None:
+    """Add the holders of namespaces other than the guard's own, up to the limit for each."""
+    for holder, identity in found:
+        if identity == home:
+            continue
+        known = holders.setdefault(identity, [])
+        if len(known) < _HOLDERS_MAX:
+            known.append(holder)
 
 
 def _by_holder(holders: Dict[Identity, List[Holder]]) -> Dict[Holder, Identity]:

@@ -7,7 +7,7 @@ import re
 from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.kernel import mounts
-from ipvsd.model import Identity
+from ipvsd.model import CANARY_PROCESS, VISITS_PROCESS, Identity
 
 # Paths that are kept for each namespace: enough that one still works when members start and end.
 PATHS_MAX = 4
@@ -59,6 +59,14 @@ class HolderReader:
         """Return all processes that are not ignored."""
         found = [int(name) for name in os.listdir(self._proc) if name.isdigit()]
         return [pid for pid in found if pid not in self.ignored]
+
+    def ignore_visits(self) -> None:
+        """Ignore the processes of the guard that are in a namespace only for a visit."""
+        for pid in self.pids():
+            path = f"{self._proc}/{pid}"
+            # Nobody but root can hide a process of theirs by this name.
+            if hint(f"{path}/comm").rstrip() == VISITS_PROCESS and user_of(path) == 0:
+                self.ignored.add(pid)
 
     def processes(self, pids: List[int]) -> Held:
         """Yield the namespaces that processes are in."""
@@ -210,3 +218,13 @@ def hang_all(holders: List[Holder]) -> bool:
 
 def _slowness(holder: Holder) -> Tuple[bool, bool]:
     return holder.served, bool(holder.mount)
+
+
+def is_canary(proc: str, pid: int) -> bool:
+    """Return whether a process is the guard's child that makes the canary (proc(5), stat).
+
+    The guard is this process, or the one that has forked this one as its worker.
+    """
+    name, _, rest = hint(f"{proc}/{pid}/stat").rpartition(") ")
+    own = (str(os.getpid()), str(os.getppid()))
+    return name == f"{pid} ({CANARY_PROCESS}" and rest.split()[1] in own

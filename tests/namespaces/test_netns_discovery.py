@@ -11,7 +11,7 @@ from ipvsd.kernel.netns_create import create
 from ipvsd.kernel.netns_discovery import NamespaceFinder
 from ipvsd.kernel.netns_holders import Holder, ways_in
 from ipvsd.kernel.netns_owner import describe
-from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, Owner
+from ipvsd.model import CANARY_NAME, CANARY_PROCESS, HOST_NAME, VISITS_PROCESS, Owner
 from ipvsd.system.worker import Worker
 from tests.namespaces.holders import identity, wait_until
 from tests.time_limits import in_alarm
@@ -354,6 +354,16 @@ def test_a_hidden_holder_is_remembered_while_a_process_is_in_the_namespace_too(h
     assert meant in finder.scan().holders
     holders.end(holder)
     assert meant not in finder.scan().holders
+
+
+def test_a_visit_of_the_guards_is_no_holder_for_a_command(holders):
+    """`ipvsd apply` runs while the daemon visits: its process is elsewhere a moment later."""
+    holder, path, meant = holders.descriptor()
+    script = f"echo {VISITS_PROCESS} >/proc/self/comm; echo ready; while read -r _; do :; done"
+    visitor = holders.spawn(["nsenter", "--net=" + path, "sh", "-c", script])
+    visitor.stdout.readline()
+    found = NamespaceFinder(holders.root).scan(deep=True).holders[meant]
+    assert [one.path for one in found] == [f"{holders.root}/proc/{holder.pid}/fd/9"]
 
 
 def test_a_zombie_holds_nothing_and_is_no_error(holders):

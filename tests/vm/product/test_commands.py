@@ -32,10 +32,10 @@ def test_a_value_that_the_kernel_refuses_is_shown_with_its_reason(host: Guarded)
     host.load()
     (entry,) = host.wait_for_events(cursor, "not-changed")
     assert "Numerical result out of range" in entry["MESSAGE"]
-    result = host.execute("ipvsd status")
-    assert result.status == 1
     reason = "/proc/sys/net/ipv4/vs/est_cpulist: Numerical result out of range"
-    assert f"refused ({reason})" in result.stdout
+    # The file of the namespaces' states is written a moment after the journal.
+    host.machine.wait_until_succeeds(f"ipvsd status | grep -F 'refused ({reason})'")
+    assert host.execute("ipvsd status").status == 1
     host.wait_for_value("0")  # the other value is set all the same
 
 
