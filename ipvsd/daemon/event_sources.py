@@ -46,6 +46,7 @@ class Source:
         self._urgent = urgent
         self._descriptor = -1
         self.muted = False  # it is open and does not wake the loop
+        self.left: Any = None  # what it has left behind when it was lost
 
     @property
     def works(self) -> bool:
@@ -62,6 +63,7 @@ class Source:
             return self._closed_for(str(error))
         except OSError as error:
             return self._closed_for(error_text(error))
+        self.left = None
         self._descriptor = self.opened.fileno()
         self._loop.watch(self._descriptor, self._urgent)
         return self._closed_for(self._doubt) if self._doubt else self._in_use()
@@ -100,7 +102,7 @@ class Source:
 
     def lose(self, reason: str) -> List[Event]:
         """Close it because it is broken; return the events of that."""
-        self.close()
+        self.left = self.close()
         return self._closed_for(reason)
 
     def woke(self, descriptors: Set[int]) -> bool:
@@ -235,7 +237,7 @@ class NamespaceSources:
         self.due_ns = None
         self._mounts.close()
         self._devices.close()
-        left = self._births.close()
+        left = self._births.close() or self._births.left
         return tracefs.left_behind(left) if left else ""
 
 
