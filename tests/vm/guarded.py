@@ -159,6 +159,16 @@ class Guarded:
         (found,) = (one for one in self.status()["namespaces"] if one["inode"] == inode)
         return found
 
+    def exposure(self, inode: int) -> Any:
+        """Return what a namespace was exposed to, once the daemon's file has it.
+
+        The file is written a moment after the value is set.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := self.shown(inode)["exposure"]) is None:
+            assert time.monotonic() < deadline, inode
+        return found
+
     def kernel(self) -> str:
         """Return the release of the running kernel."""
         return self.succeed("uname -r").strip()

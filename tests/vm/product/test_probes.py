@@ -48,7 +48,7 @@ def test_probes_that_stop_firing_are_not_believed(host: Guarded, spaces: Spaces,
     assert births(host).startswith(SWITCHES[switch])
     inode = spaces.process()  # no event reports it
     spaces.wait_for("0")
-    assert host.shown(inode)["exposure"]["passes"] == 0
+    assert host.exposure(inode)["passes"] == 0
 
     verified = host.execute("ipvsd verify --json")
     document = json.loads(verified.stdout)
@@ -114,7 +114,7 @@ def test_nothing_is_removed_while_ftrace_is_off_and_the_next_start_does_it(
     assert births(host).startswith("kernel.ftrace_enabled: is 0")
     inode = spaces.process()
     spaces.wait_for("0")
-    assert host.shown(inode)["exposure"]["passes"] == 0
+    assert host.exposure(inode)["passes"] == 0
 
     host.succeed(f"systemctl stop {SERVICE}; echo 1 >{switch}; systemctl start {SERVICE}")
     assert births(host) == "on" and traces(host) == (1, 1)
