@@ -1,4 +1,4 @@
-"""Decides whether a worker process hangs: slow is told from hanging by its progress."""
+"""Decides whether a worker process hangs: one that is only slow makes progress."""
 
 from enum import Enum
 
@@ -12,7 +12,7 @@ LOOKS_AGAIN_MAX = 2
 # In the kernel's words (proc(5), stat): it waits for something, but not for a CPU.
 _WAITS = ("D", "S")
 _RUNS = "R"
-# A worker that is not given a CPU does nothing wrong, but may not keep the others waiting for ever.
+# A worker without a CPU does nothing wrong, but the other namespaces cannot wait without a limit.
 STARVED_LOOKS_MAX = 60
 
 

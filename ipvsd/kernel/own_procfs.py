@@ -2,8 +2,9 @@
 
 Below one instance of procfs the kernel keeps a dentry "ipv4" in /proc/sys/net for each network
 namespace that anybody has looked at through it, all in one hash chain (fs/proc/proc_sysctl.c,
-proc_sys_compare). So each look-up there costs as much as there are namespaces, for every program
-of the host. An instance that is mounted nowhere has a chain of its own, and nobody else's grows.
+proc_sys_compare). So the cost of each look-up there grows with the number of namespaces, for every
+program of the host. An instance that is mounted nowhere has a chain of its own, and nobody else's
+grows.
 """
 
 import errno

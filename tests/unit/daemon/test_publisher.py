@@ -12,17 +12,10 @@ from ipvsd.journal.events import Kind
 from ipvsd.model import NS_PER_MS, NS_PER_S
 from ipvsd.status.runtime_dir import STATUS, RuntimeFolder
 from ipvsd.system import mailbox
-from ipvsd.system.event_loop import Loop, monotonic_ns
+from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.mailbox import Mailbox
 from tests import status_document
 from tests.time_limits import in_alarm
-
-
-@pytest.fixture
-def loop():
-    made = Loop([])
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ipvsd.system import mailbox
-from ipvsd.system.event_loop import Loop, monotonic_ns
+from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.mailbox import LATE_NS, Mailbox, finish
 from ipvsd.system.worker import Worker
 
@@ -23,13 +23,6 @@ def wait(path):
 
 def echo(*arguments):
     return arguments
-
-
-@pytest.fixture
-def loop():
-    made = Loop([])
-    yield made
-    made.close()
 
 
 @pytest.fixture
