@@ -18,11 +18,10 @@ from pathlib import Path
 # Raise it when a change outside the hashed inputs alters the contents of an image.
 FORMAT = 1
 
-# Kernels 5.10 without the sysctl, 6.1 with the timer estimator, 6.12 and newest with kthreads.
-SUITES = ("bullseye", "bookworm", "trixie", "sid")
-
-# Suites for which our own test kernel modules are compiled: the sources follow their kernel's API.
-MODULE_SUITES = ("bookworm",)
+# Kernels 5.10 without the sysctl, 6.1 with the timer estimator, 6.12 and newest with kthreads; and
+# the first with an ip_vs that has the sysctl, as the kernels of vendors do.
+VENDOR = "vendor"
+SUITES = ("bullseye", VENDOR, "bookworm", "trixie", "sid")
 
 PACKAGES = (
     "linux-image-amd64", "systemd-sysv", "udev", "dbus", "kmod",
@@ -52,7 +51,13 @@ CLIENT_MODULES = tuple(f"{usr}/lib/modules/*/kernel/drivers/net/vxlan*" for usr 
 SELINUX_SUITE = "trixie"
 SELINUX_PACKAGES = ("selinux-policy-default", "policycoreutils", "selinux-utils")
 
-MODULE_PACKAGES = ("linux-headers-amd64", "make")  # the headers bring the kernel's own compiler
+_HEADERS = ("linux-headers-amd64", "make")  # the headers bring the kernel's own compiler
+# Kernel modules of our own, by suite: the sources follow their kernel's API. For each the packages
+# that compile it and the script, whose name is the folder of the sources too.
+MODULES = {
+    "bookworm": (_HEADERS, "modules"),
+    VENDOR: ((*_HEADERS, "linux-source-5.10", "xz-utils"), "vendor"),
+}
 
 # Files that these machines never read. Without them an image is half as large and built faster.
 UNWANTED = (
@@ -79,7 +84,6 @@ APT_OPTIONS = {"sid": ("--aptopt=Acquire::Check-Valid-Until false",)}
 
 HERE = Path(__file__).parent
 IMAGE_INPUTS = HERE / "image"
-MODULE_INPUTS = HERE / "modules"
 
 
 class BuildError(Exception):
@@ -152,9 +156,10 @@ def _key(suite: str, packages: tuple[str, ...]) -> str:
     """Hash everything that decides an image's contents, except the archive's present state."""
     digest = hashlib.sha256(repr((FORMAT, suite, _mmdebstrap(suite, packages))).encode())
     inputs = [IMAGE_INPUTS]
-    if suite in MODULE_SUITES:
-        inputs.append(MODULE_INPUTS)
-        digest.update(repr(MODULE_PACKAGES).encode())
+    if suite in MODULES:
+        compiled_with, name = MODULES[suite]
+        inputs.append(HERE / name)
+        digest.update(repr(compiled_with).encode())
     for path in sorted(p for folder in inputs for p in folder.rglob("*") if p.is_file()):
         digest.update(f"\0{path.relative_to(HERE)}\0{path.stat().st_mode & 0o111}\0".encode())
         digest.update(path.read_bytes())
@@ -171,7 +176,7 @@ def _mmdebstrap(suite: str, packages: tuple[str, ...]) -> list[str]:
         *APT_OPTIONS.get(suite, ()),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED),
         *(f"--dpkgopt=path-include={pattern}" for pattern in _wanted(packages)),
-        suite,
+        "bullseye" if suite == VENDOR else suite,
         "-",
     ]
 
@@ -193,8 +198,9 @@ def _build_into(image: Image, packages: tuple[str, ...]) -> None:
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=image.folder.parent))
     try:
         with _workspace() as work:
-            if image.suite in MODULE_SUITES:
-                _run_hook(work, image.suite, MODULE_PACKAGES, "modules.sh")
+            if image.suite in MODULES:
+                compiled_with, name = MODULES[image.suite]
+                _run_hook(work, image.suite, compiled_with, f"{name}.sh")
             _run_hook(work, image.suite, packages, "customize.sh")
             _keep(work / "out", partial)
         partial.chmod(0o755)
@@ -210,7 +216,8 @@ def _workspace() -> Iterator[Path]:
     work = Path(tempfile.mkdtemp(prefix="ipvsd-vm-", dir=scratch_folder()))
     try:
         shutil.copytree(IMAGE_INPUTS, work / "in")
-        shutil.copytree(MODULE_INPUTS, work / "in" / "modules")
+        for _, name in MODULES.values():
+            shutil.copytree(HERE / name, work / "in" / name)
         subprocess.run(["chmod", "-R", "a+rX", work], check=True)
         # An ordinary user's hooks run under one of the user's subordinate ids. Sticky, so that
         # others cannot replace files here, and we can still remove the files of such an id.

@@ -13,6 +13,7 @@ EST_NICE = "/proc/sys/net/ipv4/vs/est_nice"
 # Why there is each suite: no sysctl, a timer estimates, kernel threads estimate.
 SYSCTLS = {
     "bullseye": set(),
+    "vendor": {RUN_ESTIMATION},
     "bookworm": {RUN_ESTIMATION},
     "trixie": {RUN_ESTIMATION, EST_NICE},
     "sid": {RUN_ESTIMATION, EST_NICE},

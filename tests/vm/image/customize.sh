@@ -46,6 +46,12 @@ in_chroot bootfiles.py /tmp/kernel /tmp/initrd
 mv "$root/tmp/kernel" "$root/tmp/initrd" "$work/out/"
 rm -rf "${root:?}"/boot/* "${root:?}"/var/cache/* "$root/usr/lib/udev/hwdb.bin"
 
+if [ -d "$work/out/updates" ]; then # depmod prefers them to the kernel's own modules
+    release=$(ls "$root/lib/modules")
+    mv "$work/out/updates" "$root/lib/modules/$release/"
+    chroot "$root" depmod "$release"
+fi
+
 mkdir -p "$root/opt"
 cp -r "$work/out/modules" "$root/opt/test-modules"
 

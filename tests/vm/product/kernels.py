@@ -1,7 +1,8 @@
 """The kernels on which a test runs: in `make test`, and in `make test-all`, which is thorough.
 
-The kernels differ: in bullseye estimation cannot be switched off, in bookworm a timer estimates,
-in trixie and sid kernel threads do. sid has the newest kernel.
+The kernels differ: in bullseye estimation cannot be switched off, in vendor, which is bullseye with
+another ip_vs, and in bookworm a timer estimates, in trixie and sid kernel threads do. sid has the
+newest kernel.
 """
 
 import pytest
@@ -35,13 +36,14 @@ def _param(suite: str, *marks: pytest.MarkDecorator, more: tuple[str, ...] = ())
 
 
 # Where each kernel may differ: the smoke test of all that have the sysctl.
-EACH_KERNEL = on("bookworm", "trixie", "sid")
+EACH_KERNEL = on("vendor", "bookworm", "trixie", "sid")
 # Where it matters whether a timer estimates or threads do.
-BOTH_KINDS = on("bookworm", "trixie", also=("sid",))
+BOTH_KINDS = on("bookworm", "trixie", also=("vendor", "sid"))
 KTHREADS = on("trixie", also=("sid",))
 # Where one kernel stands for all.
-ANY_KERNEL = on("bookworm", also=("trixie", "sid"))
+ANY_KERNEL = on("bookworm", also=("vendor", "trixie", "sid"))
 BOOKWORM = on("bookworm")
+VENDOR = on("vendor")
 TRIXIE = on("trixie")
 
 # In these suites kernel threads estimate. They begin with the first service.
