@@ -106,6 +106,7 @@ class Reading(NamedTuple):
     found: Found
     value: str = ""
     error: str = ""
+    switch: str = ""  # the key that was read, where ip_vs has another one for the same purpose
 
 
 class Mode(Enum):
@@ -194,9 +195,15 @@ class Write(NamedTuple):
     found: str
     wanted: str
     reason: Reason
+    switch: str = ""  # the key that is written, where ip_vs has another one for the same purpose
+
+    @property
+    def written_key(self) -> str:
+        """The key whose file is written."""
+        return self.switch or self.key
 
     def __str__(self) -> str:
-        return f"{self.key} in {self.namespace}: {self.found} -> {self.wanted}"
+        return f"{self.written_key} in {self.namespace}: {self.found} -> {self.wanted}"
 
 
 class Outcome(NamedTuple):
@@ -213,6 +220,7 @@ class State(Enum):
     """State of one guarded sysctl."""
 
     AS_WANTED = "as wanted"
+    OFF_OTHERWISE = "off by another key"  # a vendor's: see kernel.dialects
     DIFFERS = "to be changed"
     HELD = "held"  # on purpose, for a few seconds: see decide.hold_until
     CONTESTED = "contested"  # something else keeps changing it
@@ -227,6 +235,9 @@ class State(Enum):
     REFUSED = "refused"
     UNREADABLE = "unreadable"
 
+
+# There is nothing to change.
+RIGHT = (State.AS_WANTED, State.OFF_OTHERWISE)
 
 # Another user namespace owns the network namespace: nobody may change its sysctls. Any user can
 # make one, with a name and services of their choice.

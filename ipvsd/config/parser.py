@@ -5,6 +5,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.config import options, policy, sysctl_values, until
 from ipvsd.config.options import BUILT_IN, Entry
+from ipvsd.kernel import dialects
 from ipvsd.model import Exit, GuardError, Override, Policy, Selector, Setting
 from ipvsd.text import printable
 
@@ -85,6 +86,7 @@ class _Draft:
                 self._problems.append(f"{entry.origin}: {shown}: {error}")
 
     def finish(self) -> Config:
+        self._check_switches()
         if self._problems:
             raise ConfigError(self._problems)
         meaning = {name: options.OPTIONS[name].read(entry) for name, entry in self._options.items()}
@@ -101,6 +103,15 @@ class _Draft:
         )
         entries, warnings = tuple(self._options.values()), tuple(self._warnings)
         return Config(wanted, entries, warnings, self._until_ns)
+
+    def _check_switches(self) -> None:
+        """Add a problem for a vendor's switch that contradicts run_estimation."""
+        run = self._settings.get(sysctl_values.RUN_ESTIMATION)
+        for key in dialects.other_switches(sysctl_values.RUN_ESTIMATION):
+            other = self._settings.get(key)
+            if run and other and (run.wanted == dialects.OFF) != (other.wanted == dialects.OFF):
+                text = f"contradicts {run.key} = {run.wanted} ({run.origin}), which switches it too"
+                self._problems.append(f"{other.origin}: {key} = {other.wanted}: {text}")
 
     def _take(self, entry: Entry) -> None:
         if entry.until_ns is not None:

@@ -3,11 +3,14 @@
 import re
 from typing import FrozenSet, List, Optional, Tuple
 
-TREE = "net.ipv4.vs."
-RUN_ESTIMATION = TREE + "run_estimation"
+from ipvsd.kernel import dialects
 
-# Documentation/networking/ipvs-sysctl.rst and ip_vs_ctl.c as of Linux 6.18. A key that is
-# not listed is guarded too; the list only serves to warn of misspelt keys.
+TREE = dialects.TREE
+RUN_ESTIMATION = dialects.RUN_ESTIMATION
+
+# Documentation/networking/ipvs-sysctl.rst and ip_vs_ctl.c as of Linux 6.18, and those of vendors
+# that switch or steer estimation (kernel/dialects.py). A key that is not listed is guarded too; the
+# list only serves to warn of misspelt keys.
 KNOWN_KEYS = tuple(
     TREE + name
     for name in (
@@ -24,6 +27,7 @@ KNOWN_KEYS = tuple(
         "drop_packet",
         "est_cpulist",
         "est_nice",
+        "estimation_timer_work",
         "expire_nodest_conn",
         "expire_quiescent_template",
         "ignore_tunneled",
@@ -32,6 +36,7 @@ KNOWN_KEYS = tuple(
         "nat_icmp_send",
         "pmtu_disc",
         "run_estimation",
+        "run_estimation_target",
         "schedule_icmp",
         "secure_tcp",
         "sloppy_sctp",
@@ -66,6 +71,7 @@ _RANGES = {
     "drop_entry": (0, 3),
     "drop_packet": (0, 3),
     "est_nice": (-20, 19),
+    "run_estimation_target": (0, _INT_MAX),  # proc_dointvec_target() keeps no other number
     "secure_tcp": (0, 3),
     "svc_lfactor": (-8, 8),
     "sync_ports": (1, _INT_MAX),
@@ -123,13 +129,14 @@ def _check_range(name: str, numbers: List[int]) -> None:
 
 
 def lacks_cpus(key: str, wanted: str, possible: str) -> bool:
-    """Return whether a CPU list names CPUs that this host cannot have.
+    """Return whether a CPU list, or a CPU, is one that this host cannot have.
 
     `possible` is the content of /sys/devices/system/cpu/possible. The kernel refuses a number above
     all of these with ERANGE (cpulist_parse() in ipvs_proc_est_cpumask_set()), and drops others.
+    openEuler's ignores such a run_estimation_target.
     """
     named, there = _cpus(wanted), _cpus(possible)
-    if key not in _CPU_LISTS or named is None or there is None:
+    if key not in (*_CPU_LISTS, dialects.RUN_TARGET) or named is None or there is None:
         return False
     return not all(any(a <= first and last <= b for a, b in there) for first, last in named)
 

@@ -66,6 +66,7 @@ def kernel(host: Host) -> List[Finding]:
         host.enforcer.read(RUN_ESTIMATION),
         ipvs.has_kthreads(host.root),
         module_file.inspect(host.root, release),
+        ipvs.dialect(host.root),
     )
     host.supported = check_kernel.supported(facts)
     return check_kernel.check(facts)

@@ -8,16 +8,20 @@ import re
 import stat
 import subprocess
 import zlib
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Sequence
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Sequence, Set
 
 from ipvsd.doctor.check_kernel import ModuleFile
+from ipvsd.kernel import dialects
 
 _FOLDERS = ("lib/modules", "usr/lib/modules")
 _NAME = re.compile(r"(?:.*/)?ip_vs\.ko(\.gz|\.xz|\.zst)?")
 # procnames of the sysctls in vs_vars[] (net/netfilter/ipvs/ip_vs_ctl.c): strings in the module,
-# whether or not it is stripped. The second came with the kthreads (Linux 6.2, f0be83d54217).
-_SETTING = b"run_estimation\0"
-_KTHREADS = b"est_nice\0"
+# whether or not it is stripped.
+_NAMES = {key: f"{key[len(dialects.TREE) :]}\0".encode("ascii") for key in dialects.MARKS}
+# The function that estimates in the kernel of Alibaba Cloud Linux 2: see dialects. Modules keep
+# their symbols, which kallsyms needs.
+_WORK = b"\0estimation_work\0"
+_LONGEST = max(map(len, (*_NAMES.values(), _WORK)))
 # Ten times the size of an ip_vs with all its debugging information.
 _MAX_BYTES = 128 * 1024 * 1024
 # The file is unpacked in pieces of this size, since it may be a decompression bomb.
@@ -93,17 +97,25 @@ def _open(path: str) -> BinaryIO:
 
 
 def _search(path: str, pieces: Pieces) -> ModuleFile:
-    setting = kthreads = False
-    read, end = 0, b""
+    keys: Set[str] = set()
+    read, end, works = 0, b"", False
     for piece in pieces:
         window = end + piece  # a name may lie across two pieces
-        setting = setting or _SETTING in window
-        kthreads = kthreads or _KTHREADS in window
+        keys.update(key for key, name in _NAMES.items() if name in window)
+        works = works or _WORK in window
         read += len(piece)
         if read > _MAX_BYTES:
             return ModuleFile(path, error=f"it is larger than {_MAX_BYTES} bytes")
-        end = window[1 - len(_SETTING) :]
-    return ModuleFile(path, False, setting, kthreads)
+        end = window[1 - _LONGEST :]
+    dialect = dialects.of(keys)
+    return ModuleFile(
+        path,
+        False,
+        dialects.RUN_ESTIMATION in keys,
+        dialect is not None and dialect.kthreads,
+        dialect=dialect,
+        works=works,
+    )
 
 
 def _plain(file: Any) -> Pieces:

@@ -5,6 +5,7 @@ from typing import AbstractSet, Dict, NamedTuple, Optional, Sequence, Tuple
 from ipvsd.config import sysctl_values
 from ipvsd.enforce.contest import AGAIN_NS, CONTESTABLE, CONTESTED_AFTER, Contest
 from ipvsd.enforce.namespace_state import NamespaceState
+from ipvsd.kernel import dialects
 from ipvsd.model import (
     NS_PER_MS,
     NS_PER_S,
@@ -63,7 +64,14 @@ def plan(
 ) -> Tuple[Write, ...]:
     """Return the writes for the values that differ from the wanted ones."""
     return tuple(
-        Write(namespace, setting.key, readings[setting.key].value, setting.wanted, reason)
+        Write(
+            namespace,
+            setting.key,
+            readings[setting.key].value,
+            setting.wanted,
+            reason,
+            readings[setting.key].switch,
+        )
         for setting in settings
         if readings[setting.key].found is Found.VALUE
         and not sysctl_values.same(setting.key, readings[setting.key].value, setting.wanted)
@@ -175,6 +183,23 @@ def classify(
     `foreign` says that another user namespace owns the network namespace. Nobody may change its
     sysctls then: up to Linux 6.9 the kernel shows none, from 6.10 on read-only ones.
     """
+    switch = reading.switch
+    status = _classify(setting, module, reading, outcome, restrained_state, foreign)
+    if not switch:
+        return status
+    if status.state is State.AS_WANTED and setting.wanted == dialects.OFF:
+        status = status._replace(state=State.OFF_OTHERWISE)
+    return status._replace(detail=status.detail or f"by {switch}")
+
+
+def _classify(
+    setting: Setting,
+    module: Module,
+    reading: Reading,
+    outcome: Optional[Outcome],
+    restrained_state: Optional[State],
+    foreign: bool,
+) -> KeyStatus:
     if outcome is not None:
         reading = outcome.after
         if outcome.denied and foreign:

@@ -8,7 +8,7 @@ from ipvsd.config.policy import Rules, depends_on_owner, rules_for
 from ipvsd.enforce import decide, namespace_state
 from ipvsd.enforce.kernel_access import KernelAccess
 from ipvsd.enforce.namespace_state import NamespaceState
-from ipvsd.kernel import ipvs, netns_discovery, netns_entry
+from ipvsd.kernel import dialects, ipvs, netns_discovery, netns_entry
 from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.model import (
     CheckResults,
@@ -50,9 +50,9 @@ class Enforcer:
         self.host = netns_discovery.own(root)
 
     def read(self, key: str) -> Reading:
-        """Read a key in the namespace of the calling thread."""
+        """Read a key, or the one that ip_vs has instead, in the calling thread's namespace."""
         with self.kernel.sysctls() as sysctls:
-            return sysctls.read(key)
+            return _read(sysctls, key)
 
     def check_host(
         self,
@@ -158,7 +158,7 @@ class Enforcer:
         reading proves that there is no such key here. All keys of ip_vs appear at once.
         """
         for _ in range(2):
-            readings = {s.key: sysctls.read(s.key) for s in rules.settings}
+            readings = {s.key: _read(sysctls, s.key) for s in rules.settings}
             if not any(reading.found in _MISSING for reading in readings.values()):
                 return readings, None
             state = self.kernel.module_state()
@@ -185,7 +185,7 @@ class Enforcer:
         reason, event_ns = target.reason, target.event_ns
         writes = decide.plan(rules.settings, namespace, readings, reason)
         with_kthreads = bool(writes) and (
-            sysctls.has(ipvs.EST_NICE) if is_host else self.kernel.has_kthreads(sysctls)
+            sysctls.has(dialects.EST_NICE) if is_host else self.kernel.has_kthreads(sysctls)
         )
         asked = ipvs.Facts()
         if with_kthreads or (target.with_facts and not is_host):
@@ -218,6 +218,20 @@ class Enforcer:
             idle=with_kthreads and asked.estimators == 0,
         )
         return result, decision
+
+
+def _read(sysctls: Sysctls, key: str) -> Reading:
+    """Return the value of a key, or of the one that ip_vs has instead: see kernel.dialects.
+
+    Only a key that is missing costs more than one reading.
+    """
+    reading = sysctls.read(key)
+    if reading.found is Found.NO_KEY:
+        for switch in dialects.other_switches(key):
+            other = sysctls.read(switch)
+            if other.found is not Found.NO_KEY:
+                return other._replace(switch=switch)
+    return reading
 
 
 def check_results(

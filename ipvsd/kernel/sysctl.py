@@ -60,7 +60,7 @@ class Sysctls:
         """
         before = Reading(Found.VALUE, write.found)
         try:
-            descriptor = self._writable(write.key)
+            descriptor = self._writable(write.written_key)
             before = _reading(descriptor)
             if same(write.key, before.value, write.wanted):
                 return Outcome(write, before)
@@ -70,9 +70,9 @@ class Sysctls:
             written_ns = int(time.monotonic() * 1e9)
             return Outcome(write, _reading(descriptor), written_ns)
         except FileNotFoundError:
-            return Outcome(write, self.read(write.key))
+            return Outcome(write, self.read(write.written_key))
         except OSError as error:
-            text = f"{self._path(write.key)}: {error.strerror}"
+            text = f"{self._path(write.written_key)}: {error.strerror}"
             return Outcome(write, before, error=text, denied=error.errno in _DENIED)
 
     def has(self, key: str) -> bool:

@@ -47,6 +47,17 @@ def test_a_change_without_an_event_is_found_by_the_periodic_check(root, guard):
     assert root.get() == "0"
 
 
+def test_a_switch_of_another_name_is_no_lack_and_no_exposure(root, guard):
+    root.load_ip_vs(am_droprate="10", estimation_timer_work="0")
+    root.configure("[guard]\nresync = 1s\n")
+    assert "STATUS=1 sysctl as wanted, ip_vs live" in guard.start().wait_for("READY=1")
+    assert guard.status()["states"] == {"off by another key": 1}
+    root.set("estimation_timer_work", "1")
+    guard.wait_for_log("net.ipv4.vs.estimation_timer_work in host (net:[0]): was 1, now 0")
+    assert root.get("estimation_timer_work") == "0"
+    assert "unsupported" not in guard.log()
+
+
 def test_a_right_value_is_never_written(root, guard):
     root.load_ip_vs(run_estimation="0")
     root.configure("[guard]\nresync = 1s\n")

@@ -68,6 +68,7 @@ PURE = {
     "ipvsd.doctor.diagnosis",
     "ipvsd.doctor.file_syntax",
     "ipvsd.doctor.install_hook",
+    "ipvsd.kernel.dialects",
     "ipvsd.doctor.udev_rules",
     "ipvsd.doctor.written_value",
     "ipvsd.enforce.contest",
