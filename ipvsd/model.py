@@ -138,6 +138,7 @@ class Setting(NamedTuple):
     origin: str
     rule: str = ""  # the selector of the section it stands in, empty for [sysctl]
     until_ns: Optional[int] = None  # when the line ends to count, since the epoch
+    steers: bool = False  # by strategy = steer: only where ip_vs has the key
 
 
 class Selector(NamedTuple):
@@ -173,6 +174,7 @@ class Policy(NamedTuple):
     contest_policy: ContestPolicy = ContestPolicy.ENFORCE
     canary_ns: Optional[int] = None  # between two canaries; None for none
     textfile: str = ""  # path of the metrics; empty for none
+    steer: Optional[str] = None  # the CPUs; empty for those that the kernel chooses; None for off
 
 
 class Reason(Enum):
@@ -236,8 +238,7 @@ class State(Enum):
     UNREADABLE = "unreadable"
 
 
-# There is nothing to change.
-RIGHT = (State.AS_WANTED, State.OFF_OTHERWISE)
+RIGHT = (State.AS_WANTED, State.OFF_OTHERWISE)  # there is nothing to change
 
 # Another user namespace owns the network namespace: nobody may change its sysctls. Any user can
 # make one, with a name and services of their choice.

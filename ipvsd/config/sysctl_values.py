@@ -102,7 +102,7 @@ def canonical_value(key: str, text: str) -> str:
     Raises ValueError with a reason when the text is not a value for this key.
     """
     if key in _CPU_LISTS:
-        if _cpus(text) is None:
+        if cpus(text) is None:
             raise ValueError("is not a CPU list such as 0-3,8")
         return ",".join(part.strip() for part in text.split(","))
     words = text.split()
@@ -135,7 +135,7 @@ def lacks_cpus(key: str, wanted: str, possible: str) -> bool:
     all of these with ERANGE (cpulist_parse() in ipvs_proc_est_cpumask_set()), and drops others.
     openEuler's ignores such a run_estimation_target.
     """
-    named, there = _cpus(wanted), _cpus(possible)
+    named, there = cpus(wanted), cpus(possible)
     if key not in (*_CPU_LISTS, dialects.RUN_TARGET) or named is None or there is None:
         return False
     return not all(any(a <= first and last <= b for a, b in there) for first, last in named)
@@ -148,13 +148,13 @@ def same(key: str, found: str, wanted: str) -> bool:
     2 that the kernel sets in automatic mode.
     """
     if key in _CPU_LISTS:
-        return _cpus(found) == _cpus(wanted)
+        return cpus(found) == cpus(wanted)
     if key in _AUTOMATIC and wanted == "1":
         return found.strip() in ("1", "2")
     return found.split() == wanted.split()
 
 
-def _cpus(text: str) -> Optional[FrozenSet[Tuple[int, int]]]:
+def cpus(text: str) -> Optional[FrozenSet[Tuple[int, int]]]:
     """Return a CPU list as a set of maximal ranges, None when the text is not a CPU list."""
     ranges: List[Tuple[int, int]] = []
     for part in text.split(","):

@@ -2,7 +2,7 @@
 
 from typing import AbstractSet, Dict, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.config import sysctl_values
+from ipvsd.config import steering, sysctl_values
 from ipvsd.enforce.contest import AGAIN_NS, CONTESTABLE, CONTESTED_AFTER, Contest
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.kernel import dialects
@@ -185,6 +185,9 @@ def classify(
     """
     switch = reading.switch
     status = _classify(setting, module, reading, outcome, restrained_state, foreign)
+    if setting.steers and status.state is State.UNSUPPORTED:
+        text = "strategy = steer cannot steer this ip_vs, and leaves its run_estimation alone"
+        return status._replace(detail=text)
     if not switch:
         return status
     if status.state is State.AS_WANTED and setting.wanted == dialects.OFF:
@@ -213,7 +216,7 @@ def _classify(
         if restrained_state is not None:
             return KeyStatus(setting, restrained_state, reading.value)
         if outcome is not None:
-            detail = f"written {setting.wanted}, but it reads {reading.value}"
+            detail = steering.refusal(setting, reading.value)
             return KeyStatus(setting, State.REFUSED, reading.value, detail)
         return KeyStatus(setting, State.READ_ONLY if foreign else State.DIFFERS, reading.value)
     if reading.found is Found.DENIED:

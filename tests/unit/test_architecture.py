@@ -43,6 +43,7 @@ PURE = {
     "ipvsd.config.options",
     "ipvsd.config.parser",
     "ipvsd.config.policy",
+    "ipvsd.config.steering",
     "ipvsd.config.sysctl_values",
     "ipvsd.config.textfile",
     "ipvsd.config.until",
@@ -102,6 +103,7 @@ PURE = {
     "ipvsd.system.json_shape",
     "ipvsd.verify.conclusion",
     "ipvsd.verify.judge",
+    "ipvsd.verify.steered",
 }
 PURE_LIBRARY = {
     "bisect",
