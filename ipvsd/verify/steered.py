@@ -89,7 +89,8 @@ def _summary(keys: Sequence[KeyStatus], watch: Watch) -> List[str]:
 
 
 def _conclude(code: Exit, wanted: str, runs: Runs, watch: Watch) -> str:
-    where = f"CPUs {wanted}" if wanted else "the CPUs that the kernel chooses"
+    named = f"CPU {wanted}" if wanted.isdigit() else f"the CPUs {wanted}"
+    where = named if wanted else "the CPUs that the kernel chooses"
     if code is Exit.UNSUPPORTED:
         return "estimation cannot be steered: this kernel has no key for it"
     if code is Exit.CANNOT_TELL:

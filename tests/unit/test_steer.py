@@ -285,7 +285,7 @@ def judged(root, cpus, runs=None, everywhere=True, why="", **changed):
 def test_runs_on_the_wanted_cpus_are_a_proof(root):
     found = judged(root, {2: 20, 3: 5}, {None: 25})
     assert (found.exit_code, list(found.problems)) == (Exit.AS_WANTED, [])
-    assert found.conclusion == "estimation runs only on CPUs 2-3: 25 runs"
+    assert found.conclusion == "estimation runs only on the CPUs 2-3: 25 runs"
     assert "method 2, the estimation runs: 20 on CPU 2, 5 on CPU 3" in found.summary
 
 
