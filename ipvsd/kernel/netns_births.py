@@ -9,7 +9,7 @@ import os
 import re
 from typing import AbstractSet, Dict, Iterable, Match, NamedTuple, Optional
 
-from ipvsd.kernel import module, tracefs
+from ipvsd.kernel import module, trace_text, tracefs
 from ipvsd.kernel.tracefs import Instance
 from ipvsd.model import Module
 
@@ -37,7 +37,7 @@ _PLACES = (
 _SYSCTL_WRITE = "proc_sys_write"
 
 # A line that does not match counts as a birth without a time.
-_LINE = re.compile(tracefs.HEAD + rb"(?P<event>birth|write):")
+_LINE = re.compile(trace_text.HEAD + rb"(?P<event>birth|write):")
 
 _BUFFER_KB = 16  # for each CPU; the kernel's default of 1.4 MB would be 150 MB on 104 CPUs
 
@@ -61,7 +61,6 @@ class BirthProbe:
         self._names_writers = False
         self._trace = Instance(root, _INSTANCE, (_BIRTH, _WRITE), _PROOF, _BUFFER_KB)
         try:
-            self._trace.prove()
             self._set_probe()
             self._pipe = self._trace.open()
             self._trace.enable(_BIRTH)
@@ -138,7 +137,7 @@ def parse(lines: Iterable[bytes], own: AbstractSet[int] = frozenset()) -> BirthE
             continue
         births += 1
         if match is not None:
-            times.append(tracefs.time_ns(match))
+            times.append(trace_text.time_ns(match))
             tasks[int(match.group("pid"))] = times[-1]
             own_birth = own_birth or _is_own(match, own)
     # If one birth has no time, it may have been the first.
