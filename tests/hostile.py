@@ -50,7 +50,7 @@ from ipvsd.kernel import (
     mounts,
     netns_births,
     netns_owner,
-    tracefs,
+    trace_text,
 )
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.measure import measurement, ping, text_report
@@ -250,7 +250,7 @@ def trace(data):
 
 def probe_statistics(data):
     found = data.decode("ascii", "replace")
-    hits = tracefs.parse_profile(found, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7"))
+    hits = trace_text.parse_profile(found, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7"))
     return printed(str(hits), str(estimation_runs.overwritten(found)))
 
 

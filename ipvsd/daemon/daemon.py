@@ -84,7 +84,7 @@ class Daemon:
         self._uevents = Uevents(self._loop, parts.new_monitor)
         scanner = NamespaceScanner(parts.enforcer, parts.root)
         self._loop.follow(scanner.worker.process)
-        self._sources = NamespaceSources(self._loop, parts.root)
+        self._sources = NamespaceSources(self._loop, parts.root, parts.enforcer.host.inode)
         self._writes = Writes(self._loop, parts.root)
         self._canary = Canary(self._loop, lambda: parts.enforcer.read(RUN_ESTIMATION))
         self._host = HostCheck(self._state, parts.enforcer, parts.watchdog_ns)
@@ -156,7 +156,7 @@ class Daemon:
         ended = expiry.ended(config, places)
         if ended:
             reasons.add(self._reload(lambda: expiry.rest(config, places), ended))
-        if not self._state.loaded and self._sources.birth_woke(woken.descriptors):
+        if self._state.host_waits and self._sources.birth_woke(woken.descriptors):
             # While ip_vs is loaded, it is added to each namespace, first to the host's. Its uevent
             # comes when it has been added to all.
             reasons.add(Reason.LOAD)

@@ -5,7 +5,7 @@ from typing import List, Tuple
 from ipvsd.config.parser import Config
 from ipvsd.enforce.memory import Memory
 from ipvsd.journal.events import Event
-from ipvsd.model import KeyStatus, Namespace, Policy, Scope
+from ipvsd.model import KeyStatus, Module, Namespace, Policy, Scope, State
 
 
 class DaemonState:
@@ -42,6 +42,17 @@ class DaemonState:
     def guards_others(self) -> bool:
         """Whether namespaces other than the host's can have values to set now."""
         return self.loaded and self.looks_for_others
+
+    @property
+    def loads_into_others(self) -> bool:
+        """Whether ip_vs is being loaded, and so added to one namespace after the other."""
+        return self.memory.module is Module.COMING and self.looks_for_others
+
+    @property
+    def host_waits(self) -> bool:
+        """Whether ip_vs was not there in the host's namespace at the last check."""
+        there = any(key.state not in (State.ABSENT, State.LOADING) for key in self.host_keys)
+        return not self.loaded and not (self.loads_into_others and there)
 
     @property
     def host_keys(self) -> Tuple[KeyStatus, ...]:

@@ -126,9 +126,10 @@ class Source:
 class NamespaceSources:
     """Reports of new namespaces: births by a kprobe, mounts; without the probe, devices."""
 
-    def __init__(self, loop: Loop, root: str) -> None:
-        """Open nothing yet; arrange() does."""
+    def __init__(self, loop: Loop, root: str, host: int = 0) -> None:
+        """Open nothing yet; arrange() does. `host` as in BirthProbe."""
         self.writer = ""  # who has last written a sysctl, empty if unknown
+        self.loading = False  # ip_vs is being loaded
         self.own_birth = False  # one was reported since this was last set to False
         self.due_ns: Optional[int] = (
             None  # when to call arrange() again, None while no probe is set
@@ -137,7 +138,7 @@ class NamespaceSources:
         self._loop = loop
         poll = "a scan each second finds new namespaces"
         table = os.path.join(root, "proc/1/mountinfo")
-        self._births = Source("births of namespaces", poll, loop, lambda: _set_probe(root))
+        self._births = Source("births of namespaces", poll, loop, lambda: _set_probe(root, host))
         self._mounts = Source("new mounts", poll, loop, lambda: MountTable(table), urgent=True)
         self._devices = Source("new devices", poll, loop, lambda: Monitor("net", None))
 
@@ -216,13 +217,13 @@ class NamespaceSources:
         if self._births.opened is None:
             return None
         try:
-            births: BirthEvents = self._births.opened.drain(self._loop.own_pids)
+            births: BirthEvents = self._births.opened.drain(self._loop.own_pids, self.loading)
         except OSError as error:
             new_events += self._births.lose(str(error.strerror))
             return None
         self.writer = births.writer or self.writer
         self.own_birth = self.own_birth or births.own
-        return births if births.births else None
+        return births if births.births or births.loaded_into else None
 
     def states(self) -> Dict[str, str]:
         """Return each source's state in a word, or why it is unavailable."""
@@ -241,9 +242,9 @@ class NamespaceSources:
         return tracefs.left_behind(left) if left else ""
 
 
-def _set_probe(root: str) -> BirthProbe:
+def _set_probe(root: str, host: int) -> BirthProbe:
     """Set the probe of births, and remove what killed measurements have left. Raises OSError."""
-    probe = BirthProbe(root)
+    probe = BirthProbe(root, host)
     with contextlib.suppress(OSError):
         estimation_runs.remove_leftovers(root)
     return probe

@@ -5,7 +5,7 @@ from typing import Optional
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.enforce import decide, record, record_module
 from ipvsd.enforce.enforcer import Enforcer
-from ipvsd.model import Reason
+from ipvsd.model import Module, Reason
 from ipvsd.system.event_loop import monotonic_ns
 
 # systemd's advice is half of the limit (sd_watchdog_enabled(3)).
@@ -46,6 +46,8 @@ class HostCheck:
         if self._watchdog_ns is not None:
             moments.append(now_ns + self._watchdog_ns // _WATCHDOG_SHARE)
         self.due_ns = min(moments)
+        if state.loads_into_others and before.module is Module.COMING:
+            return None
         if not state.guards_others:
             host = state.host.identity
             state.memory = record_module.without_module(state.memory, host, now_ns)

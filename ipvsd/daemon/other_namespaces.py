@@ -41,11 +41,17 @@ class OtherNamespaces:
 
     def rescan(self, reason: Optional[Reason]) -> None:
         """Check every namespace for a reason, or, if there is none to guard, pause."""
-        if not self._state.guards_others:
+        instance = self._state.memory.instance
+        self._sources.loading = self._state.loads_into_others
+        if self._state.loads_into_others:
+            if not self._scanner.early.has_begun(instance):
+                self._scanner.pause()
+                self._scanner.early.begin(instance)
+        elif not self._state.guards_others:
             self._scanner.pause()
         elif reason is not None:
             event_ns = self._state.memory.loaded_ns if reason is Reason.LOAD else None
-            self._scanner.rescan_all(reason, event_ns)
+            self._scanner.rescan_all(reason, event_ns, instance)
 
     def check_sources(self) -> None:
         """Open those sources again that have stopped working, if a check of them is due."""
@@ -64,7 +70,9 @@ class OtherNamespaces:
             # What the loop has done since is charged to births: they have woken it.
             schedule.looks.share.spend(cpu_ns - self._cpu_ns, now_ns)
         self._cpu_ns = cpu_ns
-        if births is not None and self._state.guards_others:
+        if births is not None and self._scanner.early.loading:
+            self._scanner.early.report(births.loaded_into)
+        if births is not None and self._state.guards_others and births.is_news:
             schedule.expect_births(now_ns, births.births, births.first_ns, births.tasks)
 
     def proceed(self) -> None:
@@ -83,7 +91,7 @@ class OtherNamespaces:
             )
             state.new_events.append(events.plain(Kind.SEARCHED_IN_PART, message))
         self._scanner.proceed(state.policy, state.memory, self._sources.births_reported)
-        if done is not None and state.guards_others:
+        if done is not None and (state.guards_others or state.loads_into_others):
             self._record(done)
         elif (state.memory.rate_limiter.due_ns or now_ns) < now_ns:
             self._record(Collected([]))  # only logs the summary that is due

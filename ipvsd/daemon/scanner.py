@@ -7,7 +7,8 @@ until all that is urgent has been written: recording them takes as much time as 
 
 from typing import List, Optional, Union
 
-from ipvsd.daemon import scan_schedule, visit_queue
+from ipvsd.daemon import scan_schedule, targets, visit_queue
+from ipvsd.daemon.early_visits import EarlyVisits
 from ipvsd.daemon.hang_watch import Verdict
 from ipvsd.daemon.kept_results import Collected, KeptResults
 from ipvsd.daemon.namespace_jobs import Look, Scan, Search, Visit
@@ -15,10 +16,9 @@ from ipvsd.daemon.namespace_worker import NamespaceWorker
 from ipvsd.daemon.rescan import Part, Rescan
 from ipvsd.daemon.scan_schedule import ScanSchedule
 from ipvsd.daemon.visit_queue import VisitQueue
-from ipvsd.enforce import decide, packed
+from ipvsd.enforce import packed
 from ipvsd.enforce.enforcer import Enforcer, Target
 from ipvsd.enforce.memory import Memory
-from ipvsd.enforce.packed import PackedResult
 from ipvsd.model import NS_PER_S, Identity, Policy, Reason
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.worker import Done
@@ -34,6 +34,7 @@ class NamespaceScanner:
         """Fork nothing yet. Raises OSError."""
         self.schedule = ScanSchedule()
         self.visits = VisitQueue()
+        self.early = EarlyVisits(enforcer.host.device)
         self.worker = NamespaceWorker(enforcer, root)
         self.scans_given_up = 0
         self.procfs = ""  # why visits use the shared procfs, empty if they do not
@@ -62,19 +63,25 @@ class NamespaceScanner:
         """Whether namespaces are being visited, or wait for that."""
         return isinstance(self._job, Visit) or self.visits.waiting
 
-    def rescan_all(self, reason: Reason, event_ns: Optional[int]) -> None:
+    def rescan_all(
+        self, reason: Reason, event_ns: Optional[int], instance: Optional[int] = None
+    ) -> None:
         """Check every namespace now; `event_ns` is when the event came that demands it.
 
-        After a load the namespaces that are known come first: no scan has to find them.
+        After a load the namespaces that are known come first: no scan has to find them. Those are
+        left out that were set during the load of this instance.
         """
+        set_early = self.early.end(instance)
         self._rescan = Rescan(reason, event_ns)
         self.worker.dare()
         self.schedule.rescan_all(monotonic_ns())
         if reason is Reason.LOAD:
             self.visits.restart(with_aside=True)
+            self.visits.leave_out(set_early)
 
     def pause(self) -> None:
         """Scan for nothing until rescan_all() is called: ip_vs is not loaded."""
+        self.early.end(None)
         self._rescan = Rescan()
         self.schedule.pause()
         self.visits.clear()
@@ -87,6 +94,8 @@ class NamespaceScanner:
             return self.worker.next_look_ns
         if monotonic_ns() < self._again_ns:
             return self._again_ns
+        if self.early.loading:
+            return self.early.next_ns()
         ends = self._rescan.ends and not self.schedule.hidden_found
         if self.visits.waiting or self._rescan.hurries or ends:
             return 0
@@ -101,6 +110,9 @@ class NamespaceScanner:
         if self.worker.busy or monotonic_ns() < self._again_ns:
             return
         now_ns, schedule, queue = monotonic_ns(), self.schedule, self.visits
+        if self.early.loading:
+            _proceed_early(self, policy, memory, now_ns)
+            return
         queue.add_due_retries(now_ns)
         schedule.note_reports(births_reported, policy.resync_ns, now_ns)
         if not queue.waiting:
@@ -153,6 +165,8 @@ class NamespaceScanner:
     @property
     def _holds_back(self) -> bool:
         """Whether results wait until what is urgent has been written."""
+        if self.early.loading:
+            return self.early.next_ns() is not None and not self._kept.too_many
         urgent = self.visits.urgent or (self.visiting and not self.scan_complete)
         return bool(urgent) and not self._kept.too_many
 
@@ -167,36 +181,22 @@ class NamespaceScanner:
             raise
 
     def _visit(self, policy: Policy, memory: Memory) -> None:
-        queue = self.visits
+        queue, rescan = self.visits, self._rescan
         urgent, foreign = bool(queue.urgent), not queue.waiting
-        trigger = Reason.BIRTH if urgent and self.scan_complete else self._rescan.reason
-        last = self.schedule.last
-        born_ns = last.born_ns if last is not None else None
-        events_ns = {Reason.BIRTH: born_ns, Reason.LOAD: self._rescan.event_ns}
-        self._batch = []
-        for identity in queue.take(self.worker.is_wary):
-            known, maybe_new = memory.namespaces.get(identity), identity in queue.maybe_new
-            unproved = known is not None and known.cookie is None and maybe_new
-            if unproved and (self.schedule.births.count or not self.schedule.births_reported):
-                known = None  # nothing proves that it is the same one
-            reason = decide.why_different(trigger, known, memory.reloaded_since(known))
-            target = Target(
-                queue.places[identity].namespace,
-                reason,
-                known,
-                event_ns=events_ns.get(reason),
-                born_ns=born_ns,
-                with_counters=bool(policy.textfile),
-                # Right after a load there are no services, and the same holder proves the rest.
-                with_facts=maybe_new or known is None or trigger is not Reason.LOAD,
-            )
-            self._batch.append(target)
+        if self.early.loading:
+            loaded_into = self.early.take(queue.places, visit_queue.VISITS_A_JOB)
+            self._batch = targets.of_load(loaded_into, queue, memory)
+            describe = foreign = False
+        else:
+            if urgent and self.scan_complete:
+                rescan = Rescan(Reason.BIRTH)
+            due, counted = queue.take(self.worker.is_wary), bool(policy.textfile)
+            self._batch = targets.in_turn(due, queue, self.schedule, memory, rescan, counted)
+            describe = not (urgent or foreign) and self._rescan.reason is not Reason.LOAD
+        if foreign and self._batch:
+            self.foreign_ns = monotonic_ns() + FOREIGN_NS
         if self._batch:
-            targets = [packed.pack_target(one) for one in self._batch]
-            routine = not (urgent or foreign) and trigger is not Reason.LOAD
-            if foreign:
-                self.foreign_ns = monotonic_ns() + FOREIGN_NS
-            self._begin(Visit(targets, describe=routine, foreign=foreign), policy)
+            self._begin(Visit(packed.pack_targets(self._batch), describe, foreign), policy)
 
     def _take_over(self, done: Done, policy: Policy) -> None:
         if done.error:
@@ -219,7 +219,7 @@ class NamespaceScanner:
                 self._kept.add_gone(policy, since_ns, result.gone)
             if job.full and self._rescan.reason is not Reason.LOAD:
                 self.visits.restart(with_aside=not self.scan_complete)
-            if schedule.full_ns is None:
+            if schedule.full_ns is None and not self.early.loading:
                 self.visits.clear()  # the scan began before pause()
         elif isinstance(job, Search) and schedule.searching:
             schedule.slice_ended(result.found, result.ended, result.cpu_ns, now_ns)
@@ -231,11 +231,12 @@ class NamespaceScanner:
             self.procfs = result.procfs
             identities = [one.namespace.identity for one in self._batch]
             self.visits.note_visits(identities, result.described)
+            self.early.note(result.results, now_ns)
             if job.foreign:
                 schedule.share.spend(result.cpu_ns, now_ns)
             elif job.describe or not self.scan_complete:
                 schedule.full_cost_ns += result.cpu_ns
-            schedule.births.found(_reborn(self._batch, result.results))
+            schedule.births.found(targets.reborn(self._batch, result.results))
 
     def _abort(self, hangs: bool) -> str:
         """Give up the job; return what it was. What `hangs` is tried again, but later."""
@@ -266,13 +267,14 @@ class NamespaceScanner:
         return f"entering {last} through {paths[0] if paths else 'no path'}"
 
 
-def _reborn(batch: List[Target], results: List[PackedResult]) -> int:
-    """Return how many known namespaces have proved to be others, which were born since."""
-    known = {one.namespace.identity for one in batch if one.known and one.reason != Reason.BIRTH}
-    return sum(
-        packed.reason_of(one) is Reason.BIRTH and packed.identity_of(one) in known
-        for one in results
-    )
+def _proceed_early(scanner: NamespaceScanner, policy: Policy, memory: Memory, now_ns: int) -> None:
+    """Scan once, and visit what ip_vs was added to, while it is still being loaded."""
+    if scanner.early.scan_due:
+        scanner.early.scan_due = False
+        scanner.schedule.begin_scan(False, now_ns)
+        scanner._begin(Scan(scanner.worker.is_wary, full=False), policy)
+    elif _is_due(scanner.early.next_ns(), now_ns):
+        scanner._visit(policy, memory)
 
 
 def _foreign_due_ns(scanner: NamespaceScanner, now_ns: int) -> int:

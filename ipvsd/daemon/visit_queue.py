@@ -65,6 +65,12 @@ class VisitQueue:
         ]
         self.rest = dict.fromkeys(sorted(own, key=lambda one: -self._estimators.get(one, 0)))
 
+    def leave_out(self, identities: Set[Identity]) -> None:
+        """Let those wait no longer that were set while ip_vs was being loaded."""
+        for identity in identities:
+            self.urgent.pop(identity, None)
+            self.rest.pop(identity, None)
+
     def add_found(self, found: Scanned) -> None:
         """Take over what a scan has found: what may be new is urgent."""
         self.places.update(found.places)

@@ -1,5 +1,6 @@
 """Reads facts about kernel, namespaces, programs and service; the pure checks judge them."""
 
+import functools
 import os
 import time
 from typing import List, Optional, Tuple
@@ -23,11 +24,12 @@ from ipvsd.doctor import (
 from ipvsd.doctor.diagnosis import Finding, Severity
 from ipvsd.doctor.host import Host
 from ipvsd.enforce import steer_check
-from ipvsd.enforce.all_namespaces import NamespaceReader
-from ipvsd.kernel import ipvs, module, netns_births
+from ipvsd.enforce.all_namespaces import NamespaceReader, in_worker
+from ipvsd.kernel import ipvs, libc, module, netns_births
 from ipvsd.model import GuardError, Reason, Scope
 from ipvsd.system import files, programs
 from ipvsd.system.processes import available
+from ipvsd.system.progress import Progress
 
 _AUDIT_LOG = "var/log/audit/audit.log"
 _RELEASE = "proc/sys/kernel/osrelease"
@@ -132,13 +134,12 @@ def strategy(host: Host) -> List[Finding]:
 def environment(host: Host) -> List[Finding]:
     """Return what the system does not permit the guard to do."""
     is_root = os.geteuid() == 0
-    obstacle = netns_births.obstacle(host.root) if is_root else None
-    tracing = f"{obstacle.filename}: {obstacle.strerror}" if obstacle is not None else ""
+    tracing = in_worker(functools.partial(_tracing_obstacle, host.root)) if is_root else None
     marks = [os.path.join(host.root, name) for name in check_environment.CONTAINER_MARKS]
     return check_environment.check(
         check_environment.Environment(
             os.geteuid(),
-            tracing if is_root else None,
+            tracing,
             host.files.text(check_environment.LOCKDOWN_FILE).strip(),
             host.files.text(check_environment.SELINUX_FILE),
             host.files.text(check_environment.APPARMOR_FILE),
@@ -152,6 +153,13 @@ def environment(host: Host) -> List[Finding]:
             },
         )
     )
+
+
+def _tracing_obstacle(root: str, _progress: Progress) -> str:
+    """Return why the service could not set a kprobe, in a process with its capabilities."""
+    libc.keep_capabilities(sum(1 << number for number in check_environment.CAPABILITIES))
+    obstacle = netns_births.obstacle(root)
+    return f"{obstacle.filename}: {obstacle.strerror}" if obstacle is not None else ""
 
 
 def service(host: Host) -> List[Finding]:

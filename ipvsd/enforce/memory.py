@@ -58,6 +58,7 @@ class Memory(NamedTuple):
     module: Optional[Module] = None  # None before the first check
     instance: Optional[int] = None  # of ip_vs: another number after each load
     waiting_since_ns: Optional[int] = None  # while the init of ip_vs runs
+    missing_ns: Optional[int] = None  # when its sysctls were last missing meanwhile
     waited_out: bool = False  # the init of ip_vs takes too long, and that was logged
     loads: int = 0
     loaded_ns: Optional[int] = None  # when ip_vs was last loaded, at the earliest

@@ -5,7 +5,7 @@ tuples of numbers and texts, which cost a tenth of the objects that they stand f
 """
 
 import functools
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Iterable, List, Optional, Tuple, Union
 
 from ipvsd.config.policy import Rules
 from ipvsd.enforce.enforcer import Target
@@ -33,8 +33,12 @@ PackedResult = Union[PlainResult, NamespaceResult]
 _NOT_WRITTEN = 0
 
 
-def pack_target(target: Target) -> PackedTarget:
-    """Return a target without its namespace and paths, which the other side knows."""
+def pack_targets(targets: Iterable[Target]) -> List[PackedTarget]:
+    """Return targets without their namespaces and paths, which the other side knows."""
+    return [_pack_target(target) for target in targets]
+
+
+def _pack_target(target: Target) -> PackedTarget:
     known = target.known
     return (
         target.namespace.identity,

@@ -17,9 +17,13 @@ def record_host(memory: Memory, policy: Policy, done: CheckResults) -> Tuple[Mem
     before = memory
     (host,) = done.results
     if before.waiting_since_ns is not None:
-        host = host._replace(event_ns=before.waiting_since_ns)
+        # Estimation cannot begin before the sysctls are there, however long the init takes.
+        event_ns = max(before.waiting_since_ns, before.missing_ns or 0)
+        host = host._replace(event_ns=event_ns)
         done = done._replace(results=(host,))
     memory, new_events = record_module(memory, done.module, host.event_ns, done.now_ns)
+    missing = any(key.state is State.LOADING for key in host.keys)
+    memory = memory._replace(missing_ns=done.now_ns if missing else None)
     if done.module.loaded and may_be_reloaded(before, done.instance):
         loaded_ns = host.event_ns if host.event_ns is not None else before.checked_ns
         memory = memory._replace(

@@ -12,7 +12,7 @@ import os
 import re
 from typing import Dict, Iterable, List, NamedTuple, Optional
 
-from ipvsd.kernel import btf, kallsyms, module, tracefs
+from ipvsd.kernel import btf, kallsyms, module, trace_text, tracefs
 from ipvsd.kernel.tracefs import Instance
 from ipvsd.model import EstimationRun, Module
 from ipvsd.text import error_text
@@ -32,7 +32,7 @@ _TIMER_BUFFER_KB = 64
 _CHAIN_BUFFER_KB = 256
 
 _LINE = re.compile(
-    tracefs.HEAD + rb"(?P<event>begin|end)_\d+: \([^)]*\)"
+    trace_text.HEAD + rb"(?P<event>begin|end)_\d+: \([^)]*\)"
     rb"(?: run=(?P<run>-?\d{1,10}) inode=(?P<inode>\d{1,20}))?"
 )
 _LOST = re.compile(r"^(?:overrun|dropped events): (\d{1,20})$", re.M | re.ASCII)
@@ -65,7 +65,6 @@ class RunProbes:
         buffer_kb = _CHAIN_BUFFER_KB if kthreads else _TIMER_BUFFER_KB
         self._trace = Instance(root, name, (self._begin, self._end), proof, buffer_kb)
         try:
-            self._trace.prove()
             self._set_probes(kthreads)
             self._pipe = self._trace.open()
             # The end first: a begin whose end is not recorded would look like a run in progress.
@@ -157,7 +156,7 @@ def parse(line: bytes) -> Optional[Mark]:
     run, inode = match.group("run"), match.group("inode")
     return Mark(
         match.group("event") == b"begin",
-        tracefs.time_ns(match),
+        trace_text.time_ns(match),
         int(match.group("cpu")),
         int(match.group("pid")),
         None if run is None else int(run) != 0,

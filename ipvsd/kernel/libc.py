@@ -8,6 +8,7 @@ from typing import Any
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15  # linux/prctl.h
 _SIGKILL = 9
+_CAPABILITY_VERSION_3 = 0x20080522  # linux/capability.h
 # System calls since Linux 5.2, which C libraries before glibc 2.36 do not wrap. Their numbers are
 # the same on all architectures but alpha (include/uapi/asm-generic/unistd.h and syscall.tbl), with
 # an offset on mips.
@@ -62,6 +63,18 @@ def end_with_parent() -> None:
 def name_thread(name: str) -> None:
     """Name the calling thread, as ps(1) shows it; 15 bytes at most (prctl(2))."""
     _checked(_libc().prctl(_PR_SET_NAME, name.encode("ascii"), 0, 0, 0))
+
+
+def keep_capabilities(mask: int) -> None:
+    """Give up, for the calling thread, what is not in a mask of capabilities (capset(2))."""
+    import ctypes
+
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; each of 64 bits, low first
+    _checked(_libc().capget(header, data))
+    for number in range(len(data)):
+        data[number] &= mask >> (32 * (number // 3)) & 0xFFFFFFFF
+    _checked(_libc().capset(header, data))
 
 
 def inotify_init() -> int:

@@ -11,19 +11,13 @@ a WARNING at ftrace_shutdown and later in an Oops or a soft lockup.
 import contextlib
 import errno
 import os
-import re
-from typing import Iterable, List, Match, Optional, Sequence, Tuple
+import select
+from typing import Iterable, Iterator, List, Optional, Sequence, Tuple
 
+from ipvsd.kernel import trace_text
 from ipvsd.text import error_text
 
 FOLDERS = ("sys/kernel/tracing", "sys/kernel/debug/tracing")
-
-# The beginning of a line of a trace: "comm-pid [cpu] flags seconds.micros: ", before "event: ...".
-# Any user can choose the comm, but it has 16 columns, so that it cannot imitate the rest.
-HEAD = (
-    rb"(?P<comm>.{16})-(?P<pid>\d{1,10}) +(?:\([ \d-]+\) +)?\[(?P<cpu>\d{1,10})\] \S+ +"
-    rb"(?P<seconds>\d{1,12})\.(?P<micros>\d{6}): "
-)
 
 _FTRACE = "proc/sys/kernel/ftrace_enabled"
 # "0" disarms all kprobes, whatever their `enable` files say (Documentation/trace/kprobes.rst).
@@ -33,8 +27,10 @@ _KPROBES = "sys/kernel/debug/kprobes/enabled"
 # that no compiler inlines it.
 _PROOF_PLACE = "proc_sys_read"
 _PROOF_FILE = "proc/sys/kernel/osrelease"
-# A line of kprobe_profile: name, hits, misses (Documentation/trace/kprobetrace.rst).
-_PROFILE = re.compile(r"^ *(?P<name>\S+) +(?P<hits>\d{1,20}) +(?P<missed>\d{1,20}) *$", re.M | re.A)
+
+_BUFFER_PERCENT = "buffer_percent"
+# An event is in the pipe at once.
+_EVENT_MS = 1000
 
 _READ_BYTES = 64 * 1024
 _READS_MAX = 16  # the next cycle drains the rest
@@ -63,17 +59,25 @@ class Instance:
             os.mkdir(self.folder, 0o700)
             self._write("buffer_size_kb", str(buffer_kb))
             self._write("trace_clock", "mono")
-            # From Linux 6.1 on (42fb0a1e84ff) poll() waits until this share of the buffer is full.
-            with contextlib.suppress(FileNotFoundError):
-                self._write("buffer_percent", "0")
+            self._wake_at_once()
         except OSError:
             self.close()
             raise
 
     def open(self) -> int:
-        """Open the pipe for reading without blocking; return its descriptor. Raises OSError."""
+        """Open the pipe for reading without blocking; return its descriptor.
+
+        Raises OSError, also where a probe does not fire, or its event does not make poll() return.
+        """
         path = os.path.join(self.folder, "trace_pipe")
         self._pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        with self._fired_proof():
+            readable = poll.poll(_EVENT_MS)
+        if not readable:
+            raise OSError(errno.EIO, "a kprobe was set, and its event does not come", self.folder)
+        drain(self._pipe)
         return self._pipe
 
     def define(self, text: str, wanted: str = "") -> None:
@@ -105,16 +109,8 @@ class Instance:
 
         The event counts as a hit and, by its filter, is not recorded: no idle task reads a file.
         """
-        self.define(f"p:{self._proof} {_PROOF_PLACE}", "common_pid == 0")
-        try:
-            self.enable(self._proof)
-            with open(os.path.join(self._root, _PROOF_FILE), "rb", buffering=0) as file:
-                file.read()
+        with self._fired_proof("common_pid == 0"):
             hits = profile(self.tracefs, (self._proof,))[0]
-            self.enable(self._proof, wanted=False)
-        finally:
-            with contextlib.suppress(OSError):  # close() tries again
-                self.undefine(self._proof)
         if not hits:
             raise OSError(errno.EIO, "a kprobe was set, and it does not fire", self.tracefs)
 
@@ -144,6 +140,35 @@ class Instance:
             self._pipe = -1
         remove(self._root, self.tracefs, os.path.basename(self.folder), self._events)
         return self.folder if os.path.exists(self.folder) else ""
+
+    @contextlib.contextmanager
+    def _fired_proof(self, wanted: str = "") -> Iterator[None]:
+        """Set a probe, cause its event, and remove it at the end. Raises OSError."""
+        self.define(f"p:{self._proof} {_PROOF_PLACE}", wanted)
+        try:
+            self.enable(self._proof)
+            with open(os.path.join(self._root, _PROOF_FILE), "rb", buffering=0) as file:
+                file.read()
+            yield
+            self.enable(self._proof, wanted=False)
+        finally:
+            with contextlib.suppress(OSError):  # close() tries again
+                self.undefine(self._proof)
+
+    def _wake_at_once(self) -> None:
+        """Have poll() return for one event, and not only when half of the buffer is full.
+
+        The kernel's default for `buffer_percent` is 50 (03329f993978, Linux 5.0; kernels before
+        have no such file). Until 4f94559f40ad (6.4) the file is 0444, which its owner may change.
+        Without CAP_DAC_OVERRIDE root may write only what a mode permits.
+        """
+        try:
+            self._write(_BUFFER_PERCENT, "0")
+        except FileNotFoundError:
+            pass
+        except PermissionError:
+            os.chmod(os.path.join(self.folder, _BUFFER_PERCENT), 0o600)
+            self._write(_BUFFER_PERCENT, "0")
 
     def _write(self, name: str, text: str) -> None:
         descriptor = os.open(os.path.join(self.folder, name), os.O_WRONLY | os.O_CLOEXEC)
@@ -215,21 +240,7 @@ def left_behind(folder: str) -> str:
 def profile(tracefs: str, events: Iterable[str]) -> Tuple[int, int]:
     """Return how often these events were hit, and how many more hits the kernel missed."""
     with open(os.path.join(tracefs, "kprobe_profile"), encoding="ascii") as file:
-        return parse_profile(file.read(), events)
-
-
-def parse_profile(text: str, events: Iterable[str]) -> Tuple[int, int]:
-    """Return the same from the text of kprobe_profile."""
-    names = {event.rpartition("/")[2] for event in events}
-    rows = [row for row in _PROFILE.finditer(text) if row.group("name") in names]
-    return sum(int(row.group("hits")) for row in rows), sum(
-        int(row.group("missed")) for row in rows
-    )
-
-
-def time_ns(head: Match[bytes]) -> int:
-    """Return the time in the head of a line: monotonic, to the microsecond."""
-    return int(head.group("seconds")) * 10**9 + int(head.group("micros")) * 1000
+        return trace_text.parse_profile(file.read(), events)
 
 
 def drain(pipe: int) -> List[bytes]:

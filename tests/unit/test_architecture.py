@@ -36,6 +36,7 @@ SHARED_BY_COMMANDS = {"ipvsd.commands.arguments", "ipvsd.commands.output"}
 # These modules decide and do no I/O: time is an argument. They import each other and the
 # modules of the standard library that PURE_LIBRARY names, and nothing else.
 PURE = {
+    "ipvsd.kernel.trace_text",
     "ipvsd.model",
     "ipvsd.text",
     "ipvsd.config.choices",

@@ -111,14 +111,14 @@ class Probe(Pipe):
     def defect(self):
         return self.broken
 
-    def drain(self, _own):
+    def drain(self, _own, _loading):
         return BirthEvents()
 
 
 def test_the_probe_is_checked_every_5_s_and_what_it_missed_is_searched_for(loop, root, monkeypatch):
     probes = []
     monkeypatch.setattr(
-        event_sources, "_set_probe", lambda _root: probes.append(Probe()) or probes[-1]
+        event_sources, "_set_probe", lambda *_: probes.append(Probe()) or probes[-1]
     )
     sources = NamespaceSources(loop, root.path)
     assert sources.due_ns is None, "there is nothing to check"

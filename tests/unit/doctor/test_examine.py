@@ -208,6 +208,18 @@ def test_a_broken_check_hides_no_other(host, monkeypatch):
     assert "install hook" in out
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to give up")
+@pytest.mark.parametrize(
+    "mode, severity", [(0o644, "ok"), (0o444, "hint")], ids=["writable", "read-only"]
+)
+def test_tracing_is_tried_with_the_capabilities_of_the_service(host, mode, severity):
+    """Root itself may write a file whatever its mode; the service has no CAP_DAC_OVERRIDE."""
+    host.root.write("sys/kernel/tracing/kprobe_events", "")
+    os.chmod(host.root.join("sys/kernel/tracing/kprobe_events"), mode)
+    (found,) = (one for one in host.found("ok", "hint", "warning")[2] if one["topic"] == "tracing")
+    assert found["severity"] == severity, found
+
+
 def test_without_root_the_report_says_what_is_missing(host, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     code, out, _ = host.run()

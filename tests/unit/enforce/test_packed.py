@@ -80,7 +80,7 @@ KNOWN = NamespaceState(WEB, 1, 2, 3, estimators=4, estimators_since_ns=5, held_s
 )
 def test_what_decides_about_writes_is_the_same_on_the_other_side(known):
     target = Target(WEB, Reason.LOAD, known, ("/a", "/b"), 1, 2, True, False)
-    sent = pickle.loads(pickle.dumps(packed.pack_target(target)))
+    sent = pickle.loads(pickle.dumps(packed.pack_targets([target])[0]))
     after = packed.unpack_target(sent, WEB, ("/a", "/b"))
     assert after._replace(known=None) == target._replace(known=None)
     for name in (

@@ -106,11 +106,26 @@ def test_no_comm_changes_the_time_or_makes_one_up(comm, seconds, micros):
     assert known or b"\n" in comm or b"\r" in comm
 
 
+HOST = 4026531992
+LOADER, OTHER = 77, 78
+
+
+def added(pid, inode, micros=0):
+    """Return the line of a namespace that gets ip_vs, where the probe records whose it is."""
+    return b'%16s-%-7d [001] d..1.    12.%06d: birth: (x) path="net/ipv4/vs" inode=%d\n' % (
+        b"modprobe",
+        pid,
+        micros,
+        inode,
+    )
+
+
 class Piped(BirthProbe):
     """A probe that reads a pipe instead of the trace."""
 
     def __init__(self):
         self._pipe, self._end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._host, self._loader = HOST, 0
 
     def feed(self, data):
         os.write(self._end, data)
@@ -128,6 +143,23 @@ def births():
     yield made
     made.close()
     made.end()
+
+
+def test_what_the_task_that_loads_ip_vs_causes_is_no_birth(births):
+    births.feed(added(OTHER, 5) + added(LOADER, HOST, 1) + added(LOADER, 6, 2))
+    found = births.drain(loading=True)
+    assert (found.births, list(found.tasks)) == (1, [OTHER])
+    assert found.loaded_into == {HOST: 12_000_001_000, 6: 12_000_002_000}
+    births.feed(added(LOADER, 7))
+    found = births.drain(loading=False)
+    assert found == BirthEvents(loaded_into={7: 12_000_000_000}) and not found.is_news
+    births.feed(added(LOADER, 8))
+    assert births.drain().births == 1, "the load has ended"
+
+
+def test_where_no_probe_records_whose_birth_it_is_a_load_looks_like_births(births):
+    births.feed(line() + line())
+    assert births.drain(loading=True).births == 2 and BirthEvents().is_news
 
 
 def test_no_line_is_no_birth(births):

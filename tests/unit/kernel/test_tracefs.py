@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ipvsd.kernel import tracefs
+from ipvsd.kernel import trace_text, tracefs
 from ipvsd.kernel.tracefs import Instance
 
 TRACING = "sys/kernel/tracing"
@@ -96,4 +96,6 @@ PROFILE = """\
     "text, expected", [("", (0, 0)), (PROFILE, (25, 7))], ids=["no probes", "only its own"]
 )
 def test_hits_and_missed_hits_of_some_probes(text, expected):
-    assert tracefs.parse_profile(text, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7")) == expected
+    assert (
+        trace_text.parse_profile(text, ("ipvsd_measure/begin_7", "ipvsd_measure/end_7")) == expected
+    )

@@ -114,13 +114,13 @@ for place in netns_births._PLACES:
     try:
         probe = netns_births.BirthProbe()
     except OSError:
-        print(place[1].split()[0], -1, -1)
+        print(place[1], -1, -1)
         continue
     for _ in range(2):
         subprocess.run(["unshare", "--net", "true"], check=True)
     births = probe.drain().births
     subprocess.run(["unshare", "--uts", "true"], check=True)
-    print(place[1].split()[0], births, probe.drain().births)
+    print(place[1], births, probe.drain().births)
     probe.close()
 """
 

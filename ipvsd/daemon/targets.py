@@ -1,0 +1,69 @@
+"""Decides why a namespace is visited, and what the visit is to find out (pure)."""
+
+from typing import Dict, List
+
+from ipvsd.daemon.rescan import Rescan
+from ipvsd.daemon.scan_schedule import ScanSchedule
+from ipvsd.daemon.visit_queue import VisitQueue
+from ipvsd.enforce import decide, packed
+from ipvsd.enforce.enforcer import Target
+from ipvsd.enforce.memory import Memory
+from ipvsd.enforce.packed import PackedResult
+from ipvsd.model import Identity, Reason
+
+
+def in_turn(
+    identities: List[Identity],
+    queue: VisitQueue,
+    schedule: ScanSchedule,
+    memory: Memory,
+    rescan: Rescan,
+    with_counters: bool,
+) -> List[Target]:
+    """Return the targets of visits to namespaces that had their turn, for one reason."""
+    trigger = rescan.reason
+    born_ns = schedule.last.born_ns if schedule.last is not None else None
+    events_ns = {Reason.BIRTH: born_ns, Reason.LOAD: rescan.event_ns}
+    targets = []
+    for identity in identities:
+        known, maybe_new = memory.namespaces.get(identity), identity in queue.maybe_new
+        unproved = known is not None and known.cookie is None and maybe_new
+        if unproved and (schedule.births.count or not schedule.births_reported):
+            known = None  # nothing proves that it is the same one
+        reason = decide.why_different(trigger, known, memory.reloaded_since(known))
+        targets.append(
+            Target(
+                queue.places[identity].namespace,
+                reason,
+                known,
+                event_ns=events_ns.get(reason),
+                born_ns=born_ns,
+                with_counters=with_counters,
+                # Right after a load there are no services, and the same holder proves the rest.
+                with_facts=maybe_new or known is None or trigger is not Reason.LOAD,
+            )
+        )
+    return targets
+
+
+def of_load(loaded_into: Dict[Identity, int], queue: VisitQueue, memory: Memory) -> List[Target]:
+    """Return the targets of visits to namespaces to which ip_vs has just been added, and when."""
+    return [
+        Target(
+            queue.places[identity].namespace,
+            Reason.LOAD,
+            memory.namespaces.get(identity),
+            event_ns=event_ns,
+            with_facts=identity in queue.maybe_new or identity not in memory.namespaces,
+        )
+        for identity, event_ns in loaded_into.items()
+    ]
+
+
+def reborn(batch: List[Target], results: List[PackedResult]) -> int:
+    """Return how many known namespaces have proved to be others, which were born since."""
+    known = {one.namespace.identity for one in batch if one.known and one.reason != Reason.BIRTH}
+    return sum(
+        packed.reason_of(one) is Reason.BIRTH and packed.identity_of(one) in known
+        for one in results
+    )
