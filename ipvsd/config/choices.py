@@ -22,13 +22,14 @@ class Choice(NamedTuple):
 
 
 def choices(policy: Policy) -> List[Choice]:
-    """Return the lines that want estimation on."""
+    """Return the lines that want estimation on, where it is not steered: nobody forgets that."""
     own = about(policy, RUN_ESTIMATION)
-    found = [_choice(one.origin, "", one.until_ns) for one in own.settings if one.wanted == "1"]
+    usual = [one for one in own.settings if one.wanted == "1" and policy.steer is None]
+    found = [_choice(one.origin, "", one.until_ns) for one in usual]
     return found + [
         _choice(one.origin, str(one.selector), one.until_ns)
         for one in own.overrides
-        if one.wanted == "1"
+        if (one.key, one.wanted) == (RUN_ESTIMATION, "1")
     ]
 
 

@@ -52,9 +52,10 @@ def depends_on_owner(policy: Policy) -> bool:
 
 def about(policy: Policy, key: str) -> Policy:
     """Return a policy that has only the settings and overrides of one key, and what steers it."""
+    keys = {key, *(one.key for one in policy.settings if one.steers)}
     return policy._replace(
-        settings=tuple(one for one in policy.settings if one.key == key or one.steers),
-        overrides=tuple(override for override in policy.overrides if override.key == key),
+        settings=tuple(setting for setting in policy.settings if setting.key in keys),
+        overrides=tuple(override for override in policy.overrides if override.key in keys),
     )
 
 

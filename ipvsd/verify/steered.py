@@ -53,9 +53,9 @@ def judge(
 
 
 def _wanted(keys: Sequence[KeyStatus]) -> str:
-    """Return the list of CPUs, empty where the kernel chooses them."""
-    return next(
-        (one.setting.wanted for one in keys if one.setting.key in (EST_CPULIST, RUN_TARGET)), ""
+    """Return the CPUs that are wanted in any namespace, empty where the kernel chooses them."""
+    return ",".join(
+        sorted({one.setting.wanted for one in keys if one.setting.key in (EST_CPULIST, RUN_TARGET)})
     )
 
 

@@ -9,13 +9,26 @@ from ipvsd import cli
 from ipvsd.commands.run import _load
 from ipvsd.config import files as config_files
 from ipvsd.config import steering
+from ipvsd.config.choices import choices
+from ipvsd.config.policy import about, rules_for
 from ipvsd.enforce import packed
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.kernel import affinity
 from ipvsd.kernel.dialects import EST_CPULIST, EST_NICE, RUN_ESTIMATION, RUN_TARGET
 from ipvsd.kernel.ipvs_counters import Counters, Readout
 from ipvsd.kernel.sysctl import Sysctls
-from ipvsd.model import Exit, GuardError, Reason, Setting, State, Write
+from ipvsd.model import (
+    Exit,
+    GuardError,
+    KeyStatus,
+    Namespace,
+    NamespaceResult,
+    Reason,
+    Scope,
+    Setting,
+    State,
+    Write,
+)
 from ipvsd.verify import steered
 from ipvsd.verify.judge import Watch, WatchedNamespace
 from tests.builders import HOST
@@ -295,6 +308,19 @@ def test_a_run_on_another_cpu_is_a_failure(root):
     assert list(found.problems) == ["kernel: 1 estimation run on other CPUs than 2-3: 1 on CPU 0"]
 
 
+def test_other_cpus_for_some_namespaces_are_wanted_too(root):
+    text = f"{STEER}[sysctl name:lab]\n{EST_CPULIST} = 0\n"
+    root.load_ip_vs(**dict(THREADS, est_cpulist="2-3", est_nice="10"))
+    lab = Namespace(4, 11, "lab")
+    everywhere = policy(root, text)._replace(scope=Scope.ALL)
+    rules = rules_for(about(everywhere, RUN_ESTIMATION), lab)
+    keys = [KeyStatus(one, State.AS_WANTED, one.wanted) for one in rules.settings]
+    results = [check(root, dry=True), NamespaceResult(lab, Reason.LOAD, keys=tuple(keys))]
+    watched = [WatchedNamespace(one, QUIET, QUIET) for one in results]
+    found = steered.judge(watched, Watch(5, 1, {None: 2}, cpus={0: 1, 2: 1}))
+    assert (found.exit_code, list(found.problems)) == (Exit.AS_WANTED, [])
+
+
 def test_namespaces_that_were_not_looked_at_may_run_elsewhere(root):
     assert judged(root, {0: 1}, {None: 1}, everywhere=False).exit_code is Exit.AS_WANTED
 
@@ -314,6 +340,12 @@ def test_a_value_that_differs_is_a_failure(root):
     found = judged(root, {2: 1}, {None: 1}, est_cpulist="0-3")
     assert found.exit_code is Exit.NOT_AS_WANTED
     assert f"{EST_CPULIST} is 0-3, 2-3 is wanted: to be changed" in found.problems[0]
+
+
+def test_steering_is_no_choice_that_somebody_has_forgotten(root):
+    assert choices(policy(root, STEER.replace("2-3", "1"))) == []
+    lab = f"{STEER}[sysctl name:lab]\n{RUN_ESTIMATION} = 1\n{EST_NICE} = 1\n"
+    assert [one.selector for one in choices(policy(root, lab))] == ["name:lab"]
 
 
 def test_status_shows_what_steers(root, run):
