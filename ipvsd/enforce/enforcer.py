@@ -159,19 +159,22 @@ class Enforcer:
 
         The rules that are returned are without the steering keys of other dialects.
         If ip_vs is loaded, its sysctls may have appeared after the first reading. Only the second
-        reading proves that there is no such key here. All keys of ip_vs appear at once.
+        reading proves that there is no such key here. All keys of ip_vs appear at once; only in
+        Alibaba Cloud Linux 2 run_estimation comes before the others (see kernel.dialects).
         """
         for _ in range(2):
             readings = {s.key: _read(sysctls, s.key) for s in rules.settings}
-            missing = {key: one.found is Found.NO_KEY for key, one in readings.items()}
-            here = rules._replace(settings=steering.applicable(rules.settings, missing))
-            found = {s.key: readings[s.key] for s in here.settings}
-            if not any(reading.found in _MISSING for reading in found.values()):
-                return here, found, None
+            here = rules
+            if any(s.steers for s in rules.settings):
+                missing = {key: one.found is Found.NO_KEY for key, one in readings.items()}
+                here = rules._replace(settings=steering.applicable(rules.settings, missing))
+                readings = {s.key: readings[s.key] for s in here.settings}
+            if not any(reading.found in _MISSING for reading in readings.values()):
+                return here, readings, None
             state = self.kernel.module_state()
             if not state.loaded:
                 break
-        return here, found, state
+        return here, readings, state
 
     def _decide(
         self,
