@@ -1,7 +1,9 @@
-"""Reads from /proc which kernel threads estimate, from Linux 6.2 on, and how long they ran."""
+"""Reads which kernel threads estimate, from Linux 6.2 on, how long they ran, if they are safe."""
 
 import os
-from typing import Dict
+from typing import Dict, Optional
+
+from ipvsd.kernel import btf, module
 
 # "ipvs-e:NAMESPACE:NUMBER" (net/netfilter/ipvs/ip_vs_est.c, ip_vs_est_kthread_start). The first
 # number counts namespaces in the order in which they got an ip_vs; the host's is 0.
@@ -10,6 +12,24 @@ _PREFIX = "ipvs-e:"
 # linux/sched.h). proc(5): the ninth field of stat, the seventh behind ") ".
 _KERNEL_THREAD = 0x00200000
 _FLAGS_FIELD = 9 - 3
+
+
+# 2fd109238925 ("ipvs: fix races around est_mutex and est_cpulist", 2026), which ended the deadlock,
+# added this member to the structure of a thread (include/net/ip_vs.h).
+_STRUCT = "ip_vs_est_kt_data"
+_MEMBER_OF_THE_FIX = "needed"
+
+
+def is_fixed(root: str = "/") -> Optional[bool]:
+    """Return whether the loaded ip_vs stops its threads without a deadlock; None if unknown.
+
+    The types of the loaded module show this. No version number does, since distributions backport.
+    """
+    try:
+        found = btf.members(root, module.NAME, (_STRUCT,))
+    except (OSError, ValueError):
+        return None
+    return _MEMBER_OF_THE_FIX in found[_STRUCT] if _STRUCT in found else None
 
 
 def names(root: str = "/") -> Dict[str, str]:
