@@ -1,7 +1,7 @@
 """Reads which kernel threads estimate, from Linux 6.2 on, how long they ran, if they are safe."""
 
 import os
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 from ipvsd.kernel import btf, module
 
@@ -12,6 +12,7 @@ _PREFIX = "ipvs-e:"
 # linux/sched.h). proc(5): the ninth field of stat, the seventh behind ") ".
 _KERNEL_THREAD = 0x00200000
 _FLAGS_FIELD = 9 - 3
+_KTHREADD = "2"  # the parent of all kernel threads; seen only in the first PID namespace
 
 
 # 2fd109238925 ("ipvs: fix races around est_mutex and est_cpulist", 2026), which ended the deadlock,
@@ -45,6 +46,15 @@ def names(root: str = "/") -> Dict[str, str]:
     return found
 
 
+def own_prefix(root: str = "/") -> str:
+    """Return what the names of the threads of this process's namespace begin with, "" if unknown.
+
+    Only the namespace with the number 0 is known: the first of all, in which kernel threads are.
+    """
+    own = _identity(root, "self")
+    return f"{_PREFIX}0:" if own is not None and own == _identity(root, _KTHREADD) else ""
+
+
 def run_times(root: str = "/") -> Dict[str, int]:
     """Return how many nanoseconds each thread has run so far, by the thread's name.
 
@@ -63,6 +73,14 @@ def _is_of_the_kernel(stat: str) -> bool:
     fields = stat.rpartition(") ")[2].split()
     flags = fields[_FLAGS_FIELD] if len(fields) > _FLAGS_FIELD else ""
     return flags.isdigit() and bool(int(flags) & _KERNEL_THREAD)
+
+
+def _identity(root: str, pid: str) -> Optional[Tuple[int, int]]:
+    try:
+        found = os.stat(os.path.join(root, "proc", pid, "ns/net"))
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _read(root: str, pid: str, name: str) -> str:

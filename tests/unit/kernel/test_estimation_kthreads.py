@@ -44,3 +44,16 @@ def test_whether_stopping_the_threads_is_safe_shows_in_the_types_of_the_module(
 
 def test_without_types_whether_stopping_the_threads_is_safe_is_unknown(root):
     assert estimation_kthreads.is_fixed(root.path) is None
+
+
+def test_only_the_threads_of_the_first_namespace_are_known(root):
+    for pid, namespace in (("self", "a"), ("2", "a")):
+        root.write(f"netns/{namespace}", "")
+        os.makedirs(root.join(f"proc/{pid}/ns"))
+        os.symlink(root.join(f"netns/{namespace}"), root.join(f"proc/{pid}/ns/net"))
+    assert estimation_kthreads.own_prefix(root.path) == "ipvs-e:0:"
+    os.unlink(root.join("proc/self/ns/net"))
+    os.symlink(root.join("netns"), root.join("proc/self/ns/net"))  # another one
+    assert estimation_kthreads.own_prefix(root.path) == ""
+    os.unlink(root.join("proc/2/ns/net"))  # a container: no kernel threads are seen
+    assert estimation_kthreads.own_prefix(root.path) == ""
