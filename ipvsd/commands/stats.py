@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.commands.arguments import add_watch
 from ipvsd.commands.output import Output
@@ -11,11 +11,23 @@ from ipvsd.config import files as config_files
 from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.kernel import ipvs, ipvs_counters, module
 from ipvsd.kernel.ipvs_counters import Counters, Rates, Readout
-from ipvsd.model import HOST_NAME, NS_PER_S, NS_PER_US, Exit, Identity, Module, Namespace
+from ipvsd.model import (
+    HOST_NAME,
+    NS_PER_S,
+    NS_PER_US,
+    Exit,
+    GuardError,
+    Identity,
+    Module,
+    Namespace,
+)
 from ipvsd.system import streams
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.terminal import Screen
 from ipvsd.text import format_count, printable
+
+if TYPE_CHECKING:
+    from ipvsd.status.service_totals import ServiceTotals
 
 # Of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
@@ -51,16 +63,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     add_watch(parser)
     parser.add_argument("--all", action="store_true", help="list every namespace")
+    parser.add_argument(
+        "--services",
+        action="store_true",
+        help="show the totals of each service and real server, by ipvsadm, and their time",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Read twice, an interval apart, and again for each page of a watch."""
     state = module.state(options.root)
+    if options.services and options.watch:
+        raise GuardError("--services cannot be combined with --watch", Exit.USAGE)
     if not state.loaded and not options.json:
         output.line("ip_vs is not loaded: nothing is counted.")
         return Exit.AS_WANTED
     policy = config_files.load(options.places).policy
+    if options.services:
+        from ipvsd.status import service_totals  # starts programs, which the usual call does not
+
+        # Where ip_vs is not loaded, ipvsadm would load it.
+        found = service_totals.read(policy, options.root) if state.loaded else []
+        return _show_services(found, state, options.json, output)
     reader = NamespaceReader(policy, options.root, lambda: ipvs.counters(options.root))
     screen = Screen()
     try:
@@ -79,6 +104,77 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
             before, before_ns = now, now_ns
     finally:
         reader.close()
+
+
+def _show_services(
+    found: "Sequence[ServiceTotals]", state: Module, as_json: bool, output: Output
+) -> Exit:
+    """Show all services; the exit code says whether all could be read."""
+    if as_json:
+        output.json(_services_document(found, state))
+    elif not found:
+        output.line("No namespace has services.")
+    else:
+        for number, one in enumerate(found):
+            _print_services(one, output, bool(number))
+    unread = any(one.services is None for one in found)
+    return Exit.CANNOT_TELL if unread else Exit.AS_WANTED
+
+
+def _print_services(one: "ServiceTotals", output: Output, apart: bool) -> None:
+    name = printable(str(one.namespace))
+    if one.services is None:
+        output.problem(f"{name}: the services cannot be read: entering it or ipvsadm failed")
+        return
+    if apart:
+        output.line()
+    output.line(f"{name}: {_time_of(one)}")
+    rows = [["SERVICE", *_COLUMNS]]
+    for service in one.services:
+        rows.append([f"{service.protocol} {service.address}", *map(str, service.totals)])
+        rows += [[f"  -> {each.address}", *map(str, each.totals)] for each in service.real_servers]
+    output.table(rows)
+
+
+def _time_of(one: "ServiceTotals") -> str:
+    """Return of which time the totals are, as far as that is known."""
+    if one.value == "0":
+        since = one.off_since or "an unknown time"
+        return f"estimation is off since {since}; the totals are those of that moment"
+    if one.value:
+        return "estimation is on; the totals are 2 s old at most"
+    return "whether estimation is on is unknown, and so is the time of the totals"
+
+
+def _services_document(found: "Sequence[ServiceTotals]", state: Module) -> Dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "module": state.value,
+        "namespaces": [
+            {
+                "name": one.namespace.name,
+                "device": one.namespace.device,
+                "inode": one.namespace.inode,
+                "value": one.value or None,
+                "off_since": one.off_since if one.value == "0" else None,
+                "services": None
+                if one.services is None
+                else [
+                    {
+                        "protocol": service.protocol,
+                        "address": service.address,
+                        "totals": service.totals._asdict(),
+                        "real_servers": [
+                            {"address": each.address, "totals": each.totals._asdict()}
+                            for each in service.real_servers
+                        ],
+                    }
+                    for service in one.services
+                ],
+            }
+            for one in found
+        ],
+    }
 
 
 def _show(rows: Sequence[Row], options: argparse.Namespace, output: Output, screen: Screen) -> None:

@@ -131,6 +131,9 @@ class NamespaceRecord:
         for outcome in self._result.outcomes:
             if outcome.written_ns is None:
                 continue
+            if outcome.write.key == RUN_ESTIMATION and outcome.after.value == "0":
+                since_ns = self._done.now_ns - outcome.written_ns
+                self._changes["off_since_ns"] = self._done.wall_ns - since_ns
             contest = self._contest_after(outcome.write)
             if states[outcome.write.key] is State.AS_WANTED:
                 self._record_write(outcome, outcome.written_ns, leaked, contest)

@@ -1,5 +1,7 @@
 """Several visits to several namespaces: what is logged, remembered and counted."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +23,7 @@ from ipvsd.model import (
     Setting,
     State,
 )
+from ipvsd.status import documents
 from tests.builders import LB, NO_TREE, OBSERVE, POD, POLICY, RUN, WEB, value
 from tests.stories import FakeSysctls, Story
 
@@ -619,3 +622,18 @@ def test_a_revision_changes_with_what_is_published_and_not_with_each_check():
     before = story.memory.revision
     story.memory = record.forget(story.memory, set(story.memory.namespaces), story.now_ns)
     assert story.memory.revision == before + 1
+
+
+def test_when_the_guard_has_switched_estimation_off_is_remembered():
+    story, kernel = Story(), FakeSysctls("0")
+    story.visit((WEB, kernel))
+    assert story.ns_state(WEB).off_since_ns is None, "somebody else did it, at an unknown time"
+    assert "off_since" not in documents.ns_state_document(story.ns_state(WEB), story.now_ns)
+    kernel.set("1")
+    story.visit((WEB, kernel))
+    off_since_ns = story.ns_state(WEB).off_since_ns
+    assert abs(off_since_ns - time.time() * NS_PER_S) < 60 * NS_PER_S
+    story.now_ns += NS_PER_S
+    story.visit((WEB, kernel))
+    assert story.ns_state(WEB).off_since_ns == off_since_ns
+    assert documents.ns_state_document(story.ns_state(WEB), story.now_ns)["off_since"]
