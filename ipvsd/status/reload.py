@@ -29,7 +29,7 @@ def reload(daemon: Mapping[str, Any]) -> bool:
     return False
 
 
-def apply_configuration(root: str, places: Places) -> AllNamespaces:
+def apply_configuration(root: str, places: Places, limit_ns: int = HELD_LIMIT_NS) -> AllNamespaces:
     """Have the configuration's run_estimation set everywhere, by the daemon if one enforces.
 
     Returns the results when the values are as wanted, or after the time limit.
@@ -39,11 +39,11 @@ def apply_configuration(root: str, places: Places) -> AllNamespaces:
     daemon = runtime_dir.RuntimeFolder(root).daemon()
     if daemon is None or daemon["mode"] != Mode.ENFORCE.value or not reload(daemon):
         return check_all(enforcer, policy._replace(mode=Mode.ENFORCE), root, dry=False)
-    return _await(enforcer, policy, root)
+    return _await(enforcer, policy, root, limit_ns)
 
 
-def _await(enforcer: Enforcer, policy: Policy, root: str) -> AllNamespaces:
-    limit_s = time.monotonic() + HELD_LIMIT_NS / NS_PER_S
+def _await(enforcer: Enforcer, policy: Policy, root: str, limit_ns: int) -> AllNamespaces:
+    limit_s = time.monotonic() + limit_ns / NS_PER_S
     while True:
         now = check_all(enforcer, policy, root, dry=True)
         if severity.exit_code(now.keys) is not Exit.NOT_AS_WANTED or time.monotonic() > limit_s:
