@@ -214,7 +214,7 @@ class State(Enum):
 
     AS_WANTED = "as wanted"
     DIFFERS = "to be changed"
-    HELD = "held"  # on purpose, for a few seconds: see decide.hold_until
+    HELD = "held"  # on purpose, while services change: see decide.hold_until
     CONTESTED = "contested"  # something else keeps changing it
     EXCLUDED = "excluded"  # by a rule; never entered
     ABSENT = "absent"

@@ -1,4 +1,4 @@
-"""Reads from the module file of ip_vs which sysctls it has, without loading the module."""
+"""Reads from the module file of ip_vs what it has, without loading the module."""
 
 import gzip
 import importlib
@@ -18,6 +18,10 @@ _NAME = re.compile(r"(?:.*/)?ip_vs\.ko(\.gz|\.xz|\.zst)?")
 # whether or not it is stripped. The second came with the kthreads (Linux 6.2, f0be83d54217).
 _SETTING = b"run_estimation\0"
 _KTHREADS = b"est_nice\0"
+# In the table of imported symbols. 558f67f1340f (2026) made ip_vs use this function, for threads
+# that may have ended by themselves; nothing else in ip_vs uses it.
+_CALC_FIX = b"kthread_stop_put\0"
+_LONGEST = max(len(_SETTING), len(_KTHREADS), len(_CALC_FIX))
 # Ten times the size of an ip_vs with all its debugging information.
 _MAX_BYTES = 128 * 1024 * 1024
 # The file is unpacked in pieces of this size, since it may be a decompression bomb.
@@ -93,17 +97,18 @@ def _open(path: str) -> BinaryIO:
 
 
 def _search(path: str, pieces: Pieces) -> ModuleFile:
-    setting = kthreads = False
+    setting = kthreads = calc_fix = False
     read, end = 0, b""
     for piece in pieces:
         window = end + piece  # a name may lie across two pieces
         setting = setting or _SETTING in window
         kthreads = kthreads or _KTHREADS in window
+        calc_fix = calc_fix or _CALC_FIX in window
         read += len(piece)
         if read > _MAX_BYTES:
             return ModuleFile(path, error=f"it is larger than {_MAX_BYTES} bytes")
-        end = window[1 - len(_SETTING) :]
-    return ModuleFile(path, False, setting, kthreads)
+        end = window[1 - _LONGEST :]
+    return ModuleFile(path, False, setting, kthreads, calc_fix)
 
 
 def _plain(file: Any) -> Pieces:
