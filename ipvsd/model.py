@@ -106,6 +106,7 @@ class Reading(NamedTuple):
     found: Found
     value: str = ""
     error: str = ""
+    switch: str = ""  # the key that was read, where ip_vs has another one for the same purpose
 
 
 class Mode(Enum):
@@ -137,6 +138,7 @@ class Setting(NamedTuple):
     origin: str
     rule: str = ""  # the selector of the section it stands in, empty for [sysctl]
     until_ns: Optional[int] = None  # when the line ends to count, since the epoch
+    steers: bool = False  # by strategy = steer: only where ip_vs has the key
 
 
 class Selector(NamedTuple):
@@ -172,6 +174,7 @@ class Policy(NamedTuple):
     contest_policy: ContestPolicy = ContestPolicy.ENFORCE
     canary_ns: Optional[int] = None  # between two canaries; None for none
     textfile: str = ""  # path of the metrics; empty for none
+    steer: Optional[str] = None  # the CPUs; empty for those that the kernel chooses; None for off
 
 
 class Reason(Enum):
@@ -194,9 +197,15 @@ class Write(NamedTuple):
     found: str
     wanted: str
     reason: Reason
+    switch: str = ""  # the key that is written, where ip_vs has another one for the same purpose
+
+    @property
+    def written_key(self) -> str:
+        """The key whose file is written."""
+        return self.switch or self.key
 
     def __str__(self) -> str:
-        return f"{self.key} in {self.namespace}: {self.found} -> {self.wanted}"
+        return f"{self.written_key} in {self.namespace}: {self.found} -> {self.wanted}"
 
 
 class Outcome(NamedTuple):
@@ -213,6 +222,7 @@ class State(Enum):
     """State of one guarded sysctl."""
 
     AS_WANTED = "as wanted"
+    OFF_OTHERWISE = "off by another key"  # a vendor's: see kernel.dialects
     DIFFERS = "to be changed"
     HELD = "held"  # on purpose, while services change: see decide.hold_until
     CONTESTED = "contested"  # something else keeps changing it
@@ -227,6 +237,8 @@ class State(Enum):
     REFUSED = "refused"
     UNREADABLE = "unreadable"
 
+
+RIGHT = (State.AS_WANTED, State.OFF_OTHERWISE)  # there is nothing to change
 
 # Another user namespace owns the network namespace: nobody may change its sysctls. Any user can
 # make one, with a name and services of their choice.

@@ -7,7 +7,8 @@ from ipvsd.enforce import decide, record
 from ipvsd.enforce.enforcer import Enforcer, Target, check_results
 from ipvsd.enforce.kernel_access import KernelAccess
 from ipvsd.enforce.memory import Memory
-from ipvsd.kernel.ipvs import EST_NICE, Facts
+from ipvsd.kernel.dialects import EST_NICE
+from ipvsd.kernel.ipvs import Facts
 from ipvsd.kernel.ipvs_counters import Counters
 from ipvsd.model import NS_PER_S, Found, Module, Outcome, Reading, Reason, State
 from tests.builders import HOST, NO_KEY, NO_TREE, POLICY, value

@@ -7,7 +7,7 @@ from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
 from ipvsd.enforce.all_namespaces import AllNamespaces, check_all
 from ipvsd.enforce.enforcer import Enforcer
-from ipvsd.model import HOST_NAME, Exit, KeyStatus, Mode, Namespace, NamespaceResult, State
+from ipvsd.model import HOST_NAME, RIGHT, Exit, KeyStatus, Mode, Namespace, NamespaceResult, State
 from ipvsd.status import documents, severity
 from ipvsd.text import printable
 
@@ -53,7 +53,7 @@ def _print(result: NamespaceResult, dry: bool, output: Output) -> None:
     writes = {write.key: write for write in result.writes}
     for key in result.keys:
         write = writes.get(key.setting.key)
-        if write is not None and key.state in (State.AS_WANTED, State.DIFFERS):
+        if write is not None and key.state in (*RIGHT, State.DIFFERS):
             output.line(f"{'would set' if dry else 'set'} {printable(str(write))}")
         elif key.state in _PROBLEMS:
             output.problem(_problem(key, result.namespace))
@@ -61,6 +61,8 @@ def _print(result: NamespaceResult, dry: bool, output: Output) -> None:
             continue  # as wanted, or it no longer exists
         elif key.state is State.ABSENT:
             output.line(f"{key.setting.key}: ip_vs is not loaded, nothing to set")
+        elif key.state is State.OFF_OTHERWISE:
+            output.line(f"{key.setting.key}: off already, {printable(key.detail)}")
         else:
             output.line(f"{key.setting.key}: is {printable(key.value)}, as wanted")
 
@@ -86,7 +88,7 @@ def _document(done: AllNamespaces) -> Dict[str, Any]:
             {
                 "namespace": write.namespace.name,
                 "inode": write.namespace.inode,
-                "key": write.key,
+                "key": write.written_key,
                 "old": write.found,
                 "new": write.wanted,
             }

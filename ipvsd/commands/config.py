@@ -9,6 +9,7 @@ from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
 from ipvsd.config import sysctl_values, until
 from ipvsd.config.parser import Config, ConfigError
+from ipvsd.config.steering import Verdict
 from ipvsd.model import SERVICE, Exit
 
 # Version of the JSON: raised when a field changes its meaning or is removed, not when one is added.
@@ -31,6 +32,12 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         for problem in error.problems:
             output.problem(problem)
         return Exit.USAGE
+    verdict = _steers(config, options.root)
+    if verdict.refused:
+        output.problem(verdict.refused)
+        return Exit.UNSUPPORTED
+    for note in verdict.notes:
+        output.problem(f"note: {note}")
     if options.check:
         config = config._replace(warnings=config.warnings + _checked(config, options.root))
     for warning in config.warnings:
@@ -40,6 +47,14 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
     else:
         _print(config, output)
     return Exit.USAGE if options.check and config.warnings else Exit.AS_WANTED
+
+
+def _steers(config: Config, root: str) -> Verdict:
+    if config.policy.steer is None:
+        return Verdict()
+    from ipvsd.enforce import steer_check  # reads the kernel, which no other check here does
+
+    return steer_check.verdict(config.policy, root)
 
 
 def _checked(config: Config, root: str) -> Tuple[str, ...]:
@@ -120,6 +135,7 @@ def _document(config: Config) -> Dict[str, Any]:
     return {
         "version": _VERSION,
         "guard": _section(config, "guard"),
+        "steer": _section(config, "steer"),
         "namespaces": _section(config, "namespaces"),
         "metrics": _section(config, "metrics"),
         "sysctl": {s.key: _origin(s.wanted, s.origin, s.until_ns) for s in config.policy.settings},

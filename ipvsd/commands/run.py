@@ -6,7 +6,9 @@ import os
 
 from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
+from ipvsd.config.parser import Config
 from ipvsd.daemon.daemon import Daemon, Parts
+from ipvsd.enforce import steer_check
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.journal import sender
 from ipvsd.journal.sender import Send
@@ -48,10 +50,19 @@ def _write(line: bytes) -> None:
         os.write(_STDERR, line)
 
 
+def _load(options: argparse.Namespace) -> Config:
+    """Return the configuration. Raises GuardError, also if this kernel cannot do what it wants."""
+    config = config_files.load(options.places)
+    verdict = steer_check.verdict(config.policy, options.root)
+    if verdict.refused:
+        raise GuardError(verdict.refused, Exit.UNSUPPORTED)
+    return config._replace(warnings=(*config.warnings, *verdict.notes))
+
+
 def _parts(options: argparse.Namespace, send: Send, stderr: Mailbox) -> Parts:
     return Parts(
         enforcer=Enforcer(options.root),
-        load_config=lambda: config_files.load(options.places),
+        load_config=lambda: _load(options),
         places=options.places,
         folder=runtime_dir.RuntimeFolder(options.root),
         send=send,

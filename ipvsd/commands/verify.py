@@ -14,7 +14,7 @@ from ipvsd.model import Exit, Scope
 from ipvsd.status import documents
 from ipvsd.system import files
 from ipvsd.text import printable
-from ipvsd.verify import judge
+from ipvsd.verify import judge, steered
 from ipvsd.verify.conclusion import Looked
 from ipvsd.verify.judge import Judgement, WatchedNamespace
 from ipvsd.verify.watch import watch as _watch
@@ -45,18 +45,21 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
         for result in documents.in_order(now.results)
     ]
     changed_ns = {one.path: files.changed_ns(one.path) for one in choices(policy)}
-    judgement = judge.judge(namespaces, watch, looked, changed_ns)
+    if policy.steer is None:
+        judgement = judge.judge(namespaces, watch, looked, changed_ns)
+    else:
+        judgement = steered.judge(namespaces, watch, looked is Looked.EVERYWHERE)
     if options.json:
         document = judge.document(namespaces, watch, judgement)
         output.json(dict(document, version=_VERSION, module=now.module.value))
     else:
-        _print(judgement, output)
+        _print(judgement, "ON  " if policy.steer is None else "NOT ", output)
     return judgement.exit_code
 
 
-def _print(judgement: Judgement, output: Output) -> None:
+def _print(judgement: Judgement, mark: str, output: Output) -> None:
     for problem in judgement.problems:
-        output.always(f"ON   {printable(problem)}")
+        output.always(f"{mark} {printable(problem)}")
     for note in judgement.notes:
         output.line(f"note {printable(note)}")
     for line in judgement.summary:

@@ -94,6 +94,7 @@ def _texts(places: Places, wanted: Wanted) -> Dict[str, str]:
     texts = {path: estimation_dropin.render(_choose(path, back)) for path in paths[position + 1 :]}
     rest = config_files.load(places, {**texts, target: ""}).policy
     texts[target] = estimation_dropin.render(_needed(_choose(target, wanted), rest, wanted))
+    config_files.load(places, texts)  # refuses what contradicts the rest
     return texts
 
 

@@ -49,14 +49,15 @@ def load(where: Places, instead: Optional[Mapping[str, str]] = None) -> Config:
     """Return the configuration in guard.conf, conf.d/*.conf by name, and the run-time drop-ins.
 
     Later lines win. A file that does not exist counts as empty, and so does the drop-in of a
-    comparison that no longer runs. `instead` has texts to take in place of those of files. Raises
+    comparison that no longer runs. `instead` has texts to take in place of those of files, or of
+    files that do not exist yet. Raises
     ConfigError for a wrong value and GuardError for a file that cannot be read.
     """
     instead = {} if instead is None else instead
-    drop_ins, warnings = _drop_ins(where.drop_ins), []
+    drop_ins, warnings = _drop_ins(where.drop_ins, instead), []
     runs: Optional[bool] = False
     if where.runtime is not None:
-        runtime = _drop_ins(where.runtime)
+        runtime = _drop_ins(where.runtime, instead)
         compared = os.path.join(where.runtime, comparison.DROP_IN)
         runs = comparison.is_running(where.runtime) if compared in runtime else False
         if runs is None:
@@ -77,11 +78,12 @@ def load(where: Places, instead: Optional[Mapping[str, str]] = None) -> Config:
     return config._replace(warnings=(*warnings, *config.warnings), compares=compares)
 
 
-def _drop_ins(folder: str) -> List[str]:
+def _drop_ins(folder: str, instead: Mapping[str, str]) -> List[str]:
+    more = {os.path.basename(path) for path in instead if os.path.dirname(path) == folder}
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(more.union(os.listdir(folder)))
     except FileNotFoundError:
-        return []
+        names = sorted(more)
     except OSError as error:
         raise _unreadable(folder, error) from error
     drop_ins = [name for name in names if name.endswith(".conf") and not name.startswith(".")]

@@ -5,10 +5,18 @@ from enum import Enum
 from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple, Type
 
 from ipvsd.config import policy, sysctl_values
+from ipvsd.kernel import dialects
 from ipvsd.model import ContestPolicy, Mode, Scope, Selector
 from ipvsd.text import parse_duration, printable
 
 BUILT_IN = "built-in default"
+
+
+class Strategy(Enum):
+    """What is done about estimation."""
+
+    OFF = "off"
+    STEER = "steer"  # it stays on, on CPUs where it does no harm
 
 
 class Entry(NamedTuple):
@@ -81,6 +89,11 @@ def _textfile(entry: Entry) -> str:
     return entry.value
 
 
+def _sysctl(key: str) -> _Reader:
+    """Return a reader of values of a sysctl; without a value it is left alone."""
+    return lambda entry: sysctl_values.canonical_value(key, entry.value) if entry.value else ""
+
+
 # Short container ids, as docker and podman show and accept them.
 _SHORT_ID = re.compile(r"[0-9a-f]+", re.ASCII)
 
@@ -99,6 +112,10 @@ OPTIONS = {
     # Each canary creates and removes a namespace. Less than one a day would prove very little.
     ("guard", "canary"): Option("1h", _or_off(_duration("1min", "24h"))),
     ("guard", "contested"): Option("enforce", _word(ContestPolicy)),
+    ("guard", "strategy"): Option("off", _word(Strategy)),
+    ("steer", "cpus"): Option("", _sysctl(dialects.EST_CPULIST)),
+    # Below all programs, and above those that run with the least priority.
+    ("steer", "nice"): Option("10", _sysctl(dialects.EST_NICE)),
     ("namespaces", "scope"): Option("all", _word(Scope)),
     ("namespaces", "exclude"): Option("", _selectors),
     ("metrics", "textfile"): Option("", _textfile),

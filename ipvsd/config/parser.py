@@ -3,8 +3,9 @@
 import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.config import options, policy, sysctl_values, until
-from ipvsd.config.options import BUILT_IN, Entry
+from ipvsd.config import options, policy, steering, sysctl_values, until
+from ipvsd.config.options import BUILT_IN, Entry, Strategy
+from ipvsd.kernel import dialects
 from ipvsd.model import Exit, GuardError, Override, Policy, Selector, Setting
 from ipvsd.text import printable
 
@@ -52,7 +53,7 @@ def parse(sources: Sequence[Source], wall_ns: int = 0) -> Config:
     return draft.finish()._replace(sources=tuple(sources))
 
 
-_SECTIONS = ("guard", "namespaces", "sysctl", "metrics")
+_SECTIONS = ("guard", "namespaces", "sysctl", "steer", "metrics")
 _UNTIL = re.compile(r"until\s+(\S.*?)\s*")
 _UNTIL_FORM = "[until TIME] with a time such as 2026-12-01T06:00:00Z (UTC)"
 _FIRST_WORD = re.compile(r"\s*([^\W\d_]*)")
@@ -85,9 +86,12 @@ class _Draft:
                 self._problems.append(f"{entry.origin}: {shown}: {error}")
 
     def finish(self) -> Config:
+        meaning = {name: options.OPTIONS[name].read(entry) for name, entry in self._options.items()}
+        self._check_switches()
+        steers = meaning["guard", "strategy"] is Strategy.STEER
+        self._steer(steers)
         if self._problems:
             raise ConfigError(self._problems)
-        meaning = {name: options.OPTIONS[name].read(entry) for name, entry in self._options.items()}
         wanted = Policy(
             mode=meaning["guard", "mode"],
             resync_ns=meaning["guard", "resync"],
@@ -98,9 +102,27 @@ class _Draft:
             contest_policy=meaning["guard", "contested"],
             canary_ns=meaning["guard", "canary"],
             textfile=meaning["metrics", "textfile"],
+            steer=meaning["steer", "cpus"] if steers else None,
         )
         entries, warnings = tuple(self._options.values()), tuple(self._warnings)
         return Config(wanted, entries, warnings, self._until_ns)
+
+    def _steer(self, steers: bool) -> None:
+        """Add what strategy = steer wants, and what contradicts it."""
+        if not steers:
+            self._warnings += steering.without_effect(self._options)
+            return
+        self._problems += steering.contradictions(self._options, self._settings)
+        self._settings.update({one.key: one for one in steering.settings(self._options)})
+
+    def _check_switches(self) -> None:
+        """Add a problem for a vendor's switch that contradicts run_estimation."""
+        run = self._settings.get(sysctl_values.RUN_ESTIMATION)
+        for key in dialects.other_switches(sysctl_values.RUN_ESTIMATION):
+            other = self._settings.get(key)
+            if run and other and (run.wanted == dialects.OFF) != (other.wanted == dialects.OFF):
+                text = f"contradicts {run.key} = {run.wanted} ({run.origin}), which switches it too"
+                self._problems.append(f"{other.origin}: {key} = {other.wanted}: {text}")
 
     def _take(self, entry: Entry) -> None:
         if entry.until_ns is not None:

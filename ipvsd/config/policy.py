@@ -12,7 +12,7 @@ from ipvsd.model import CANARY_NAME, HOST_NAME, Namespace, Policy, Scope, Select
 class Rules(NamedTuple):
     """What the configuration wants for a namespace; no settings where it is excluded."""
 
-    settings: Tuple[Setting, ...]  # run_estimation first
+    settings: Tuple[Setting, ...]  # in_order()
     excluded_by: str = ""  # the exclusion, with its file and line
     overridden_by: str = ""  # the sections [sysctl KIND:GLOB] that apply, with file and line
 
@@ -51,16 +51,20 @@ def depends_on_owner(policy: Policy) -> bool:
 
 
 def about(policy: Policy, key: str) -> Policy:
-    """Return a policy that has only the settings and overrides of one key."""
+    """Return a policy that has only the settings and overrides of one key, and what steers it."""
     return policy._replace(
-        settings=tuple(setting for setting in policy.settings if setting.key == key),
+        settings=tuple(one for one in policy.settings if one.key == key or one.steers),
         overrides=tuple(override for override in policy.overrides if override.key == key),
     )
 
 
 def in_order(settings: Iterable[Setting]) -> Tuple[Setting, ...]:
-    """Return settings sorted: run_estimation first, since this one stalls CPUs."""
-    return tuple(sorted(settings, key=lambda s: (s.key != sysctl_values.RUN_ESTIMATION, s.key)))
+    """Return settings sorted: run_estimation first, since this one stalls CPUs.
+
+    What steers estimation comes before that switches it on.
+    """
+    run = sysctl_values.RUN_ESTIMATION
+    return tuple(sorted(settings, key=lambda s: (not s.steers, s.key != run, s.key)))
 
 
 def _with_origin(selector: Selector) -> str:

@@ -3,11 +3,14 @@
 import re
 from typing import FrozenSet, List, Optional, Tuple
 
-TREE = "net.ipv4.vs."
-RUN_ESTIMATION = TREE + "run_estimation"
+from ipvsd.kernel import dialects
 
-# Documentation/networking/ipvs-sysctl.rst and ip_vs_ctl.c as of Linux 6.18. A key that is
-# not listed is guarded too; the list only serves to warn of misspelt keys.
+TREE = dialects.TREE
+RUN_ESTIMATION = dialects.RUN_ESTIMATION
+
+# Documentation/networking/ipvs-sysctl.rst and ip_vs_ctl.c as of Linux 6.18, and those of vendors
+# that switch or steer estimation (kernel/dialects.py). A key that is not listed is guarded too; the
+# list only serves to warn of misspelt keys.
 KNOWN_KEYS = tuple(
     TREE + name
     for name in (
@@ -24,6 +27,7 @@ KNOWN_KEYS = tuple(
         "drop_packet",
         "est_cpulist",
         "est_nice",
+        "estimation_timer_work",
         "expire_nodest_conn",
         "expire_quiescent_template",
         "ignore_tunneled",
@@ -32,6 +36,7 @@ KNOWN_KEYS = tuple(
         "nat_icmp_send",
         "pmtu_disc",
         "run_estimation",
+        "run_estimation_target",
         "schedule_icmp",
         "secure_tcp",
         "sloppy_sctp",
@@ -66,6 +71,7 @@ _RANGES = {
     "drop_entry": (0, 3),
     "drop_packet": (0, 3),
     "est_nice": (-20, 19),
+    "run_estimation_target": (0, _INT_MAX),  # proc_dointvec_target() keeps no other number
     "secure_tcp": (0, 3),
     "svc_lfactor": (-8, 8),
     "sync_ports": (1, _INT_MAX),
@@ -96,7 +102,7 @@ def canonical_value(key: str, text: str) -> str:
     Raises ValueError with a reason when the text is not a value for this key.
     """
     if key in _CPU_LISTS:
-        if _cpus(text) is None:
+        if cpus(text) is None:
             raise ValueError("is not a CPU list such as 0-3,8")
         return ",".join(part.strip() for part in text.split(","))
     words = text.split()
@@ -123,13 +129,14 @@ def _check_range(name: str, numbers: List[int]) -> None:
 
 
 def lacks_cpus(key: str, wanted: str, possible: str) -> bool:
-    """Return whether a CPU list names CPUs that this host cannot have.
+    """Return whether a CPU list, or a CPU, is one that this host cannot have.
 
     `possible` is the content of /sys/devices/system/cpu/possible. The kernel refuses a number above
     all of these with ERANGE (cpulist_parse() in ipvs_proc_est_cpumask_set()), and drops others.
+    openEuler's ignores such a run_estimation_target.
     """
-    named, there = _cpus(wanted), _cpus(possible)
-    if key not in _CPU_LISTS or named is None or there is None:
+    named, there = cpus(wanted), cpus(possible)
+    if key not in (*_CPU_LISTS, dialects.RUN_TARGET) or named is None or there is None:
         return False
     return not all(any(a <= first and last <= b for a, b in there) for first, last in named)
 
@@ -141,13 +148,13 @@ def same(key: str, found: str, wanted: str) -> bool:
     2 that the kernel sets in automatic mode.
     """
     if key in _CPU_LISTS:
-        return _cpus(found) == _cpus(wanted)
+        return cpus(found) == cpus(wanted)
     if key in _AUTOMATIC and wanted == "1":
         return found.strip() in ("1", "2")
     return found.split() == wanted.split()
 
 
-def _cpus(text: str) -> Optional[FrozenSet[Tuple[int, int]]]:
+def cpus(text: str) -> Optional[FrozenSet[Tuple[int, int]]]:
     """Return a CPU list as a set of maximal ranges, None when the text is not a CPU list."""
     ranges: List[Tuple[int, int]] = []
     for part in text.split(","):

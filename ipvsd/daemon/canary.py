@@ -14,10 +14,10 @@ from ipvsd.model import (
     CANARY_NAME,
     CANARY_PROCESS,
     NS_PER_S,
+    RIGHT,
     Identity,
     NamespaceResult,
     Reading,
-    State,
 )
 from ipvsd.system.event_loop import Loop
 from ipvsd.system.worker import Worker
@@ -135,8 +135,9 @@ class Canary:
         self.set = True
         if not is_new:
             return []
+        done = "set" if self._result.outcomes else "found as wanted"
         message = (
-            f"canary: a new namespace read {born.reading.value or 'nothing'} and was set by the "
+            f"canary: a new namespace read {born.reading.value or 'nothing'} and was {done} by the "
             f"guard {format_duration(took_ns)} after its birth"
         )
         return [events.plain(Kind.CANARY_SET, message)]
@@ -181,4 +182,4 @@ def _is_set(born: Born, result: Optional[NamespaceResult]) -> bool:
     if result is None or result.namespace.identity != born.identity:
         return False
     states = [key.state for key in result.keys if key.setting.key == RUN_ESTIMATION]
-    return states == [State.AS_WANTED]
+    return len(states) == 1 and states[0] in RIGHT

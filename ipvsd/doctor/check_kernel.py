@@ -4,6 +4,7 @@ import re
 from typing import List, NamedTuple, Optional, Tuple
 
 from ipvsd.doctor.diagnosis import Finding, Line, Severity
+from ipvsd.kernel.dialects import RUN_ESTIMATION, TREE, Dialect
 from ipvsd.model import Found, Module, Reading
 
 TOPIC = "kernel"
@@ -25,6 +26,8 @@ class ModuleFile(NamedTuple):
     has_kthreads: Optional[bool] = None
     has_calc_fix: Optional[bool] = None  # 558f67f1340f
     error: str = ""  # why has_setting is unknown
+    dialect: Optional[Dialect] = None  # None: unknown, or nothing switches estimation
+    works: bool = False  # estimation runs in a work item
 
 
 class Kernel(NamedTuple):
@@ -35,6 +38,7 @@ class Kernel(NamedTuple):
     reading: Reading  # of run_estimation
     kthreads: bool  # of the loaded module
     file: ModuleFile
+    dialect: Optional[Dialect] = None  # of the loaded module
     has_stop_fix: Optional[bool] = None  # 2fd109238925 in the loaded module; None: unknown
 
 
@@ -44,7 +48,7 @@ def supported(kernel: Kernel) -> Optional[bool]:
         return False
     if kernel.module.loaded and kernel.reading.found is not Found.NO_TREE:
         return True
-    return kernel.file.has_setting
+    return kernel.file.dialect is not None or kernel.file.has_setting
 
 
 def check(kernel: Kernel) -> List[Finding]:
@@ -74,7 +78,20 @@ def _loaded(kernel: Kernel) -> Finding:
             evidence = (Line(kernel.file.path, 0, "has run_estimation"),)
             advice = "the module file is newer than the loaded module: reboot"
         return Finding(TOPIC, Severity.PROBLEM, text, evidence, advice)
-    return Finding(TOPIC, Severity.OK, f"{kernel.release}: the loaded ip_vs has run_estimation")
+    text = f"{kernel.release}: the loaded ip_vs has {_switch(kernel.dialect)}"
+    return Finding(TOPIC, Severity.OK, text)
+
+
+def _switch(dialect: Optional[Dialect]) -> str:
+    """Return which key switches estimation, and which ones steer it where a vendor has added some.
+
+    Those of the kernel threads are named with the estimator.
+    """
+    if dialect is not None and dialect.switch != RUN_ESTIMATION:
+        name = dialect.switch[len(TREE) :]
+        return f"{name}, as {dialect.name} calls run_estimation; it is {dialect.default} by default"
+    steers = [] if dialect is None or dialect.kthreads else dialect.steers
+    return "run_estimation" + "".join(f" and {key[len(TREE) :]}" for key in steers)
 
 
 def _on_disk(kernel: Kernel) -> Finding:
@@ -90,11 +107,11 @@ def _on_disk(kernel: Kernel) -> Finding:
         likely = "unknown" if hint is None else ("likely" if hint else "unlikely")
         advice = f"by the kernel's version: {likely} ({_MINIMUM} and newer have it)"
         return Finding(TOPIC, Severity.HINT, text, where, advice)
-    if not file.has_setting:
+    if not supported(kernel):
         text = f"ip_vs of kernel {kernel.release}, not loaded yet, has no run_estimation"
         advice = f"a newer kernel is needed: {_MINIMUM}"
         return Finding(TOPIC, Severity.PROBLEM, text, where, advice)
-    text = f"{kernel.release}: ip_vs, not loaded yet, has run_estimation"
+    text = f"{kernel.release}: ip_vs, not loaded yet, has {_switch(file.dialect)}"
     return Finding(TOPIC, Severity.OK, text, where)
 
 
@@ -120,8 +137,9 @@ def _estimator(kernel: Kernel) -> List[Finding]:
             "the guard waits while services are being added or removed"
         )
     else:
+        where = "a work item" if kernel.file.works else "a timer"
         text = (
-            "estimation runs in a timer, every 2 s, over all services at once: "
+            f"estimation runs in {where}, every 2 s, over all services at once: "
             "this stalls a CPU, and the guard prevents it"
         )
     fixes = [_stop_fix(kernel), _calc_fix(kernel.file)] if kthreads else []

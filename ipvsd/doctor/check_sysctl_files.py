@@ -7,6 +7,7 @@ from ipvsd.config import sysctl_values
 from ipvsd.doctor import written_value
 from ipvsd.doctor.diagnosis import Finding, Line, Severity
 from ipvsd.doctor.file_syntax import File, braces, matches, plain_lines
+from ipvsd.kernel import dialects
 
 TOPIC = "sysctl files"
 # sysctl.d(5); the first ranks first. procps reads the same folders. The last one is another folder
@@ -117,7 +118,14 @@ def _words(assignments: Sequence[Assignment], key: str) -> Optional[List[str]]:
 
 
 def check(sources: Sources, wanted: Mapping[str, str]) -> List[Finding]:
-    """Return what the files do to keys of IPVS; `wanted` has the guarded keys and their values."""
+    """Return what the files do to keys of IPVS; `wanted` has the guarded keys and their values.
+
+    The guard gives the value of a key to another one that ip_vs has instead.
+    """
+    others = {
+        other: value for key, value in wanted.items() for other in dialects.other_switches(key)
+    }
+    wanted = {**others, **wanted}
     boot = [one for file in sources.boot for one in parse(file)]
     by_hand = [one for file in sources.by_hand for one in parse(file)]
     findings = []
@@ -141,8 +149,9 @@ def _keys(assignments: Sequence[Assignment]) -> List[str]:
         one.key for one in assignments if not one.is_glob and one.key.startswith(sysctl_values.TREE)
     }
     globs = [one for one in assignments if one.is_glob]
-    known = {key for key in sysctl_values.KNOWN_KEYS if any(one.covers(key) for one in globs)}
-    return sorted(named | known)
+    # A glob is about keys that are there.
+    common = set(sysctl_values.KNOWN_KEYS) - set(dialects.VENDORS)
+    return sorted(named | {key for key in common if any(one.covers(key) for one in globs)})
 
 
 def _judge(key: str, one: Assignment, text: str, when: str, wanted: Optional[str]) -> Finding:

@@ -3,7 +3,7 @@
 from typing import Iterable, List, Optional, Sequence
 
 from ipvsd.doctor.diagnosis import Finding, Severity
-from ipvsd.model import KeyStatus, State
+from ipvsd.model import RIGHT, KeyStatus, State
 
 CONFIGURATION = "configuration"
 VALUES = "values"
@@ -27,8 +27,9 @@ def check_values(keys: Iterable[KeyStatus], daemon_mode: Optional[str]) -> List[
         if key.state in _REPORTED_ELSEWHERE:
             continue
         name, value = key.setting.key, key.value or "unreadable"
-        if key.state is State.AS_WANTED:
-            findings.append(Finding(VALUES, Severity.OK, f"{name} is {value}, as wanted"))
+        if key.state in RIGHT:
+            how = f", {key.detail}" if key.detail else ""
+            findings.append(Finding(VALUES, Severity.OK, f"{name} is {value}, as wanted{how}"))
             continue
         text = f"{name} is {value} ({key.state.value}), but {key.setting.wanted} is wanted"
         advice = "`ipvsd apply` sets the value once; the service keeps it"

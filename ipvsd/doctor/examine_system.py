@@ -16,12 +16,14 @@ from ipvsd.doctor import (
     check_ipvs_usage,
     check_kernel,
     check_service,
+    check_strategy,
     check_values,
     module_file,
     processes,
 )
-from ipvsd.doctor.diagnosis import Finding
+from ipvsd.doctor.diagnosis import Finding, Severity
 from ipvsd.doctor.host import Host
+from ipvsd.enforce import steer_check
 from ipvsd.enforce.all_namespaces import NamespaceReader, in_worker
 from ipvsd.kernel import estimation_kthreads, ipvs, libc, module, netns_births
 from ipvsd.model import GuardError, Reason, Scope
@@ -69,9 +71,11 @@ def kernel(host: Host) -> List[Finding]:
         host.enforcer.read(RUN_ESTIMATION),
         kthreads,
         module_file.inspect(host.root, release),
+        ipvs.dialect(host.root),
         estimation_kthreads.is_fixed(host.root) if kthreads else None,
     )
     host.supported = check_kernel.supported(facts)
+    host.dialect = facts.dialect or facts.file.dialect
     return check_kernel.check(facts)
 
 
@@ -88,6 +92,8 @@ def use(host: Host) -> List[Finding]:
     """Return where IPVS is used."""
     loaded = module.state(host.root).loaded
     (_, own), *others = _services(host) if loaded else [("", None)]
+    counts = [count for count in (own, *(count for _, count in others)) if count is not None]
+    host.most_services = max(counts, default=None)
     is_root, host_only = os.geteuid() == 0, host.policy.scope is Scope.HOST
     excluding = bool(host.policy.exclusions)
     facts = check_ipvs_usage.Usage(
@@ -102,7 +108,29 @@ def readers(host: Host) -> List[Finding]:
     hidden = host.hides_processes()
     if hidden:
         host.unseen.append(check_ipvs_usage.READERS)
-    return check_ipvs_usage.check_readers(host.programs(), files, hidden)
+    found = check_ipvs_usage.check_readers(host.programs(), files, hidden)
+    host.has_readers = any(one.evidence for one in found)
+    return found
+
+
+def strategy(host: Host) -> List[Finding]:
+    """Return what is recommended here, after services and readers have been looked for."""
+    facts = check_strategy.Facts(
+        host.most_services,
+        ipvs.possible_cpus(host.root),
+        host.dialect,
+        host.has_readers,
+        host.policy.steer is not None,
+    )
+    verdict = steer_check.verdict(host.policy, host.root)
+    notes = [
+        Finding(check_strategy.TOPIC, Severity.HINT, text.partition(": ")[2])
+        for text in verdict.notes
+    ]
+    if verdict.refused:
+        text = verdict.refused.partition(": ")[2]
+        notes.append(Finding(check_strategy.TOPIC, Severity.PROBLEM, text))
+    return notes + check_strategy.check(facts)
 
 
 def environment(host: Host) -> List[Finding]:

@@ -10,6 +10,7 @@ from ipvsd.doctor.check_ipvs_usage import Program
 from ipvsd.doctor.file_reader import Reader
 from ipvsd.doctor.file_syntax import File
 from ipvsd.enforce.enforcer import Enforcer
+from ipvsd.kernel.dialects import Dialect
 from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.processes import Member, member
 
@@ -28,6 +29,9 @@ class Host:
         self.daemon = folder.daemon()
         self.running = True if self.daemon is not None else folder.running()  # None: unknown
         self.supported: Optional[bool] = None  # until the kernel has been examined
+        self.dialect: Optional[Dialect] = None  # likewise
+        self.most_services: Optional[int] = None  # in a namespace, until these have been counted
+        self.has_readers = False  # until they have been looked for
         self._programs: Optional[List[Program]] = None
         self._script_files: Optional[List[File]] = None
 

@@ -8,20 +8,23 @@ import re
 import stat
 import subprocess
 import zlib
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Sequence
+from typing import Any, BinaryIO, Callable, Dict, Iterator, Optional, Sequence, Set
 
 from ipvsd.doctor.check_kernel import ModuleFile
+from ipvsd.kernel import dialects
 
 _FOLDERS = ("lib/modules", "usr/lib/modules")
 _NAME = re.compile(r"(?:.*/)?ip_vs\.ko(\.gz|\.xz|\.zst)?")
 # procnames of the sysctls in vs_vars[] (net/netfilter/ipvs/ip_vs_ctl.c): strings in the module,
-# whether or not it is stripped. The second came with the kthreads (Linux 6.2, f0be83d54217).
-_SETTING = b"run_estimation\0"
-_KTHREADS = b"est_nice\0"
+# whether or not it is stripped.
+_NAMES = {key: f"{key[len(dialects.TREE) :]}\0".encode("ascii") for key in dialects.MARKS}
+# The function that estimates in the kernel of Alibaba Cloud Linux 2: see dialects. Modules keep
+# their symbols, which kallsyms needs.
+_WORK = b"\0estimation_work\0"
 # In the table of imported symbols. 558f67f1340f (2026) made ip_vs use this function, for threads
 # that may have ended by themselves; nothing else in ip_vs uses it.
 _CALC_FIX = b"kthread_stop_put\0"
-_LONGEST = max(len(_SETTING), len(_KTHREADS), len(_CALC_FIX))
+_LONGEST = max(map(len, (*_NAMES.values(), _WORK, _CALC_FIX)))
 # Ten times the size of an ip_vs with all its debugging information.
 _MAX_BYTES = 128 * 1024 * 1024
 # The file is unpacked in pieces of this size, since it may be a decompression bomb.
@@ -97,18 +100,28 @@ def _open(path: str) -> BinaryIO:
 
 
 def _search(path: str, pieces: Pieces) -> ModuleFile:
-    setting = kthreads = calc_fix = False
+    keys: Set[str] = set()
+    calc_fix = works = False
     read, end = 0, b""
     for piece in pieces:
         window = end + piece  # a name may lie across two pieces
-        setting = setting or _SETTING in window
-        kthreads = kthreads or _KTHREADS in window
+        keys.update(key for key, name in _NAMES.items() if name in window)
+        works = works or _WORK in window
         calc_fix = calc_fix or _CALC_FIX in window
         read += len(piece)
         if read > _MAX_BYTES:
             return ModuleFile(path, error=f"it is larger than {_MAX_BYTES} bytes")
         end = window[1 - _LONGEST :]
-    return ModuleFile(path, False, setting, kthreads, calc_fix)
+    dialect = dialects.of(keys)
+    return ModuleFile(
+        path,
+        False,
+        dialects.RUN_ESTIMATION in keys,
+        dialect is not None and dialect.kthreads,
+        calc_fix,
+        dialect=dialect,
+        works=works,
+    )
 
 
 def _plain(file: Any) -> Pieces:

@@ -2,9 +2,10 @@
 
 from typing import AbstractSet, Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.config import sysctl_values
+from ipvsd.config import steering, sysctl_values
 from ipvsd.enforce.contest import AGAIN_NS, CONTESTABLE, CONTESTED_AFTER, Contest
 from ipvsd.enforce.namespace_state import NamespaceState
+from ipvsd.kernel import dialects
 from ipvsd.model import (
     NS_PER_MS,
     NS_PER_S,
@@ -76,7 +77,14 @@ def plan(
     estimation is switched off before they are written, and on after them.
     """
     writes = [
-        Write(namespace, setting.key, readings[setting.key].value, setting.wanted, reason)
+        Write(
+            namespace,
+            setting.key,
+            readings[setting.key].value,
+            setting.wanted,
+            reason,
+            readings[setting.key].switch,
+        )
         for setting in settings
         if readings[setting.key].found is Found.VALUE
         and not sysctl_values.same(setting.key, readings[setting.key].value, setting.wanted)
@@ -211,6 +219,26 @@ def classify(
     `foreign` says that another user namespace owns the network namespace. Nobody may change its
     sysctls then: up to Linux 6.9 the kernel shows none, from 6.10 on read-only ones.
     """
+    switch = reading.switch
+    status = _classify(setting, module, reading, outcome, restrained_state, foreign)
+    if setting.steers and status.state is State.UNSUPPORTED:
+        text = "strategy = steer cannot steer this ip_vs, and leaves its run_estimation alone"
+        return status._replace(detail=text)
+    if not switch:
+        return status
+    if status.state is State.AS_WANTED and setting.wanted == dialects.OFF:
+        status = status._replace(state=State.OFF_OTHERWISE)
+    return status._replace(detail=status.detail or f"by {switch}")
+
+
+def _classify(
+    setting: Setting,
+    module: Module,
+    reading: Reading,
+    outcome: Optional[Outcome],
+    restrained_state: Optional[State],
+    foreign: bool,
+) -> KeyStatus:
     if outcome is not None:
         reading = outcome.after
         if outcome.denied and foreign:
@@ -224,7 +252,7 @@ def classify(
         if restrained_state is not None:
             return KeyStatus(setting, restrained_state, reading.value)
         if outcome is not None:
-            detail = f"written {setting.wanted}, but it reads {reading.value}"
+            detail = steering.refusal(setting, reading.value)
             return KeyStatus(setting, State.REFUSED, reading.value, detail)
         return KeyStatus(setting, State.READ_ONLY if foreign else State.DIFFERS, reading.value)
     if reading.found is Found.DENIED:

@@ -3,12 +3,12 @@
 import time
 from typing import Iterable, NamedTuple, Optional, Tuple
 
-from ipvsd.config import sysctl_values
+from ipvsd.config import steering, sysctl_values
 from ipvsd.config.policy import Rules, depends_on_owner, rules_for
 from ipvsd.enforce import decide, namespace_state
 from ipvsd.enforce.kernel_access import KernelAccess
 from ipvsd.enforce.namespace_state import NamespaceState
-from ipvsd.kernel import ipvs, netns_discovery, netns_entry
+from ipvsd.kernel import dialects, ipvs, netns_discovery, netns_entry
 from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.model import (
     CheckResults,
@@ -50,9 +50,9 @@ class Enforcer:
         self.host = netns_discovery.own(root)
 
     def read(self, key: str) -> Reading:
-        """Read a key in the namespace of the calling thread."""
+        """Read a key, or the one that ip_vs has instead, in the calling thread's namespace."""
         with self.kernel.sysctls() as sysctls:
-            return sysctls.read(key)
+            return _read(sysctls, key)
 
     def check_host(
         self,
@@ -119,14 +119,15 @@ class Enforcer:
         read again whose namespace it is, unless it has just been `described`.
         """
         perform = policy.mode is Mode.ENFORCE and not dry
-        readings, state = self._observe(sysctls, rules)
+        whole = rules
+        rules, readings, state = self._observe(sysctls, rules)
         is_host = target.namespace is self.host
         result, decision = self._decide(policy, target, rules, sysctls, readings, perform)
         due = decision.due if perform else ()
         if due and not (is_host or described) and depends_on_owner(policy):
             namespace = self.kernel.described_again(target.namespace)
             now = rules_for(policy, namespace)
-            if now != rules:
+            if now != whole:
                 target = target._replace(namespace=namespace)
                 return self._check(policy, target, now, sysctls, dry, described=True)
         outcomes = {write.key: sysctls.write(write, sysctl_values.same) for write in due}
@@ -152,20 +153,26 @@ class Enforcer:
         )
         return result, state
 
-    def _observe(self, sysctls: Sysctls, rules: Rules) -> Tuple[decide.Readings, Optional[Module]]:
+    def _observe(
+        self, sysctls: Sysctls, rules: Rules
+    ) -> Tuple[Rules, decide.Readings, Optional[Module]]:
         """Read all values, and the module's state if one of them is missing.
 
+        The rules that are returned are without the steering keys of other dialects.
         If ip_vs is loaded, its sysctls may have appeared after the first reading. Only the second
         reading proves that there is no such key here. All keys of ip_vs appear at once.
         """
         for _ in range(2):
-            readings = {s.key: sysctls.read(s.key) for s in rules.settings}
-            if not any(reading.found in _MISSING for reading in readings.values()):
-                return readings, None
+            readings = {s.key: _read(sysctls, s.key) for s in rules.settings}
+            missing = {key: one.found is Found.NO_KEY for key, one in readings.items()}
+            here = rules._replace(settings=steering.applicable(rules.settings, missing))
+            found = {s.key: readings[s.key] for s in here.settings}
+            if not any(reading.found in _MISSING for reading in found.values()):
+                return here, found, None
             state = self.kernel.module_state()
             if not state.loaded:
                 break
-        return readings, state
+        return here, found, state
 
     def _decide(
         self,
@@ -186,7 +193,7 @@ class Enforcer:
         reason, event_ns = target.reason, target.event_ns
         writes = decide.plan(rules.settings, namespace, readings, reason)
         with_kthreads = bool(writes) and (
-            sysctls.has(ipvs.EST_NICE) if is_host else self.kernel.has_kthreads(sysctls)
+            sysctls.has(dialects.EST_NICE) if is_host else self.kernel.has_kthreads(sysctls)
         )
         asked = ipvs.Facts()
         if with_kthreads or (target.with_facts and not is_host):
@@ -232,6 +239,20 @@ class Enforcer:
         if decide.is_without_kthread(reason, known, event_ns):
             return True
         return not self.kernel.kthreads_run()
+
+
+def _read(sysctls: Sysctls, key: str) -> Reading:
+    """Return the value of a key, or of the one that ip_vs has instead: see kernel.dialects.
+
+    Only a key that is missing costs more than one reading.
+    """
+    reading = sysctls.read(key)
+    if reading.found is Found.NO_KEY:
+        for switch in dialects.other_switches(key):
+            other = sysctls.read(switch)
+            if other.found is not Found.NO_KEY:
+                return other._replace(switch=switch)
+    return reading
 
 
 def check_results(

@@ -2,7 +2,14 @@
 
 from typing import Callable, Optional, Tuple
 
-from ipvsd.kernel import estimation_kthreads, ipvs, module, netns_discovery, netns_entry
+from ipvsd.kernel import (
+    dialects,
+    estimation_kthreads,
+    ipvs,
+    module,
+    netns_discovery,
+    netns_entry,
+)
 from ipvsd.kernel.ipvs_counters import Counters
 from ipvsd.kernel.netns_entry import Entrance
 from ipvsd.kernel.own_procfs import OwnProcfs
@@ -39,7 +46,7 @@ class KernelAccess:
 
     def has_kthreads(self, sysctls: Sysctls) -> bool:
         """Return whether ip_vs estimates in threads; once found so in a batch, it stays so."""
-        self._kthreads = self._kthreads or sysctls.has(ipvs.EST_NICE)
+        self._kthreads = self._kthreads or sysctls.has(dialects.EST_NICE)
         return self._kthreads
 
     def kthreads_run(self) -> bool:

@@ -4,11 +4,11 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from ipvsd.enforce.contest import Contest
 from ipvsd.enforce.exposure import Exposure
-from ipvsd.model import KeyStatus, Namespace, Reason, State
+from ipvsd.model import RIGHT, KeyStatus, Namespace, Reason, State
 
 Condition = Tuple[State, str]
 
-_SETTLED = (State.AS_WANTED, State.ABSENT, State.LOADING)
+_SETTLED = (*RIGHT, State.ABSENT, State.LOADING)
 
 
 class NamespaceState(NamedTuple):
@@ -42,7 +42,7 @@ class NamespaceState(NamedTuple):
         contested = {key for key, contest in self.contests.items() if contest.contested}
         keys = (
             key._replace(state=State.CONTESTED)
-            if key.state is State.AS_WANTED and key.setting.key in contested
+            if key.state in RIGHT and key.setting.key in contested
             else key
             for key in self.keys
         )

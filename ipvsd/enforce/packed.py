@@ -128,8 +128,8 @@ def _is_plain(result: NamespaceResult) -> bool:
     if result.retry_at_ns is not None or result.counters is not None or result.idle:
         return False
     for key in result.keys:
-        if key.state is not State.AS_WANTED:
-            return False
+        if key.state is not State.AS_WANTED or key.setting.steers:
+            return False  # where ip_vs lacks some of the steering keys, there are fewer values
     for outcome in result.outcomes:
         if outcome.written_ns is None:
             return False

@@ -9,7 +9,7 @@ from ipvsd.enforce.record_namespace import NamespaceRecord
 from ipvsd.journal import events
 from ipvsd.journal.events import Event, Kind
 from ipvsd.journal.rate_limit import limit_rate
-from ipvsd.model import CheckResults, Identity, NamespaceResult, Policy, State
+from ipvsd.model import RIGHT, CheckResults, Identity, NamespaceResult, Policy, State
 
 
 def record_host(memory: Memory, policy: Policy, done: CheckResults) -> Tuple[Memory, List[Event]]:
@@ -92,7 +92,7 @@ def _all_well(memory: Memory, host: NamespaceResult) -> bool:
     """Return whether the values of the host's namespace were last logged as wanted."""
     ns_state = memory.namespaces.get(host.namespace.identity)
     conditions = ns_state.conditions.values() if ns_state is not None else ()
-    return all(state is State.AS_WANTED for state, _ in conditions)
+    return all(state in RIGHT for state, _ in conditions)
 
 
 def _is_unchanged(known: NamespaceState, result: NamespaceResult) -> bool:
@@ -107,7 +107,7 @@ def _is_unchanged(known: NamespaceState, result: NamespaceResult) -> bool:
         and known.exposure.since_ns is None
         and known.held_since_ns is None
         and not known.contests
-        and all(key.state is State.AS_WANTED for key in result.keys)
+        and all(key.state in RIGHT for key in result.keys)
     )
 
 

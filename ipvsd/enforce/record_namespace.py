@@ -12,6 +12,7 @@ from ipvsd.journal.events import Event
 from ipvsd.model import (
     FOREIGN,
     HOST_NAME,
+    RIGHT,
     CheckResults,
     KeyStatus,
     Mode,
@@ -25,7 +26,14 @@ from ipvsd.model import (
 
 _LONG = "long"  # instead of a detail: that this hold lasts long was logged
 # Logged once, and remembered while ip_vs is removed and loaded: another load does not cure them.
-_PERMANENT = (State.UNSUPPORTED, State.UNREADABLE, State.DENIED, State.REFUSED, *FOREIGN)
+_PERMANENT = (
+    State.UNSUPPORTED,
+    State.OFF_OTHERWISE,
+    State.UNREADABLE,
+    State.DENIED,
+    State.REFUSED,
+    *FOREIGN,
+)
 
 
 class NamespaceRecord:
@@ -103,7 +111,7 @@ class NamespaceRecord:
         after = before
         if counted and any(write.key == RUN_ESTIMATION for write in result.writes):
             after = exposure.wrong(after, self._wrong_since_ns())
-        if not counted or states[0] in (State.AS_WANTED, State.ABSENT):
+        if not counted or states[0] in (*RIGHT, State.ABSENT):
             written = [one.written_ns for one in result.outcomes if one.write.key == RUN_ESTIMATION]
             until_ns = written[0] if written and written[0] is not None else self._done.now_ns
             by_others = result.reason in CONTESTABLE
@@ -135,7 +143,7 @@ class NamespaceRecord:
                 since_ns = self._done.now_ns - outcome.written_ns
                 self._changes["off_since_ns"] = self._done.wall_ns - since_ns
             contest = self._contest_after(outcome.write)
-            if states[outcome.write.key] is State.AS_WANTED:
+            if states[outcome.write.key] in RIGHT:
                 self._record_write(outcome, outcome.written_ns, leaked, contest)
 
     def _contest_after(self, write: Write) -> Contest:
@@ -190,12 +198,12 @@ class NamespaceRecord:
     def _is_right_by_itself(self, key: KeyStatus) -> bool:
         """Return whether a value is as wanted, and the guard did not write it now."""
         written = {one.write.key for one in self._result.outcomes}
-        return key.state is State.AS_WANTED and key.setting.key not in written
+        return key.state in RIGHT and key.setting.key not in written
 
     def _contests_that_go_on(self) -> Dict[str, Contest]:
         """Return the contests that are not over; the end of one that was logged is an event."""
         going_on = {}
-        right = {key.setting.key for key in self._result.keys if key.state is State.AS_WANTED}
+        right = {key.setting.key for key in self._result.keys if key.state in RIGHT}
         for name, contest in self._contests.items():
             if name in right and contest.over(self._done.now_ns, self._policy.resync_ns):
                 if contest.contested:
@@ -212,6 +220,8 @@ class NamespaceRecord:
             if namespace.name != HOST_NAME and name in self._unsupported:
                 return None  # logged already; no namespace has what ip_vs lacks
             return events.unsupported(name, namespace, key.detail)
+        if key.state is State.OFF_OTHERWISE and write is None and namespace.name == HOST_NAME:
+            return events.off_otherwise(name, namespace, key.detail)
         if key.state in (State.DENIED, State.REFUSED) and write is not None:
             return events.not_changed(write, key.detail, self._policy)
         if key.state in (State.UNREADABLE, State.DENIED):

@@ -28,6 +28,7 @@ class Kind(Enum):
     WOULD_CHANGE = ("would-change", "7ec43a12bf68410da06058cb0616350b", Priority.NOTICE)
     NOT_CHANGED = ("not-changed", "f9d24f7e567b4854827df4222582e540", Priority.ERROR)
     UNSUPPORTED = ("unsupported", "abd84ae44b8f45059f309cb0d6d2edd5", Priority.WARNING)
+    OFF_OTHERWISE = ("off-otherwise", "6e4c85402bfc47208b409ba891ecaf7c", Priority.INFO)
     UNREADABLE = ("unreadable", "e8e591e878374c3d83086a04fa279525", Priority.ERROR)
     HELD = ("held", "48a40e36d988407d89bf073c33290399", Priority.INFO)
     HELD_LONG = ("held-long", "35c1ba10c1914363890845b4d5b4ead3", Priority.WARNING)
@@ -94,14 +95,14 @@ def changed(outcome: Outcome, reaction_ns: Optional[int], leaked: int = 0) -> Ev
         why += f"; up to {plural(leaked, 'estimation run')} meanwhile"
         fields["IPVSD_PASSES_LEAKED"] = str(leaked)
     old, new = printable(write.found), printable(outcome.after.value)
-    message = f"{write.key} in {_shown(write.namespace)}: was {old}, now {new} ({why})"
+    message = f"{write.written_key} in {_shown(write.namespace)}: was {old}, now {new} ({why})"
     return Event(Kind.CHANGED, message, fields)
 
 
 def held(write: Write) -> Event:
     """A write waits, because services were added to the namespace only moments ago."""
     message = (
-        f"{write.key} in {_shown(write.namespace)}: is {printable(write.found)}, held; "
+        f"{write.written_key} in {_shown(write.namespace)}: is {printable(write.found)}, held; "
         f"set to {write.wanted} when no service has been added or removed for a few seconds"
     )
     return Event(Kind.HELD, message, _write_fields(write, write.found))
@@ -130,7 +131,7 @@ def contested(write: Write, policy: Policy, writer: str) -> Event:
         does = "the guard leaves it alone from now on (contested = yield)"
     who = f"something, likely {printable(writer)}," if writer else "something"
     message = (
-        f"{write.key} in {_shown(write.namespace)}: {who} keeps changing it back to "
+        f"{write.written_key} in {_shown(write.namespace)}: {who} keeps changing it back to "
         f"{printable(write.found)}; {does}"
     )
     fields = _write_fields(write, write.wanted)
@@ -173,7 +174,7 @@ def many(counts: Dict[str, int], slowest_usec: int, leaked: int) -> Event:
 def would_change(write: Write) -> Event:
     """A value differs and mode = observe."""
     message = (
-        f"{write.key} in {_shown(write.namespace)}: is {printable(write.found)}, "
+        f"{write.written_key} in {_shown(write.namespace)}: is {printable(write.found)}, "
         f"would be set to {write.wanted} ({_WHY[write.reason]}; mode = observe)"
     )
     return Event(Kind.WOULD_CHANGE, message, _write_fields(write, write.wanted))
@@ -182,8 +183,8 @@ def would_change(write: Write) -> Event:
 def not_changed(write: Write, detail: str, policy: Policy) -> Event:
     """A write failed, or the kernel shows another value after it."""
     message = (
-        f"{write.key} in {_shown(write.namespace)}: is {printable(write.found)}, could not be set "
-        f"to {write.wanted}: {printable(detail)}; the guard tries again every "
+        f"{write.written_key} in {_shown(write.namespace)}: is {printable(write.found)}, could not "
+        f"be set to {write.wanted}: {printable(detail)}; the guard tries again every "
         f"{format_duration(policy.resync_ns)}, and logs it again only if it changes"
     )
     fields = _write_fields(write, write.found)
@@ -196,6 +197,12 @@ def unsupported(key: str, namespace: Namespace, detail: str) -> Event:
     why = detail or "ip_vs of the running kernel does not offer it"
     message = f"{key} in {_shown(namespace)}: unsupported: {why}; the guard leaves this key alone"
     return Event(Kind.UNSUPPORTED, message, _key_fields(key, namespace))
+
+
+def off_otherwise(key: str, namespace: Namespace, how: str) -> Event:
+    """ip_vs has another key for the same purpose, and it is off already; `how` names this key."""
+    message = f"{key} in {_shown(namespace)}: off already, {printable(how)}; the guard keeps it so"
+    return Event(Kind.OFF_OTHERWISE, message, _key_fields(key, namespace))
 
 
 def unreadable(key: str, namespace: Namespace, detail: str) -> Event:
@@ -230,6 +237,6 @@ def _key_fields(key: str, namespace: Namespace) -> Fields:
 
 
 def _write_fields(write: Write, new: str) -> Fields:
-    fields = _key_fields(write.key, write.namespace)
+    fields = _key_fields(write.written_key, write.namespace)
     fields.update(IPVSD_OLD=write.found, IPVSD_NEW=new, IPVSD_REASON=write.reason.value)
     return fields

@@ -1,9 +1,10 @@
 """Measures each estimation run, with kprobes that this process sets and removes.
 
 Up to Linux 6.1 an estimation run is one call of estimation_timer(): one for each namespace every
-2 seconds. At run_estimation = 0 the timer still ticks, and returns at once. From 6.2 on an
-estimation run is one call of ip_vs_chain_estimation(), with which a kernel thread works through
-one chain of estimators. Both functions are in net/netfilter/ipvs/ip_vs_est.c.
+2 seconds; in Alibaba Cloud Linux 2 it is one of estimation_work() (see dialects). At
+run_estimation = 0 the timer still ticks, and returns at once. From 6.2 on an estimation run is one
+call of ip_vs_chain_estimation(), with which a kernel thread works through one chain of estimators.
+All are in net/netfilter/ipvs/ip_vs_est.c.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import os
 import re
 from typing import Dict, Iterable, List, NamedTuple, Optional
 
-from ipvsd.kernel import btf, module, trace_text, tracefs
+from ipvsd.kernel import btf, kallsyms, module, trace_text, tracefs
 from ipvsd.kernel.tracefs import Instance
 from ipvsd.model import EstimationRun, Module
 from ipvsd.text import error_text
@@ -21,7 +22,7 @@ _INSTANCE = "ipvsd-measure-{}"
 _EVENTS = ("ipvsd_measure/begin_{}", "ipvsd_measure/end_{}", "ipvsd_measure/proof_{}")
 _OWNER = re.compile(r"ipvsd-measure-(\d+)")
 
-_TIMER = "estimation_timer"
+_TIMER, _WORK = "estimation_timer", "estimation_work"
 _CHAIN = "ip_vs_chain_estimation"
 _STRUCTS = ("netns_ipvs", "net", "ns_common")
 
@@ -132,8 +133,12 @@ class RunProbes:
 
     def _set_probes(self, kthreads: bool) -> None:
         built_in = module.state(self._root) is Module.BUILT_IN
-        place = ("" if built_in else f"{module.NAME}:") + (_CHAIN if kthreads else _TIMER)
-        arguments = None if kthreads else _arguments(self._root)
+        owner = "" if built_in else module.NAME
+        function = _CHAIN
+        if not kthreads:
+            function = kallsyms.first_there(self._root, (_TIMER, _WORK), owner) or _TIMER
+        place = f"{owner}:{function}" if owner else function
+        arguments = _arguments(self._root) if function == _TIMER else None
         if arguments is not None:
             with contextlib.suppress(OSError):  # $arg1 came with Linux 4.20
                 self._trace.define(f"p:{self._begin} {place} {arguments}")

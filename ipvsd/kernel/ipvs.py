@@ -5,7 +5,8 @@ import os
 import struct
 from typing import Iterable, NamedTuple, Optional
 
-from ipvsd.kernel import ipvs_counters
+from ipvsd.kernel import dialects, ipvs_counters
+from ipvsd.kernel.dialects import Dialect
 from ipvsd.kernel.ipvs_counters import Readout
 from ipvsd.kernel.sysctl import Sysctls
 
@@ -19,7 +20,6 @@ _STATS = "proc/thread-self/net/ip_vs_stats_percpu"
 # for each reader, so more is read only where the exact number matters.
 _LOWER_BOUND_BYTES = 256 * 1024
 _READ_BYTES = 64 * 1024
-EST_NICE = "net.ipv4.vs.est_nice"
 
 _SO_NETNS_COOKIE = 71  # asm-generic/socket.h, Linux 5.14
 _COOKIE = struct.Struct("Q")
@@ -77,14 +77,16 @@ def counters(root: str = "/") -> Optional[Readout]:
         return None
 
 
-def has_kthreads(root: str = "/") -> bool:
-    """Return whether the loaded ip_vs estimates in kthreads (Linux 6.2, f0be83d54217), not timers.
-
-    The sysctl est_nice, which came with the kthreads, shows this. No version number does, since
-    distributions backport.
-    """
+def dialect(root: str = "/") -> Optional[Dialect]:
+    """Return the dialect of the loaded ip_vs; None without ip_vs, or if it switches nothing."""
     with Sysctls(root) as sysctls:
-        return sysctls.has(EST_NICE)
+        return dialects.of({key for key in dialects.MARKS if sysctls.has(key)})
+
+
+def has_kthreads(root: str = "/") -> bool:
+    """Return whether the loaded ip_vs estimates in kernel threads."""
+    with Sysctls(root) as sysctls:
+        return sysctls.has(dialects.EST_NICE)
 
 
 def _estimators(path: str, exactly: bool) -> Optional[int]:

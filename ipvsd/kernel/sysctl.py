@@ -7,6 +7,7 @@ import os
 import time
 from typing import Any, Callable, Dict, Optional, Tuple
 
+from ipvsd.kernel import affinity, dialects
 from ipvsd.model import Found, Outcome, Reading, Write
 
 # The longest value below net/ipv4/vs is a CPU list; the kernel returns at most one page.
@@ -60,19 +61,19 @@ class Sysctls:
         """
         before = Reading(Found.VALUE, write.found)
         try:
-            descriptor = self._writable(write.key)
+            descriptor = self._writable(write.written_key)
             before = _reading(descriptor)
             if same(write.key, before.value, write.wanted):
                 return Outcome(write, before)
             data = write.wanted.encode("ascii")
-            if os.pwrite(descriptor, data, 0) != len(data):
+            if _put(descriptor, write.key, data) != len(data):
                 raise OSError(errno.EIO, "short write")
             written_ns = int(time.monotonic() * 1e9)
             return Outcome(write, _reading(descriptor), written_ns)
         except FileNotFoundError:
-            return Outcome(write, self.read(write.key))
+            return Outcome(write, self.read(write.written_key))
         except OSError as error:
-            text = f"{self._path(write.key)}: {error.strerror}"
+            text = f"{self._path(write.written_key)}: {error.strerror}"
             return Outcome(write, before, error=text, denied=error.errno in _DENIED)
 
     def has(self, key: str) -> bool:
@@ -150,6 +151,14 @@ def _split(key: str) -> Tuple[str, str]:
     """Return the folder of a dotted key below /proc/sys, and the name of its file."""
     folder, _, name = key.replace(".", "/").rpartition("/")
     return folder, name
+
+
+def _put(descriptor: int, key: str, data: bytes) -> int:
+    """Write a value at once; return how much of it was taken."""
+    if key != dialects.EST_CPULIST:
+        return os.pwrite(descriptor, data, 0)
+    with affinity.every_cpu():
+        return os.pwrite(descriptor, data, 0)
 
 
 def _reading(descriptor: int) -> Reading:

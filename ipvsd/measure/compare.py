@@ -14,13 +14,22 @@ from ipvsd.enforce.exposure import PERIOD_NS
 from ipvsd.measure.cleanup_process import CleanupProcess
 from ipvsd.measure.sampler import Sampler, Task
 from ipvsd.measure.statistics import Phase
-from ipvsd.model import Exit, GuardError, Identity, KeyStatus, NamespaceResult, Selector, State
+from ipvsd.model import (
+    RIGHT,
+    Exit,
+    GuardError,
+    Identity,
+    KeyStatus,
+    NamespaceResult,
+    Selector,
+    State,
+)
 from ipvsd.text import printable, printable_line
 
 OPTION = "--compare"
 _ON, _OFF = "1", "0"
 # The value is as wanted, or the guard sets it soon.
-_SWITCHABLE = (State.AS_WANTED, State.DIFFERS, State.HELD)
+_SWITCHABLE = (*RIGHT, State.DIFFERS, State.HELD)
 
 
 class Switch(NamedTuple):

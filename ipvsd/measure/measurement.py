@@ -2,6 +2,7 @@
 
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+from ipvsd.enforce.prediction import predicted_ns
 from ipvsd.measure.conclusions import conclude
 from ipvsd.measure.statistics import (
     Phase,
@@ -10,7 +11,6 @@ from ipvsd.measure.statistics import (
     apart,
     by_namespace,
     peaks,
-    predicted_ns,
     slow_ns,
     spread,
 )

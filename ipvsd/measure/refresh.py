@@ -18,13 +18,14 @@ from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce.all_namespaces import AllNamespaces, check_all
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.enforce.exposure import PERIOD_NS
+from ipvsd.enforce.prediction import predicted_ns
 from ipvsd.kernel import estimation_runs, tracefs
 from ipvsd.kernel.estimation_runs import RunProbes
 from ipvsd.measure import compare, session
 from ipvsd.measure.cleanup_process import CleanupProcess
 from ipvsd.measure.compare import Switch
 from ipvsd.measure.sampler import open_probes
-from ipvsd.measure.statistics import ServiceCount, predicted_ns
+from ipvsd.measure.statistics import ServiceCount
 from ipvsd.model import NS_PER_MS, NS_PER_S, Exit, GuardError, Identity, Mode
 from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.text import format_duration, plural, printable

@@ -4,12 +4,6 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.model import NS_PER_MS, EstimationRun, Namespace
 
-# An estimation run reads the counters of every possible CPU for each estimator. Others have
-# measured from 35 ns to 52 ns for a counter (268 ms for 50,000 services on 104 CPUs). The commit
-# that made estimation switchable, 2232642ec3fb, mentions "more than 200ms" there.
-NS_PER_COUNTER_LOW = 35
-NS_PER_COUNTER_HIGH = 52
-
 # A round trip is slow when it takes this many times the median, and this long at least: below a
 # millisecond, sleeping CPUs and the scheduler alone make such differences.
 SLOW_FACTOR = 5
@@ -81,12 +75,6 @@ class Spread(NamedTuple):
     p99_ns: int
     p999_ns: int
     max_ns: int
-
-
-def predicted_ns(estimators: int, possible_cpus: int) -> Tuple[int, int]:
-    """Return the least and the most time that a run over all estimators is expected to take."""
-    counters = estimators * possible_cpus
-    return counters * NS_PER_COUNTER_LOW, counters * NS_PER_COUNTER_HIGH
 
 
 def spread(durations_ns: Iterable[int]) -> Optional[Spread]:

@@ -12,6 +12,7 @@ from ipvsd.enforce.histogram import BOUNDS_NS, Histogram
 from ipvsd.model import (
     HOST_NAME,
     NS_PER_US,
+    RIGHT,
     KeyStatus,
     Mode,
     Namespace,
@@ -47,7 +48,7 @@ def state_word(keys: Iterable[KeyStatus]) -> str:
 
 def is_right(keys: Iterable[KeyStatus]) -> bool:
     """Whether all keys are as wanted."""
-    return all(key.state is State.AS_WANTED for key in keys)
+    return all(key.state in RIGHT for key in keys)
 
 
 def is_absent(keys: Iterable[KeyStatus]) -> bool:
@@ -68,7 +69,7 @@ def summary(memory: "Memory", policy: Policy) -> str:
         (ns_state for ns_state in known(memory) if ns_state.namespace.name == HOST_NAME), None
     )
     keys = host.keys if host is not None else ()
-    wrong = [key for key in keys if key.state not in (State.AS_WANTED, State.ABSENT)]
+    wrong = [key for key in keys if key.state not in (*RIGHT, State.ABSENT)]
     if not policy.settings and not policy.overrides:
         text = "No sysctl is configured, nothing is guarded"
     elif wrong:
@@ -167,7 +168,7 @@ def last_write(memory: "Memory") -> Optional[Dict[str, Any]]:
         return None
     return {
         "namespace": last.outcome.write.namespace.name,
-        "key": last.outcome.write.key,
+        "key": last.outcome.write.written_key,
         "old": last.outcome.write.found,
         "new": last.outcome.after.value,
         "reason": last.outcome.write.reason.value,

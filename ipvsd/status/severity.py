@@ -22,6 +22,7 @@ _HARMLESS = (
     State.EXCLUDED,
     State.ABSENT,
     State.GONE,
+    State.OFF_OTHERWISE,
     State.AS_WANTED,
 )
 SEVERITY = {

@@ -59,6 +59,8 @@ def conclude(
         text = "estimation is off wherever it can be and should be"
     else:
         text = "estimation is off in every namespace"
+    others = {key.detail for one in results for key in one.keys if key.state is State.OFF_OTHERWISE}
+    text += "".join(f" ({how})" for how in sorted(others))
     return text + "".join(f", {part}" for part in left_out) + _REST[looked]
 
 

@@ -3,6 +3,7 @@
 from enum import Enum
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
+from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce.exposure import PERIOD_NS
 from ipvsd.kernel.ipvs_counters import Readout
 from ipvsd.kernel.netns_owner import describe
@@ -48,6 +49,7 @@ class Watch(NamedTuple):
     runs: Optional[Mapping[Optional[int], int]] = None
     why_not_counted: str = ""
     left_behind: str = ""  # a sentence about probes that could not be removed
+    cpus: Mapping[int, int] = {}  # number of these runs by CPU; also where work cannot be told
 
 
 class Judgement(NamedTuple):
@@ -194,6 +196,7 @@ def document(
         "conclusion": judgement.conclusion,
         "watched_usec": watch.elapsed_ns // NS_PER_US,
         "kthreads": watch.kthreads,
+        "cpus": {str(cpu): watch.cpus[cpu] for cpu in sorted(watch.cpus)},
         "passes": None if watch.runs is None else sum(watch.runs.values()),
         "problems": list(judgement.problems),
         "notes": list(judgement.notes),
@@ -211,11 +214,11 @@ def document(
 
 
 def _is_off(keys: Iterable[KeyStatus]) -> bool:
-    return any(key.value == "0" for key in keys)
+    return any(key.setting.key == RUN_ESTIMATION and key.value == "0" for key in keys)
 
 
 def _wants(keys: Iterable[KeyStatus], value: str) -> bool:
-    return any(key.setting.wanted == value for key in keys)
+    return any(key.setting.key == RUN_ESTIMATION and key.setting.wanted == value for key in keys)
 
 
 def _excused(result: NamespaceResult) -> bool:

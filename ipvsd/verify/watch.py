@@ -29,21 +29,21 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
         except OSError as error:
             why = f"{error.filename or 'tracefs'}: {error.strerror}"
         before, began_ns = _readouts(reader), monotonic_ns()
-        counted = _count(loop, runs, began_ns + judge.WATCH_NS)
+        counted, cpus = _count(loop, runs, began_ns + judge.WATCH_NS)
         elapsed_ns = monotonic_ns() - began_ns
         after = _readouts(reader)
         if runs is not None and not threaded and not runs.detailed:
             counted, why = None, "the kernel has no BTF: a tick without work looks like a run"
         defect = runs.defect() if runs is not None else None
         if defect is not None:
-            counted, why = None, defect
+            counted, cpus, why = None, {}, defect
     finally:
         reader.close()
         left = runs.close() if runs is not None else ""
         loop.close()
     tasks = len(estimation_kthreads.names(root)) if threaded else None
     left = tracefs.left_behind(left) if left else ""
-    return before, after, Watch(elapsed_ns, tasks, counted, why, left)
+    return before, after, Watch(elapsed_ns, tasks, counted, why, left, cpus)
 
 
 def _readouts(reader: NamespaceReader[Optional[Readout]]) -> Readouts:
@@ -52,9 +52,10 @@ def _readouts(reader: NamespaceReader[Optional[Readout]]) -> Readouts:
 
 def _count(
     loop: Loop, runs: Optional[RunProbes], until_ns: int
-) -> Optional[Dict[Optional[int], int]]:
-    """Return how many estimation runs did work until a moment, by namespace."""
+) -> Tuple[Optional[Dict[Optional[int], int]], Dict[int, int]]:
+    """Return how many estimation runs did work until a moment, by namespace and by CPU."""
     counted: Dict[Optional[int], int] = {}
+    cpus: Dict[int, int] = {}
     if runs is not None:
         loop.watch(runs.fileno())
     while monotonic_ns() < until_ns:
@@ -63,4 +64,5 @@ def _count(
             # A kernel thread does work in each of its runs, so None counts too.
             if sample.working is not False:
                 counted[sample.inode] = counted.get(sample.inode, 0) + 1
-    return counted if runs is not None else None
+                cpus[sample.cpu] = cpus.get(sample.cpu, 0) + 1
+    return counted if runs is not None else None, cpus

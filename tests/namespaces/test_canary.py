@@ -29,6 +29,7 @@ class Stage:
     def proceed(self):
         """Let the canary proceed; return the kinds of the events."""
         new_events = self.canary.proceed(self.period_ns, monotonic_ns() + self.ahead_ns)
+        self.messages = [event.message for event in new_events]
         return [event.kind for event in new_events]
 
     def make(self):
@@ -55,6 +56,12 @@ def stage():
     made = Stage()
     yield made
     made.close()
+
+
+def test_a_new_namespace_that_is_off_by_another_key_was_found_and_not_set(stage):
+    stage.make()
+    assert stage.visit(State.OFF_OTHERWISE) == [Kind.CANARY_SET]
+    assert "read 1 and was found as wanted by the guard" in stage.messages[0]
 
 
 def test_a_canary_that_is_set_is_a_proof_and_is_logged_once(stage):

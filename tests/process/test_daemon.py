@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from ipvsd.config.files import RUNTIME_FOLDER
+from ipvsd.model import Exit
 from tests.process.daemon_process import HOME, TIMEOUT_S, DaemonProcess, wait_until
 
 
@@ -45,6 +46,17 @@ def test_a_change_without_an_event_is_found_by_the_periodic_check(root, guard):
     root.set("run_estimation", "1")
     guard.wait_for_log("was 1, now 0 (something else had changed it)")
     assert root.get() == "0"
+
+
+def test_a_switch_of_another_name_is_no_lack_and_no_exposure(root, guard):
+    root.load_ip_vs(am_droprate="10", estimation_timer_work="0")
+    root.configure("[guard]\nresync = 1s\n")
+    assert "STATUS=1 sysctl as wanted, ip_vs live" in guard.start().wait_for("READY=1")
+    assert guard.status()["states"] == {"off by another key": 1}
+    root.set("estimation_timer_work", "1")
+    guard.wait_for_log("net.ipv4.vs.estimation_timer_work in host (net:[0]): was 1, now 0")
+    assert root.get("estimation_timer_work") == "0"
+    assert "unsupported" not in guard.log()
 
 
 def test_a_right_value_is_never_written(root, guard):
@@ -107,6 +119,39 @@ def test_reload_refuses_a_bad_configuration_in_one_line_and_continues(root, guar
     root.set("run_estimation", "1")
     guard.wait_for_log("something else had changed it")
     assert guard.status()["mode"] == "enforce"
+
+
+STEER = "[guard]\nresync = 1s\nstrategy = steer\n[steer]\ncpus = 2-3\n"
+
+
+def test_a_kernel_that_cannot_be_steered_is_refused_at_the_start_and_the_reload(root, guard):
+    root.load_ip_vs()
+    guard.start().wait_for("READY=1")
+    root.configure(STEER)
+    guard.process.send_signal(signal.SIGHUP)
+    guard.wait_for_log("cannot be moved; set strategy = off under [guard]; refused")
+    assert root.get() == "0" and guard.end() == 0
+    assert guard.start().process.wait(TIMEOUT_S) == Exit.UNSUPPORTED
+    assert root.get() == "0"
+
+
+def test_steering_is_kept_as_any_other_value(root, guard):
+    root.load_ip_vs(run_estimation="1", est_cpulist="0-3", est_nice="10")
+    root.write("proc/thread-self/net/ip_vs", "1\n2\n3\n")  # no service, so nothing is held
+    root.configure(STEER)
+    assert "3 sysctls as wanted" in guard.start().wait_for("READY=1")
+    assert root.get("est_cpulist") == "2-3" and root.get() == "1"
+    root.set("est_cpulist", "0-1")
+    guard.wait_for_log("was 0-1, now 2-3 (something else had changed it)")
+
+
+def test_what_cannot_be_steered_when_it_is_loaded_is_reported_and_left_alone(root, guard):
+    root.configure(STEER)
+    guard.start().wait_for("READY=1")
+    assert "whether it can be steered is unknown" in guard.log()
+    root.load_ip_vs(estimation_timer_work="0")
+    guard.wait_for_log("unsupported: strategy = steer cannot steer this ip_vs")
+    assert root.get("estimation_timer_work") == "0"
 
 
 def test_observing_writes_nothing(root, guard):

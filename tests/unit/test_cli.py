@@ -218,10 +218,10 @@ def modules(code, *words):
         (["--version"], {"argparse", "enum", "json", "re", "typing"} | SELDOM),
         (["status"], {"ipvsd.journal", "ipvsd.measure", "ipvsd.daemon"} | SELDOM),
         (["apply"], {"ipvsd.journal", "ipvsd.measure", "ipvsd.daemon"} | SELDOM),
-        (["config"], {"ipvsd.enforce", "ipvsd.kernel", "json", "threading"} | SELDOM),
+        (["config"], {"ipvsd.enforce", "ipvsd.kernel.sysctl", "json", "threading"} | SELDOM),
         (["stats", "--interval", "100ms"], {"ipvsd.measure", "ipvsd.daemon"} | SELDOM - WORKER),
         (["doctor"], {"ipvsd.measure", "ipvsd.daemon"}),
-        (["nonsense"], {"ipvsd.enforce", "ipvsd.kernel", "threading"}),
+        (["nonsense"], {"ipvsd.enforce", "ipvsd.kernel.sysctl", "threading"}),
     ],
 )
 def test_a_command_imports_only_what_it_needs(root, words, needless):

@@ -247,7 +247,8 @@ def test_the_same_section_again_replaces_its_keys_and_comes_last():
         ("[namespaces]\nexcept=name:a\n", "1.conf:2: unknown key except (did you mean exclude?)"),
         (
             "[guard]\nscope=host\n",
-            "1.conf:2: unknown key scope (valid: mode, resync, canary, contested), ignored",
+            "1.conf:2: unknown key scope "
+            "(valid: mode, resync, canary, contested, strategy), ignored",
         ),
         (
             "[sysctl name:a]\nnet.ipv4.vs.run_estimatoin = 0\n",
@@ -324,6 +325,9 @@ def test_config_shows_options_and_sections_with_their_places(root, capsys):
         ["resync", "30s", BUILT_IN],
         ["canary", "1h", BUILT_IN],
         ["contested", "enforce", BUILT_IN],
+        ["strategy", "off", BUILT_IN],
+        ["cpus", "none", BUILT_IN],
+        ["nice", "10", BUILT_IN],
         ["scope", "all", BUILT_IN],
         ["exclude", "name:lb_*, unit:a.service", path + ":2"],
         ["textfile", "none", BUILT_IN],

@@ -37,6 +37,7 @@ def all_events(seen, odd):
     yield events.would_change(write)
     yield events.not_changed(write, odd, POLICY)
     yield events.unsupported(write.key, seen.namespace, odd)
+    yield events.off_otherwise(write.key, seen.namespace, odd)
     yield events.unreadable(write.key, seen.namespace, odd)
     yield events.plain(Kind.SOURCE_LOST, odd)
 

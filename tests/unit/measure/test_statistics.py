@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipvsd.enforce.prediction import predicted_ns
 from ipvsd.measure.statistics import (
     Phase,
     Pings,
@@ -11,7 +12,6 @@ from ipvsd.measure.statistics import (
     Spread,
     apart,
     peaks,
-    predicted_ns,
     slow_ns,
     spread,
 )
