@@ -224,7 +224,7 @@ class State(Enum):
     AS_WANTED = "as wanted"
     OFF_OTHERWISE = "off by another key"  # a vendor's: see kernel.dialects
     DIFFERS = "to be changed"
-    HELD = "held"  # on purpose, for a few seconds: see decide.hold_until
+    HELD = "held"  # on purpose, while services change: see decide.hold_until
     CONTESTED = "contested"  # something else keeps changing it
     EXCLUDED = "excluded"  # by a rule; never entered
     ABSENT = "absent"

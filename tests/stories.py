@@ -62,6 +62,17 @@ class FakeKernel(KernelAccess):
         self.moved = {}  # namespaces that their members describe in another way by now
         self.inside = None
         self.counted = []
+        self.running = False  # whether kernel threads estimate somewhere
+        self.fixed = False  # whether the kernel is known to have the fix
+
+    def kthreads_run(self):
+        return self.running
+
+    def is_fixed(self):
+        return self.fixed
+
+    def end_batch(self):
+        pass
 
     def sysctls(self):
         self.inside.clock = self.story

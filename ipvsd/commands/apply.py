@@ -14,6 +14,10 @@ from ipvsd.text import printable
 _PROBLEMS = {
     State.DENIED: "could not be set; are you root?",
     State.REFUSED: "could not be set",
+    State.HELD: (
+        "not set, since services are added or removed all the time, and a write meanwhile can hang "
+        "this kernel; run `ipvsd apply` again when no services change"
+    ),
     State.UNREADABLE: "cannot be read",
     State.UNSUPPORTED: "unsupported by ip_vs of the running kernel",
     State.LOADING: "ip_vs is still loading",
@@ -49,7 +53,7 @@ def _print(result: NamespaceResult, dry: bool, output: Output) -> None:
     writes = {write.key: write for write in result.writes}
     for key in result.keys:
         write = writes.get(key.setting.key)
-        if write is not None and key.state in (*RIGHT, State.DIFFERS, State.HELD):
+        if write is not None and key.state in (*RIGHT, State.DIFFERS):
             output.line(f"{'would set' if dry else 'set'} {printable(str(write))}")
         elif key.state in _PROBLEMS:
             output.problem(_problem(key, result.namespace))

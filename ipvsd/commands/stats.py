@@ -1,21 +1,36 @@
 """Show connections, packets and bytes, and their rates, whether or not estimation is on."""
 
 import argparse
+import functools
 import sys
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.commands.arguments import add_watch
-from ipvsd.commands.output import Output
+from ipvsd.commands.output import Output, plain
 from ipvsd.config import files as config_files
 from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.kernel import ipvs, ipvs_counters, module
 from ipvsd.kernel.ipvs_counters import Counters, Rates, Readout
-from ipvsd.model import HOST_NAME, NS_PER_S, NS_PER_US, Exit, Identity, Module, Namespace
+from ipvsd.model import (
+    HOST_NAME,
+    NS_PER_S,
+    NS_PER_US,
+    Exit,
+    GuardError,
+    Identity,
+    Module,
+    Namespace,
+    Policy,
+)
 from ipvsd.system import streams
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.terminal import Screen
-from ipvsd.text import format_count, printable
+from ipvsd.text import format_count, plural, printable
+
+if TYPE_CHECKING:
+    from ipvsd.measure.refresh import Refreshed
+    from ipvsd.status.service_totals import ServiceTotals
 
 # Of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
@@ -51,16 +66,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     add_watch(parser)
     parser.add_argument("--all", action="store_true", help="list every namespace")
+    parser.add_argument(
+        "--services",
+        action="store_true",
+        help="show the totals of each service and real server, by ipvsadm, and their time",
+    )
+    parser.add_argument(
+        "--refresh",
+        action="store_true",
+        help="with --services: have estimation run once before (not where threads estimate)",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask before --refresh")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def main(options: argparse.Namespace, output: Output) -> Exit:
     """Read twice, an interval apart, and again for each page of a watch."""
     state = module.state(options.root)
+    if options.services and options.watch:
+        raise GuardError("--services cannot be combined with --watch", Exit.USAGE)
+    if options.refresh and not options.services:
+        raise GuardError("--refresh needs --services: it makes their totals fresh", Exit.USAGE)
     if not state.loaded and not options.json:
         output.line("ip_vs is not loaded: nothing is counted.")
         return Exit.AS_WANTED
     policy = config_files.load(options.places).policy
+    if options.services:
+        return _services(options, policy, state, output)
     reader = NamespaceReader(policy, options.root, lambda: ipvs.counters(options.root))
     screen = Screen()
     try:
@@ -79,6 +111,72 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
             before, before_ns = now, now_ns
     finally:
         reader.close()
+
+
+def _services(options: argparse.Namespace, policy: Policy, state: Module, output: Output) -> Exit:
+    """Show all services; the exit code says whether all could be read and, if asked, refreshed."""
+    from ipvsd.status import service_totals  # starts programs, which the usual call does not
+
+    refreshed = None
+    if options.refresh:
+        service_totals.check()  # before anything is switched
+        refreshed = _refresh(options, output)
+    # Where ip_vs is not loaded, ipvsadm would load it.
+    found = service_totals.read(policy, options.root) if state.loaded else []
+    if options.json:
+        document = {
+            "version": _VERSION,
+            "module": state.value,
+            "refreshed": None if refreshed is None else refreshed._asdict(),
+            "namespaces": service_totals.document(found),
+        }
+        output.json(document)
+    elif not found:
+        output.line("No namespace has services.")
+    else:
+        _print_services(found, output)
+    unread = [printable(str(one.namespace)) for one in found if one.services is None]
+    for name in unread:
+        output.problem(f"{name}: the services cannot be read: entering it or ipvsadm failed")
+    unsure = refreshed is not None and refreshed.unseen
+    return Exit.CANNOT_TELL if unread or unsure else Exit.AS_WANTED
+
+
+def _print_services(found: "Sequence[ServiceTotals]", output: Output) -> None:
+    for number, one in enumerate(each for each in found if each.services is not None):
+        if number:
+            output.line()
+        output.line(f"{printable(str(one.namespace))}: {one.time}")
+        output.table([["SERVICE", *_COLUMNS], *one.rows()])
+
+
+def _refresh(options: argparse.Namespace, output: Output) -> "Refreshed":
+    from ipvsd.measure import refresh
+    from ipvsd.status.reload import apply_configuration
+
+    root, places = options.root, options.places
+    apply = functools.partial(apply_configuration, root, places, refresh.SET_LIMIT_NS)
+    done = refresh.refresh(root, places, apply, functools.partial(_confirm, options))
+    if done.left:
+        output.problem(done.left)
+    if done.unseen:
+        where = plural(done.unseen, "namespace")
+        output.problem(f"--refresh: no estimation run was seen in {where}; its totals may be old")
+    if not options.json:
+        output.line(f"{refresh.sentence(done)}")
+        output.line()
+    return done
+
+
+def _confirm(options: argparse.Namespace, question: str) -> None:
+    """Say what a refresh costs, and ask for consent. Raises GuardError without it."""
+    if not options.yes and not sys.stdin.isatty():
+        message = "--refresh: switches estimation on for 2 s, and cannot ask here; add --yes"
+        raise GuardError(message, Exit.USAGE)
+    sys.stderr.write(plain(question, sys.stderr) + ("\n" if options.yes else " Continue? [y/N] "))
+    sys.stderr.flush()
+    if not options.yes and sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise GuardError("--refresh: nothing was changed", Exit.USAGE)
 
 
 def _show(rows: Sequence[Row], options: argparse.Namespace, output: Output, screen: Screen) -> None:

@@ -8,6 +8,7 @@ from ipvsd.kernel.dialects import RUN_ESTIMATION, TREE, Dialect
 from ipvsd.model import Found, Module, Reading
 
 TOPIC = "kernel"
+_ESTIMATOR = "estimator"
 
 # The first releases with the setting, as documented by their vendors; Linux since 2232642ec3fb.
 _DOCUMENTED = ((".al7", (4, 19, 91, 22)), (".al8", (5, 10, 134, 14)))
@@ -23,6 +24,7 @@ class ModuleFile(NamedTuple):
     built_in: bool = False  # according to modules.builtin
     has_setting: Optional[bool] = None  # None: unknown
     has_kthreads: Optional[bool] = None
+    has_calc_fix: Optional[bool] = None  # 558f67f1340f
     error: str = ""  # why has_setting is unknown
     dialect: Optional[Dialect] = None  # None: unknown, or nothing switches estimation
     works: bool = False  # estimation runs in a work item
@@ -37,6 +39,7 @@ class Kernel(NamedTuple):
     kthreads: bool  # of the loaded module
     file: ModuleFile
     dialect: Optional[Dialect] = None  # of the loaded module
+    has_stop_fix: Optional[bool] = None  # 2fd109238925 in the loaded module; None: unknown
 
 
 def supported(kernel: Kernel) -> Optional[bool]:
@@ -131,7 +134,7 @@ def _estimator(kernel: Kernel) -> List[Finding]:
     if kthreads:
         text = (
             "estimation runs in kernel threads (ipvs-e:*) from the first service on; "
-            "the guard waits some seconds while the first services are being added"
+            "the guard waits while services are being added or removed"
         )
     else:
         where = "a work item" if kernel.file.works else "a timer"
@@ -139,4 +142,42 @@ def _estimator(kernel: Kernel) -> List[Finding]:
             f"estimation runs in {where}, every 2 s, over all services at once: "
             "this stalls a CPU, and the guard prevents it"
         )
-    return [Finding("estimator", Severity.OK, text)]
+    fixes = [_stop_fix(kernel), _calc_fix(kernel.file)] if kthreads else []
+    return [Finding(_ESTIMATOR, Severity.OK, text), *fixes]
+
+
+def _stop_fix(kernel: Kernel) -> Finding:
+    """Return whether the deadlock of threads that are stopped is known to be fixed."""
+    what = "the fix 2fd109238925, without which stopping these threads can hang IPVS"
+    if kernel.has_stop_fix:
+        text = f"the loaded ip_vs has {what}: its types have the member that came with it"
+        return Finding(_ESTIMATOR, Severity.OK, text)
+    rest = "the guard writes nothing that stops them while services are added or removed"
+    advice = (
+        "let no other program change run_estimation, est_cpulist or est_nice while services are "
+        "added or removed"
+    )
+    if kernel.has_stop_fix is False:
+        text = f"the loaded ip_vs lacks {what} until the next boot: its types show this; {rest}"
+    else:
+        why = "its types (BTF) are not shown" if kernel.module.loaded else "it is not loaded yet"
+        text = f"whether ip_vs has {what} cannot be told: {why}; {rest}"
+    return Finding(_ESTIMATOR, Severity.HINT, text, (), advice)
+
+
+def _calc_fix(file: ModuleFile) -> Finding:
+    """Return whether the module file has the fix of threads in a namespace that ends."""
+    what = (
+        "the fix 558f67f1340f, without which a namespace that ends soon after its first service "
+        "can damage the kernel's memory"
+    )
+    if file.has_calc_fix:
+        text = f"the module file has {what}: it uses kthread_stop_put"
+        return Finding(_ESTIMATOR, Severity.OK, text, (Line(file.path),))
+    where = (Line(file.path),) if file.path else ()
+    text = (
+        f"whether ip_vs has {what} while estimation is on cannot be told: the module file does not "
+        "show it"
+    )
+    advice = "the vendor's list of changes of the kernel names CVE-2026-74670 if it has it"
+    return Finding(_ESTIMATOR, Severity.HINT, text, where, advice)

@@ -25,7 +25,7 @@ from ipvsd.doctor.diagnosis import Finding, Severity
 from ipvsd.doctor.host import Host
 from ipvsd.enforce import steer_check
 from ipvsd.enforce.all_namespaces import NamespaceReader, in_worker
-from ipvsd.kernel import ipvs, libc, module, netns_births
+from ipvsd.kernel import estimation_kthreads, ipvs, libc, module, netns_births
 from ipvsd.model import GuardError, Reason, Scope
 from ipvsd.system import files, programs
 from ipvsd.system.processes import available
@@ -64,13 +64,15 @@ def estimation_on(host: Host) -> List[Finding]:
 def kernel(host: Host) -> List[Finding]:
     """Return whether the kernel has the setting, and which kind of estimator it has."""
     release = host.files.text(_RELEASE).strip() or os.uname().release
+    kthreads = ipvs.has_kthreads(host.root)
     facts = check_kernel.Kernel(
         release,
         module.state(host.root),
         host.enforcer.read(RUN_ESTIMATION),
-        ipvs.has_kthreads(host.root),
+        kthreads,
         module_file.inspect(host.root, release),
         ipvs.dialect(host.root),
+        estimation_kthreads.is_fixed(host.root) if kthreads else None,
     )
     host.supported = check_kernel.supported(facts)
     host.dialect = facts.dialect or facts.file.dialect

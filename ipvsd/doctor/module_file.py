@@ -1,4 +1,4 @@
-"""Reads from the module file of ip_vs which sysctls it has, without loading the module."""
+"""Reads from the module file of ip_vs what it has, without loading the module."""
 
 import gzip
 import importlib
@@ -21,7 +21,10 @@ _NAMES = {key: f"{key[len(dialects.TREE) :]}\0".encode("ascii") for key in diale
 # The function that estimates in the kernel of Alibaba Cloud Linux 2: see dialects. Modules keep
 # their symbols, which kallsyms needs.
 _WORK = b"\0estimation_work\0"
-_LONGEST = max(map(len, (*_NAMES.values(), _WORK)))
+# In the table of imported symbols. 558f67f1340f (2026) made ip_vs use this function, for threads
+# that may have ended by themselves; nothing else in ip_vs uses it.
+_CALC_FIX = b"kthread_stop_put\0"
+_LONGEST = max(map(len, (*_NAMES.values(), _WORK, _CALC_FIX)))
 # Ten times the size of an ip_vs with all its debugging information.
 _MAX_BYTES = 128 * 1024 * 1024
 # The file is unpacked in pieces of this size, since it may be a decompression bomb.
@@ -98,11 +101,13 @@ def _open(path: str) -> BinaryIO:
 
 def _search(path: str, pieces: Pieces) -> ModuleFile:
     keys: Set[str] = set()
-    read, end, works = 0, b"", False
+    calc_fix = works = False
+    read, end = 0, b""
     for piece in pieces:
         window = end + piece  # a name may lie across two pieces
         keys.update(key for key, name in _NAMES.items() if name in window)
         works = works or _WORK in window
+        calc_fix = calc_fix or _CALC_FIX in window
         read += len(piece)
         if read > _MAX_BYTES:
             return ModuleFile(path, error=f"it is larger than {_MAX_BYTES} bytes")
@@ -113,6 +118,7 @@ def _search(path: str, pieces: Pieces) -> ModuleFile:
         False,
         dialects.RUN_ESTIMATION in keys,
         dialect is not None and dialect.kthreads,
+        calc_fix,
         dialect=dialect,
         works=works,
     )

@@ -11,6 +11,7 @@ from ipvsd.kernel.netns_discovery import NamespaceFinder
 from ipvsd.kernel.netns_entry import Entrance, Gone
 from ipvsd.kernel.netns_holders import ways_in
 from ipvsd.model import (
+    NS_PER_S,
     VISITS_PROCESS,
     Exit,
     GuardError,
@@ -29,6 +30,8 @@ from ipvsd.system.worker import Worker
 
 # A step that takes longer hangs: it opens one path, or visits one namespace.
 STEP_LIMIT_S = 20.0
+# No command waits longer for values that decide.hold_until() holds (documented in ipvsd(8)).
+HELD_LIMIT_NS = 40 * NS_PER_S
 
 
 class AllNamespaces(NamedTuple):
@@ -46,8 +49,10 @@ class AllNamespaces(NamedTuple):
 def check_all(enforcer: Enforcer, policy: Policy, root: str, dry: bool) -> AllNamespaces:
     """Check all namespaces that the policy is about, and set what differs unless `dry`.
 
-    Waits for values that decide.hold_until() holds. Finds no other namespaces without root.
+    Waits for values that decide.hold_until() holds, until HELD_LIMIT_NS have passed. Finds no other
+    namespaces without root.
     """
+    limit_ns = monotonic_ns() + HELD_LIMIT_NS
     host = enforcer.check_host(policy, Reason.APPLY, dry=dry)
     results = {enforcer.host.identity: host.results[0]}
     others: List[Target] = []
@@ -68,6 +73,8 @@ def check_all(enforcer: Enforcer, policy: Policy, root: str, dry: bool) -> AllNa
         due_ns = min(
             result.retry_at_ns for result in again.values() if result.retry_at_ns is not None
         )
+        if due_ns > limit_ns:
+            break
         time.sleep(max(0, due_ns - monotonic_ns()) / 1e9)
         known = memory.namespaces
         if enforcer.host.identity in again:

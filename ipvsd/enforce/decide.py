@@ -1,6 +1,6 @@
 """Decides what to write and when to check again, from policy, memory and what was read."""
 
-from typing import AbstractSet, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, Iterable, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.config import steering, sysctl_values
 from ipvsd.enforce.contest import AGAIN_NS, CONTESTABLE, CONTESTED_AFTER, Contest
@@ -36,9 +36,18 @@ RECHECK_MAX_NS = 50 * NS_PER_MS
 LOAD_WAIT_NS = 10 * NS_PER_S
 
 # Thirty times the window in which the deadlock was seen. The first estimation run of a new service
-# is cheap. The wait ends even if services are added all the time.
+# is cheap.
 HOLD_NS = 3 * NS_PER_S
-HOLD_MAX_NS = 30 * NS_PER_S
+# A hold that lasts longer is looked into: on a kernel that is known to have the fix it ends, and on
+# any other one it is reported.
+HOLD_LONG_NS = 30 * NS_PER_S
+# Each of these goes through ip_vs_est_reload_start() (net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.2),
+# which stops all kthreads of the namespace and starts them again.
+_RESTARTING = (
+    sysctl_values.RUN_ESTIMATION,
+    sysctl_values.TREE + "est_cpulist",
+    sysctl_values.TREE + "est_nice",
+)
 
 
 class Decision(NamedTuple):
@@ -62,8 +71,12 @@ class Decision(NamedTuple):
 def plan(
     settings: Sequence[Setting], namespace: Namespace, readings: Readings, reason: Reason
 ) -> Tuple[Write, ...]:
-    """Return the writes for the values that differ from the wanted ones."""
-    return tuple(
+    """Return the writes for the values that differ from the wanted ones, in their order.
+
+    While run_estimation is 0 no kthread runs, and est_cpulist and est_nice restart none. So
+    estimation is switched off before they are written, and on after them.
+    """
+    writes = [
         Write(
             namespace,
             setting.key,
@@ -75,7 +88,11 @@ def plan(
         for setting in settings
         if readings[setting.key].found is Found.VALUE
         and not sysctl_values.same(setting.key, readings[setting.key].value, setting.wanted)
-    )
+    ]
+    if len(writes) > 1:
+        run_estimation = sysctl_values.RUN_ESTIMATION
+        writes.sort(key=lambda write: write.key == run_estimation and write.wanted != "0")
+    return tuple(writes)
 
 
 def restrain(
@@ -113,7 +130,7 @@ def restrain(
             restrained[write.key] = State.CONTESTED
             if contest_policy is ContestPolicy.ENFORCE:
                 moments.append(contest.last_ns + pause_ns)
-        elif held_until_ns is not None and write.key == sysctl_values.RUN_ESTIMATION:
+        elif held_until_ns is not None and write.key in _RESTARTING:
             restrained[write.key] = State.HELD
             moments.append(held_until_ns)
     due = {one.key for one in writes if one.reason in CONTESTABLE} - set(restrained)
@@ -131,22 +148,41 @@ def _any_contested(known: Optional[NamespaceState], due: AbstractSet[str]) -> bo
 def hold_until(
     known: Optional[NamespaceState], estimators: Optional[int], now_ns: int
 ) -> Optional[int]:
-    """Return until when a namespace's run_estimation is left alone on kernels with kthreads.
+    """Return until when nothing is written that restarts a namespace's kthreads.
 
     From Linux 6.2 until 2fd109238925 (2026), stopping the kthreads can deadlock with a process
     that changes the services, within some 100 ms after the first service or while many are added.
-    So the write waits until the number of services has not changed for HOLD_NS. Without services
-    there is no kthread to stop. None if there is no reason to wait, or no longer.
+    So the write waits until the number of services has not changed for HOLD_NS, however long
+    services are added. Once there was a service a kthread runs on, even without any (`ipvsadm -C`):
+    0 is a number as any other. None if there is no reason to wait, or no longer.
     """
-    if estimators == 0:
-        return None
     since_ns = now_ns
     if known is not None and known.estimators == estimators:
         since_ns = known.estimators_since_ns
     until_ns = since_ns + HOLD_NS
-    if known is not None and known.held_since_ns is not None:
-        until_ns = min(until_ns, known.held_since_ns + HOLD_MAX_NS)
     return until_ns if until_ns > now_ns else None
+
+
+def restarts_kthreads(writes: Iterable[Write], readings: Readings) -> bool:
+    """Return whether a write may stop kthreads, in a namespace that has some."""
+    estimation = readings.get(sysctl_values.RUN_ESTIMATION)
+    stopped = estimation is not None and estimation.value == "0"
+    return not stopped and any(write.key in _RESTARTING for write in writes)
+
+
+def is_without_kthread(
+    reason: Reason, known: Optional[NamespaceState], event_ns: Optional[int]
+) -> bool:
+    """Return whether a namespace without services has surely no kthread: ip_vs is new there."""
+    is_new = reason is Reason.LOAD or (reason is Reason.BIRTH and event_ns is not None)
+    return is_new and (known is None or known.held_since_ns is None)
+
+
+def is_held_long(known: Optional[NamespaceState], now_ns: int) -> bool:
+    """Return whether a value has been held for so long that it matters if the kernel is fixed."""
+    if known is None or known.held_since_ns is None:
+        return False
+    return now_ns - known.held_since_ns >= HOLD_LONG_NS
 
 
 def why_different(

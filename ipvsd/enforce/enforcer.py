@@ -70,6 +70,7 @@ class Enforcer:
         with self.kernel.sysctls() as sysctls:
             rules = rules_for(policy, self.host)
             result, state = self._check(policy, target, rules, sysctls, dry)
+        self.kernel.end_batch()
         return check_results((result,), state, now_ns=self.kernel.now_ns())
 
     def visit(self, policy: Policy, target: Target, dry: bool = False) -> NamespaceResult:
@@ -206,8 +207,13 @@ class Enforcer:
             reason = Reason.BIRTH if born else decide.why_different(reason, None, reloaded=False)
             writes = decide.plan(rules.settings, namespace, readings, reason)
         held_until_ns = None
-        if with_kthreads and perform:
+        if with_kthreads and perform and decide.restarts_kthreads(writes, readings):
             held_until_ns = decide.hold_until(known, asked.estimators, self.kernel.now_ns())
+        if held_until_ns is not None and (
+            (asked.estimators == 0 and self._is_without_kthread(reason, known, event_ns))
+            or (decide.is_held_long(known, self.kernel.now_ns()) and self.kernel.is_fixed())
+        ):
+            held_until_ns = None
         decision = decide.restrain(
             writes,
             known,
@@ -228,6 +234,14 @@ class Enforcer:
             idle=with_kthreads and asked.estimators == 0,
         )
         return result, decision
+
+    def _is_without_kthread(
+        self, reason: Reason, known: Optional[NamespaceState], event_ns: Optional[int]
+    ) -> bool:
+        """Return whether no kthread estimates in a namespace that has no service."""
+        if decide.is_without_kthread(reason, known, event_ns):
+            return True
+        return not self.kernel.kthreads_run()
 
 
 def _read(sysctls: Sysctls, key: str) -> Reading:

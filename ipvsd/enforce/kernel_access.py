@@ -2,7 +2,14 @@
 
 from typing import Callable, Optional, Tuple
 
-from ipvsd.kernel import dialects, ipvs, module, netns_discovery, netns_entry
+from ipvsd.kernel import (
+    dialects,
+    estimation_kthreads,
+    ipvs,
+    module,
+    netns_discovery,
+    netns_entry,
+)
 from ipvsd.kernel.ipvs_counters import Counters
 from ipvsd.kernel.netns_entry import Entrance
 from ipvsd.kernel.own_procfs import OwnProcfs
@@ -20,6 +27,8 @@ class KernelAccess:
         self._entrance = Entrance()
         self.procfs = OwnProcfs()
         self._kthreads = False
+        self._kthreads_run: Optional[bool] = None
+        self._fixed: Tuple[Optional[int], bool] = (None, False)
 
     def described_again(self, namespace: Namespace) -> Namespace:
         """Return a namespace as its member process, if that still exists, describes it now."""
@@ -40,9 +49,23 @@ class KernelAccess:
         self._kthreads = self._kthreads or sysctls.has(dialects.EST_NICE)
         return self._kthreads
 
+    def kthreads_run(self) -> bool:
+        """Return whether a kernel thread estimates, in whichever namespace; once in a batch."""
+        if self._kthreads_run is None:
+            self._kthreads_run = bool(estimation_kthreads.names(self._root))
+        return self._kthreads_run
+
+    def is_fixed(self) -> bool:
+        """Return whether the loaded ip_vs is known to stop its kthreads without a deadlock."""
+        instance = self.module_instance()
+        if instance is None or self._fixed[0] != instance:
+            self._fixed = (instance, estimation_kthreads.is_fixed(self._root) is True)
+        return self._fixed[1]
+
     def end_batch(self) -> None:
         """Keep nothing that the next visit, which may be much later, could find changed."""
         self._kthreads = False
+        self._kthreads_run = None
         self.procfs.drop()
 
     def facts(self, exactly: bool, with_cookie: bool = True) -> ipvs.Facts:

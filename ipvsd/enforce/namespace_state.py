@@ -29,6 +29,7 @@ class NamespaceState(NamedTuple):
     estimators_since_ns: int = 0  # when this number of them was first read
     held_since_ns: Optional[int] = None
     cookie: Optional[int] = None
+    off_since_ns: Optional[int] = None  # since the epoch, when the guard last set estimation off
 
     @property
     def differs(self) -> bool:

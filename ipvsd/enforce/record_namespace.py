@@ -3,7 +3,7 @@
 from typing import Any, Dict, List, Optional
 
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
-from ipvsd.enforce import exposure
+from ipvsd.enforce import decide, exposure
 from ipvsd.enforce.contest import CONTESTABLE, CONTESTED_AFTER, Contest
 from ipvsd.enforce.memory import LastWrite, Memory
 from ipvsd.enforce.namespace_state import NamespaceState, is_another
@@ -24,6 +24,7 @@ from ipvsd.model import (
     Write,
 )
 
+_LONG = "long"  # instead of a detail: that this hold lasts long was logged
 # Logged once, and remembered while ip_vs is removed and loaded: another load does not cure them.
 _PERMANENT = (
     State.UNSUPPORTED,
@@ -99,6 +100,9 @@ class NamespaceRecord:
         since_ns = known.held_since_ns if known.held_since_ns is not None else self._done.now_ns
         self._changes["held_since_ns"] = since_ns if held else None
 
+    def _is_held_long(self) -> bool:
+        return decide.is_held_long(self._known, self._done.now_ns)
+
     def _record_exposure(self) -> int:
         """Count the time that run_estimation was wrong; return the estimation runs in that time."""
         result, before = self._result, self._known.exposure
@@ -135,6 +139,9 @@ class NamespaceRecord:
         for outcome in self._result.outcomes:
             if outcome.written_ns is None:
                 continue
+            if outcome.write.key == RUN_ESTIMATION and outcome.after.value == "0":
+                since_ns = self._done.now_ns - outcome.written_ns
+                self._changes["off_since_ns"] = self._done.wall_ns - since_ns
             contest = self._contest_after(outcome.write)
             if states[outcome.write.key] in RIGHT:
                 self._record_write(outcome, outcome.written_ns, leaked, contest)
@@ -176,6 +183,8 @@ class NamespaceRecord:
             away = key.state in (State.ABSENT, State.LOADING)
             lasts = away and logged is not None and logged[0] in _PERMANENT
             now = logged if lasts and logged is not None else (key.state, key.detail)
+            if key.state is State.HELD and self._is_held_long():
+                now = (State.HELD, _LONG)
             event = self._condition_event(key, writes.get(name)) if now != logged else None
             if logged is not None and logged[0] is State.HELD and self._is_right_by_itself(key):
                 event = events.held_over(name, self._result.namespace)
@@ -218,7 +227,7 @@ class NamespaceRecord:
         if key.state in (State.UNREADABLE, State.DENIED):
             return events.unreadable(name, namespace, key.detail)
         if key.state is State.HELD and write is not None:
-            return events.held(write)
+            return events.held_long(write) if self._is_held_long() else events.held(write)
         if key.state is State.DIFFERS and write is not None and self._policy.mode is Mode.OBSERVE:
             return events.would_change(write)
         return None

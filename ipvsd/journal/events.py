@@ -31,6 +31,7 @@ class Kind(Enum):
     OFF_OTHERWISE = ("off-otherwise", "6e4c85402bfc47208b409ba891ecaf7c", Priority.INFO)
     UNREADABLE = ("unreadable", "e8e591e878374c3d83086a04fa279525", Priority.ERROR)
     HELD = ("held", "48a40e36d988407d89bf073c33290399", Priority.INFO)
+    HELD_LONG = ("held-long", "35c1ba10c1914363890845b4d5b4ead3", Priority.WARNING)
     HELD_OVER = ("held-over", "f0311d01968940c0ad08bf11859257de", Priority.INFO)
     CONTESTED = ("contested", "8e6f987e1378430f956c747c68f66358", Priority.WARNING)
     CONTEST_OVER = ("contest-over", "3e8cd4671ea94418b035c4c345c3228e", Priority.NOTICE)
@@ -105,6 +106,16 @@ def held(write: Write) -> Event:
         f"set to {write.wanted} when no service has been added or removed for a few seconds"
     )
     return Event(Kind.HELD, message, _write_fields(write, write.found))
+
+
+def held_long(write: Write) -> Event:
+    """A write waits for long, because services are added or removed all the time."""
+    message = (
+        f"{write.key} in {_shown(write.namespace)}: is {printable(write.found)}, still held, since "
+        "services are added or removed all the time: a write could hang this kernel; "
+        f"set to {write.wanted} when no service has been added or removed for a few seconds"
+    )
+    return Event(Kind.HELD_LONG, message, _write_fields(write, write.found))
 
 
 def held_over(key: str, namespace: Namespace) -> Event:

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ipvsd.config import comparison
+from ipvsd.config import comparison, until
 from ipvsd.config import files as config_files
 from ipvsd.config.policy import matches
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
@@ -26,6 +26,7 @@ from ipvsd.model import (
 )
 from ipvsd.text import printable, printable_line
 
+OPTION = "--compare"
 _ON, _OFF = "1", "0"
 # The value is as wanted, or the guard sets it soon.
 _SWITCHABLE = (*RIGHT, State.DIFFERS, State.HELD)
@@ -38,21 +39,28 @@ class Switch(NamedTuple):
     text: str
     namespaces: Set[Identity]
     apply_configuration: Callable[[], AllNamespaces]
+    option: str  # that the user gave, for messages
+    until_ns: Optional[int] = None  # since the epoch: the drop-in counts no longer than until then
 
 
-def begin(folder: Optional[str], apply_configuration: Callable[[], AllNamespaces]) -> int:
+def begin(
+    folder: Optional[str],
+    apply_configuration: Callable[[], AllNamespaces],
+    option: str = OPTION,
+) -> int:
     """Return the descriptor of a lock that only one comparison and its cleanup process can hold.
 
-    `folder` has the run-time drop-ins. If an earlier comparison was killed together with its
-    cleanup process, its drop-in is removed, and the value restored where no daemon has done that.
-    Raises GuardError.
+    A refresh counts as a comparison here. `folder` has the run-time drop-ins. If an earlier
+    comparison was killed together with its cleanup process, its drop-in is removed, and the value
+    restored where no daemon has done that. Raises GuardError.
     """
     if folder is None:
-        raise GuardError("--compare: cannot be combined with --config-dir", Exit.USAGE)
+        raise GuardError(f"{option}: cannot be combined with --config-dir", Exit.USAGE)
     descriptor = comparison.begin(folder)
     if descriptor is None:
         raise GuardError(
-            "--compare: another comparison is running; try again later", Exit.CANNOT_TELL
+            f"{option}: another comparison or refresh is running; try again later",
+            Exit.CANNOT_TELL,
         )
     leftover = os.path.join(folder, comparison.DROP_IN)
     try:
@@ -70,6 +78,7 @@ def switch(
     now: AllNamespaces,
     selectors: Sequence[Selector],
     apply_configuration: Callable[[], AllNamespaces],
+    option: str = OPTION,
 ) -> Switch:
     """Return what a comparison switches: the namespaces that the configuration wants at 0.
 
@@ -78,21 +87,34 @@ def switch(
     """
     if not now.module.loaded:
         raise GuardError(
-            "--compare: ip_vs is not loaded, so nothing can be switched", Exit.CANNOT_TELL
+            f"{option}: ip_vs is not loaded, so nothing can be switched", Exit.CANNOT_TELL
         )
     if any(key.state is State.UNSUPPORTED for key in now.keys):
-        raise GuardError("--compare: this kernel cannot switch estimation off", Exit.UNSUPPORTED)
+        raise GuardError(f"{option}: this kernel cannot switch estimation off", Exit.UNSUPPORTED)
     matching = [result for result in now.results if _is_selected(selectors, result)]
     chosen = [result for result in matching if _is_switched(result, bool(selectors))]
     if not chosen or (selectors and len(chosen) < len(matching)):
         where = ", ".join(printable(str(one)) for one in selectors) or "any namespace"
-        message = f"--compare: the configuration does not want estimation off in {where}"
+        message = f"{option}: the configuration does not want estimation off in {where}"
         raise GuardError(message, Exit.NOT_AS_WANTED)
     sections = [f"sysctl {one}" for one in selectors] or ["sysctl"]
-    text = f"# Written by `ipvsd measure --compare`, pid {os.getpid()}; removed at its end.\n"
-    text += "".join(f"\n[{section}]\n{RUN_ESTIMATION} = {_ON}\n" for section in sections)
+    text = "".join(f"\n[{section}]\n{RUN_ESTIMATION} = {_ON}\n" for section in sections)
     namespaces = {result.namespace.identity for result in chosen}
-    return Switch(os.path.join(folder, comparison.DROP_IN), text, namespaces, apply_configuration)
+    path = os.path.join(folder, comparison.DROP_IN)
+    return Switch(path, text, namespaces, apply_configuration, option)
+
+
+def switch_on(chosen: Switch) -> None:
+    """Write the drop-in, and have it take effect. Raises GuardError if a value is not set."""
+    command = f"ipvsd {'stats' if chosen.option != OPTION else 'measure'} {chosen.option}"
+    head = f"# Written by `{command}`, pid {os.getpid()}; removed at its end.\n"
+    if chosen.until_ns is not None:
+        head += f"\n[until {until.render(chosen.until_ns)}]\n"
+    config_files.replace(chosen.path, head + chosen.text)
+    wrong = [one for one in _of(chosen, chosen.apply_configuration()) if _value(one) != _ON]
+    if wrong:
+        message = f"{chosen.option}: estimation cannot be switched on in {_names(wrong)}"
+        raise GuardError(message, Exit.NOT_AS_WANTED)
 
 
 def restore(chosen: Switch) -> bool:
@@ -101,11 +123,11 @@ def restore(chosen: Switch) -> bool:
         config_files.replace(chosen.path, "")
         after = chosen.apply_configuration()
     except (GuardError, OSError) as error:
-        _complain(str(error))
+        _complain(chosen, str(error))
         return False
     left = [result for result in _of(chosen, after) if _value(result) != _OFF]
     if left:
-        _complain(f"run_estimation is not 0 again in {_names(left)}; see `ipvsd status`")
+        _complain(chosen, f"run_estimation is not 0 again in {_names(left)}; see `ipvsd status`")
     return not left
 
 
@@ -132,11 +154,7 @@ def compare(
     """Measure with estimation on, off and off again. Raises GuardError if a write fails."""
     cleanup.arm()
     try:
-        config_files.replace(chosen.path, chosen.text)
-        wrong = [s for s in _of(chosen, chosen.apply_configuration()) if _value(s) != _ON]
-        if wrong:
-            message = f"--compare: estimation cannot be switched on in {_names(wrong)}"
-            raise GuardError(message, Exit.NOT_AS_WANTED)
+        switch_on(chosen)
         # The first estimation run comes within a period; threads calibrate themselves first.
         sampler.wait("estimation on, settling", PERIOD_NS)
         on = sampler.run("on", task)
@@ -185,5 +203,5 @@ def _names(result: Sequence[NamespaceResult]) -> str:
     return ", ".join(printable(str(one.namespace)) for one in result)
 
 
-def _complain(message: str) -> None:
-    print(f"ipvsd: --compare: {printable_line(message)}", file=sys.stderr, flush=True)
+def _complain(chosen: Switch, message: str) -> None:
+    print(f"ipvsd: {chosen.option}: {printable_line(message)}", file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ from ipvsd.measure.statistics import (
     slow_ns,
     spread,
 )
-from ipvsd.model import NS_PER_US, EstimationRun
+from ipvsd.model import HOST_NAME, NS_PER_US, EstimationRun
 from ipvsd.system import json_shape
 from ipvsd.system.json_shape import Maybe, Newer
 
@@ -55,7 +55,9 @@ _PHASE = {
     "monotonic_usec": int,
     "duration_usec": int,
     "passes": Maybe(_PASSES),
-    "threads": Maybe([{"name": str, "run_usec": int, "share": float}]),
+    "threads": Maybe(
+        [{"name": str, "namespace": Newer(Maybe(str)), "run_usec": int, "share": float}]
+    ),
     "pings": Maybe(_PINGS),
     "cpu_busy": Newer(Maybe([{"cpu": int, "share": float}])),
     "timeline_usec": {"passes": Maybe([(int, int)]), "pings": Maybe([(int, int)])},
@@ -99,6 +101,7 @@ class Host(NamedTuple):
     possible_cpus: Optional[int]
     ping_host: Optional[str]
     notes: Tuple[str, ...]  # what could not be measured, and why
+    own_threads: str = ""  # what the names of the host's threads begin with; empty if unknown
 
 
 def document(host: Host, counts: Sequence[ServiceCount], phases: Sequence[Phase]) -> Dict[str, Any]:
@@ -116,7 +119,7 @@ def document(host: Host, counts: Sequence[ServiceCount], phases: Sequence[Phase]
         "ping_host": host.ping_host,
         "notes": list(host.notes),
         "namespaces": [_service_count(one, host.possible_cpus) for one in counts],
-        "phases": [_phase(phase, names) for phase in phases],
+        "phases": [_phase(phase, names, host.own_threads) for phase in phases],
         "verdict": conclude(phases, names),
     }
 
@@ -148,7 +151,7 @@ def _service_count(one: ServiceCount, cpus: Optional[int]) -> Dict[str, Any]:
     }
 
 
-def _phase(phase: Phase, names: Dict[int, str]) -> Dict[str, Any]:
+def _phase(phase: Phase, names: Dict[int, str], own_threads: str) -> Dict[str, Any]:
     length_ns = phase.ended_ns - phase.began_ns
     timeline: Dict[str, Any] = {"passes": None, "pings": None}
     if phase.runs is not None:
@@ -162,7 +165,7 @@ def _phase(phase: Phase, names: Dict[int, str]) -> Dict[str, Any]:
         "monotonic_usec": _usec(phase.began_ns),
         "duration_usec": _usec(length_ns),
         "passes": None if phase.runs is None else _runs(phase, length_ns, names),
-        "threads": _threads(phase, length_ns),
+        "threads": _threads(phase, length_ns, own_threads),
         "pings": None if phase.pings is None else _pings(phase.pings, phase.working_runs),
         "cpu_busy": _cpu_busy(phase),
         "timeline_usec": timeline,
@@ -205,12 +208,13 @@ def _durations(runs: Sequence[EstimationRun], length_ns: int) -> Dict[str, Any]:
     }
 
 
-def _threads(phase: Phase, length_ns: int) -> Optional[List[Dict[str, Any]]]:
+def _threads(phase: Phase, length_ns: int, own_threads: str) -> Optional[List[Dict[str, Any]]]:
     if phase.threads is None:
         return None
     return [
         {
             "name": name,
+            "namespace": HOST_NAME if own_threads and name.startswith(own_threads) else None,
             "run_usec": _usec(run_ns),
             "share": round(run_ns / max(1, length_ns), 6),
         }

@@ -10,7 +10,7 @@ from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.enforce.decide import HOLD_NS
 from ipvsd.enforce.enforcer import Enforcer
-from ipvsd.kernel import estimation_runs, ipvs, module, tracefs
+from ipvsd.kernel import estimation_kthreads, estimation_runs, ipvs, module, tracefs
 from ipvsd.kernel.ipvs import Table
 from ipvsd.measure import compare
 from ipvsd.measure.cleanup_process import CleanupProcess
@@ -140,6 +140,7 @@ def host(there: Setup, ping_host: Optional[str], notes: Sequence[str]) -> Host:
         there.possible_cpus,
         ping_host,
         tuple(notes),
+        estimation_kthreads.own_prefix(there.root),
     )
 
 

@@ -77,9 +77,12 @@ def _results(phases: Sequence[Document]) -> List[str]:
     rows.append(["measured for", *(_duration(phase["duration_usec"]) for phase in phases)])
     if any(phase["passes"] for phase in phases):
         rows += _run_rows([phase["passes"] for phase in phases])
-    names = {one["name"] for phase in phases for one in phase["threads"] or ()}
+    names = {
+        one["name"]: one.get("namespace") for phase in phases for one in phase["threads"] or ()
+    }
     for name in sorted(names)[:_ROWS]:
-        rows.append([printable(name), *(_thread(phase["threads"], name) for phase in phases)])
+        label = printable(f"{name} ({names[name]})" if names[name] else name)
+        rows.append([label, *(_thread(phase["threads"], name) for phase in phases)])
     if any(phase["pings"] for phase in phases):
         rows += _ping_rows([phase["pings"] for phase in phases])
     return table(rows)

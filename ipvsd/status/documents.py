@@ -249,7 +249,9 @@ def _identity(namespace: Namespace) -> Dict[str, Any]:
 
 def ns_state_document(ns_state: "NamespaceState", now_ns: int) -> Dict[str, Any]:
     """Return what only the daemon knows of a namespace, as plain data for namespaces.json."""
+    off_ns = ns_state.off_since_ns
     return {
+        **({} if off_ns is None else {"off_since": iso_time(off_ns)}),
         "device": ns_state.namespace.device,
         "inode": ns_state.namespace.inode,
         "state": state_word(ns_state.keys),

@@ -10,14 +10,11 @@ from ipvsd.config import files as config_files
 from ipvsd.config.files import Places
 from ipvsd.config.policy import about
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
-from ipvsd.enforce.all_namespaces import AllNamespaces, check_all
-from ipvsd.enforce.decide import HOLD_MAX_NS
+from ipvsd.enforce.all_namespaces import HELD_LIMIT_NS, AllNamespaces, check_all
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.model import NS_PER_S, Exit, Mode, Policy
 from ipvsd.status import runtime_dir, severity
 
-# The daemon sets new values at once, or, on kernels with kthreads, after a hold.
-_LIMIT_NS = HOLD_MAX_NS + 10 * NS_PER_S
 _CHECK_AGAIN_S = 0.1
 
 
@@ -32,7 +29,7 @@ def reload(daemon: Mapping[str, Any]) -> bool:
     return False
 
 
-def apply_configuration(root: str, places: Places) -> AllNamespaces:
+def apply_configuration(root: str, places: Places, limit_ns: int = HELD_LIMIT_NS) -> AllNamespaces:
     """Have the configuration's run_estimation set everywhere, by the daemon if one enforces.
 
     Returns the results when the values are as wanted, or after the time limit.
@@ -42,11 +39,11 @@ def apply_configuration(root: str, places: Places) -> AllNamespaces:
     daemon = runtime_dir.RuntimeFolder(root).daemon()
     if daemon is None or daemon["mode"] != Mode.ENFORCE.value or not reload(daemon):
         return check_all(enforcer, policy._replace(mode=Mode.ENFORCE), root, dry=False)
-    return _await(enforcer, policy, root)
+    return _await(enforcer, policy, root, limit_ns)
 
 
-def _await(enforcer: Enforcer, policy: Policy, root: str) -> AllNamespaces:
-    limit_s = time.monotonic() + _LIMIT_NS / NS_PER_S
+def _await(enforcer: Enforcer, policy: Policy, root: str, limit_ns: int) -> AllNamespaces:
+    limit_s = time.monotonic() + limit_ns / NS_PER_S
     while True:
         now = check_all(enforcer, policy, root, dry=True)
         if severity.exit_code(now.keys) is not Exit.NOT_AS_WANTED or time.monotonic() > limit_s:

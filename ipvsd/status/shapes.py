@@ -78,6 +78,7 @@ NAMESPACES = {
         {
             "device": int,
             "inode": int,
+            "off_since": Newer(str),
             "keys": [{"key": str, "state": str, "detail": Newer(str)}],
             "exposure": {
                 "since": str,

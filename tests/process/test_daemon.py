@@ -137,6 +137,7 @@ def test_a_kernel_that_cannot_be_steered_is_refused_at_the_start_and_the_reload(
 
 def test_steering_is_kept_as_any_other_value(root, guard):
     root.load_ip_vs(run_estimation="1", est_cpulist="0-3", est_nice="10")
+    root.write("proc/thread-self/net/ip_vs", "1\n2\n3\n")  # no service, so nothing is held
     root.configure(STEER)
     assert "3 sysctls as wanted" in guard.start().wait_for("READY=1")
     assert root.get("est_cpulist") == "2-3" and root.get() == "1"

@@ -184,7 +184,7 @@ def test_only_one_comparison_at_a_time(root, run):
     descriptor = comparison.begin(root.join("run/ipvs-estoff-guard.conf.d"))
     code, _, err = run("--compare", "--yes")
     os.close(descriptor)
-    assert code == Exit.CANNOT_TELL and "another comparison is running" in err
+    assert code == Exit.CANNOT_TELL and "another comparison or refresh is running" in err
 
 
 def test_a_comparison_needs_the_systems_own_places(root, run, capsys):

@@ -26,7 +26,7 @@ def seen(module=Module.ABSENT, reading=NO_TREE, file=None, kthreads=False, relea
             "loaded, with kthreads",
             seen(Module.LIVE, value("1"), kthreads=True),
             True,
-            [OK, OK],
+            [OK, OK, HINT, HINT],
             "threads",
         ),
         (
@@ -63,7 +63,7 @@ def seen(module=Module.ABSENT, reading=NO_TREE, file=None, kthreads=False, relea
             "not loaded yet, kthreads",
             seen(file=ModuleFile(KO, False, True, True)),
             True,
-            [OK, OK],
+            [OK, OK, HINT, HINT],
             "in kernel threads",
         ),
         (
@@ -88,6 +88,26 @@ def test_kernel(why, kernel_seen, supported, expected, words):
     assert check_kernel.supported(kernel_seen) is supported, why
     assert severities(findings) == expected, why
     assert words in " ".join(finding.summary + finding.advice for finding in findings), why
+
+
+@pytest.mark.parametrize(
+    "why, module, stop_fix, calc_fix, expected, words",
+    [
+        ("both are in", Module.LIVE, True, True, [OK, OK], "the loaded ip_vs has the fix 2fd109"),
+        ("one is not", Module.LIVE, False, True, [HINT, OK], "ip_vs lacks the fix 2fd109"),
+        ("no types", Module.LIVE, None, True, [HINT, OK], "its types (BTF) are not shown"),
+        ("not loaded yet", Module.ABSENT, None, True, [HINT, OK], "it is not loaded yet"),
+        ("not in the file", Module.LIVE, True, False, [OK, HINT], "558f67f1340f"),
+        ("a file that cannot be read", Module.LIVE, True, None, [OK, HINT], "cannot be told"),
+    ],
+)
+def test_fixes_of_threads_are_told_by_what_shows(why, module, stop_fix, calc_fix, expected, words):
+    file = ModuleFile(KO, False, True, True, calc_fix)
+    reading = value("1") if module is Module.LIVE else NO_TREE
+    facts = seen(module, reading, file, kthreads=True)._replace(has_stop_fix=stop_fix)
+    findings = check_kernel.check(facts)[2:]
+    assert severities(findings) == expected, why
+    assert words in " ".join(finding.summary for finding in findings), why
 
 
 @pytest.mark.parametrize(

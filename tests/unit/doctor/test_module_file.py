@@ -1,6 +1,7 @@
 """The module file shows whether ip_vs will support run_estimation, before any load."""
 
 import gzip
+import io
 import lzma
 import os
 import shutil
@@ -42,6 +43,16 @@ def test_the_module_file_shows_support_before_any_load(host, suffix, data, code,
     path = host.module(PACKERS[suffix](data), suffix)
     found, out, _ = host.run()
     assert found == code and words in unwrapped(out) and path in out
+
+
+@pytest.mark.parametrize(
+    "data, expected", [(b"kthread_stop\0", False), (b"kthread_stop_put\0", True)]
+)
+def test_the_module_file_shows_a_fix_by_a_function_that_it_imports(data, expected):
+    for before in range(20):  # the name lies across two pieces, at each place
+        size = module_file._PIECE_BYTES - before
+        file = io.BytesIO(b"\x7f" * size + data + b"\0")
+        assert module_file.inspect_open("/x/ip_vs.ko", file).has_calc_fix is expected
 
 
 BROKEN = [

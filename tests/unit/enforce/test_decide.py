@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ipvsd.enforce import decide
 from ipvsd.enforce.contest import Contest
-from ipvsd.enforce.decide import HOLD_MAX_NS, HOLD_NS
+from ipvsd.enforce.decide import HOLD_LONG_NS, HOLD_NS
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.model import (
     NS_PER_MS,
@@ -19,6 +19,7 @@ from ipvsd.model import (
     Outcome,
     Reading,
     Reason,
+    Setting,
     State,
     Write,
 )
@@ -26,6 +27,8 @@ from ipvsd.status import severity
 from tests.builders import BOTH, HOST, NO_KEY, NO_TREE, POLICY, RUN, SYNC, WEB, value
 
 NOW_NS = 1000 * NS_PER_S
+EST_CPULIST = Setting("net.ipv4.vs.est_cpulist", "0-3", "guard.conf:5")
+EST_NICE = Setting("net.ipv4.vs.est_nice", "19", "guard.conf:6")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +323,10 @@ def test_a_read_only_value_is_never_tried_again(reason):
     assert decision.retry_at_ns is None
 
 
-def test_only_run_estimation_is_held_and_only_its_own_contest_counts():
+def test_every_key_that_restarts_the_kthreads_is_held_and_only_its_own_contest_counts():
+    restarting = tuple(write(setting=one) for one in (RUN, EST_CPULIST, EST_NICE))
+    held = decide.restrain(restarting, None, ContestPolicy.ENFORCE, NOW_NS + 9, NOW_NS)
+    assert held.due == () and set(held.restrained.values()) == {State.HELD}
     both = (write(), write(setting=SYNC))
     assert decide.restrain(both, None, ContestPolicy.ENFORCE, NOW_NS + 9, NOW_NS).due == both[1:]
     assert (
@@ -341,10 +347,15 @@ SINCE_NS = NOW_NS - NS_PER_S
 @pytest.mark.parametrize(
     "why, known, services, expected",
     [
-        ("without services there is no kthread to stop", None, 0, None),
         (
-            "the last service was removed",
-            ns_state(estimators=5, estimators_since_ns=NOW_NS),
+            "the last service was removed only now: its kthread runs on",
+            ns_state(estimators=5, estimators_since_ns=0),
+            0,
+            NOW_NS + HOLD_NS,
+        ),
+        (
+            "the last service was removed some time ago",
+            ns_state(estimators=0, estimators_since_ns=NOW_NS - HOLD_NS),
             0,
             None,
         ),
@@ -364,16 +375,10 @@ SINCE_NS = NOW_NS - NS_PER_S
         ("one service more", ns_state(estimators=5, estimators_since_ns=0), 6, NOW_NS + HOLD_NS),
         ("one service less", ns_state(estimators=5, estimators_since_ns=0), 4, NOW_NS + HOLD_NS),
         (
-            "services keep coming, held almost for the maximum",
-            ns_state(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS + 7),
+            "services keep coming, however long it is held",
+            ns_state(estimators=5, held_since_ns=NOW_NS - 1000 * HOLD_LONG_NS),
             6,
-            NOW_NS + 7,
-        ),
-        (
-            "held for the maximum",
-            ns_state(estimators=5, held_since_ns=NOW_NS - HOLD_MAX_NS),
-            6,
-            None,
+            NOW_NS + HOLD_NS,
         ),
         ("the kernel does not count services: the first check", None, None, NOW_NS + HOLD_NS),
     ],
@@ -383,20 +388,58 @@ def test_on_kernels_with_kthreads_young_services_are_left_alone(why, known, serv
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 10**10)), max_size=60))
-def test_nothing_is_held_without_end(checks):
+def test_a_write_comes_when_the_services_have_not_changed_for_a_while_and_only_then(checks):
     """Check again at each time that is asked for, whatever the services do meanwhile."""
-    known, now_ns = ns_state(), NOW_NS
+    known, now_ns, changed_ns = ns_state(), NOW_NS, NOW_NS
     for services, late_ns in checks:
         until_ns = decide.hold_until(known, services, now_ns)
         if known.estimators != services:
             known = known._replace(estimators=services, estimators_since_ns=now_ns)
-        if until_ns is None:
-            known = known._replace(held_since_ns=None)
-            continue
-        held_since_ns = now_ns if known.held_since_ns is None else known.held_since_ns
-        known = known._replace(held_since_ns=held_since_ns)
-        assert now_ns < until_ns <= min(now_ns + HOLD_NS, held_since_ns + HOLD_MAX_NS)
-        now_ns = max(until_ns, now_ns + late_ns)
+            changed_ns = now_ns
+        assert until_ns == (None if now_ns - changed_ns >= HOLD_NS else changed_ns + HOLD_NS)
+        now_ns = max(until_ns or 0, now_ns + late_ns)
+
+
+@pytest.mark.parametrize(
+    "why, setting, run_estimation, expected",
+    [
+        ("estimation runs", EST_NICE, "1", True),
+        ("estimation runs, by another true value", EST_CPULIST, "5", True),
+        ("estimation itself", RUN, "1", True),
+        ("whether estimation runs is unknown", EST_NICE, None, True),
+        ("no kthread runs while estimation is off", EST_NICE, "0", False),
+        ("nor does switching it on stop one", RUN, "0", False),
+        ("another key", SYNC, "1", False),
+    ],
+)
+def test_which_writes_restart_kthreads(why, setting, run_estimation, expected):
+    readings = {} if run_estimation is None else {RUN.key: value(run_estimation)}
+    assert decide.restarts_kthreads((write(setting=setting),), readings) is expected, why
+
+
+@pytest.mark.parametrize("wanted, last", [("0", EST_NICE.key), ("1", RUN.key)])
+def test_estimation_is_off_while_its_other_keys_are_written(wanted, last):
+    settings = (RUN._replace(wanted=wanted), EST_CPULIST, EST_NICE)
+    readings = {setting.key: value("7") for setting in settings}
+    writes = decide.plan(settings, WEB, readings, Reason.START)
+    assert len(writes) == 3 and writes[-1].key == last
+    assert (writes[0].key == RUN.key) is (wanted == "0")
+
+
+@pytest.mark.parametrize(
+    "why, reason, known, event_ns, expected",
+    [
+        ("ip_vs was loaded", Reason.LOAD, None, None, True),
+        ("ip_vs was loaded again", Reason.LOAD, ns_state(estimators=5), None, True),
+        ("held since a load", Reason.LOAD, ns_state(held_since_ns=1), None, False),
+        ("its birth was reported", Reason.BIRTH, None, NOW_NS, True),
+        ("found by a scan, perhaps long after its birth", Reason.BIRTH, None, None, False),
+        ("the guard has just started", Reason.START, None, None, False),
+        ("somebody has changed it", Reason.DRIFT, ns_state(), NOW_NS, False),
+    ],
+)
+def test_where_no_kthread_can_run(why, reason, known, event_ns, expected):
+    assert decide.is_without_kthread(reason, known, event_ns) is expected, why
 
 
 @pytest.mark.parametrize(

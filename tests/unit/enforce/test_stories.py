@@ -1,5 +1,7 @@
 """Several visits to several namespaces: what is logged, remembered and counted."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from ipvsd import model
 from ipvsd.enforce import record
 from ipvsd.enforce.contest import QUIET_NS
-from ipvsd.enforce.decide import HOLD_MAX_NS, HOLD_NS
+from ipvsd.enforce.decide import HOLD_LONG_NS, HOLD_NS
 from ipvsd.enforce.enforcer import Target
 from ipvsd.enforce.record_module import without_module
 from ipvsd.journal.events import Kind
@@ -21,6 +23,7 @@ from ipvsd.model import (
     Setting,
     State,
 )
+from ipvsd.status import documents
 from tests.builders import LB, NO_TREE, OBSERVE, POD, POLICY, RUN, WEB, value
 from tests.stories import FakeSysctls, Story
 
@@ -394,17 +397,50 @@ def test_held_then_written_keeps_its_reason_and_is_no_contest():
     assert story.memory.tally.exposed_ns == HOLD_NS
 
 
-def test_services_that_keep_coming_hold_the_write_half_a_minute_and_no_longer():
-    story, kernel = Story(), FakeSysctls()
-    kernel.kthreads = True
-    begin_ns = story.now_ns
+def keep_adding(story, kernel):
+    """Add services for ten times as long as a hold is long; return what was logged."""
     logged = []
-    while kernel.reading.value == "1":
+    end_ns = story.now_ns + 10 * HOLD_LONG_NS
+    while story.now_ns < end_ns:
         kernel.estimators += 1
         logged += story.visit((WEB, kernel), trigger=Reason.BIRTH)
         story.now_ns += 2 * NS_PER_S
-    assert logged == [Kind.HELD, Kind.CHANGED]
-    assert story.now_ns - begin_ns <= HOLD_MAX_NS + 2 * 2 * NS_PER_S
+    return logged
+
+
+def test_nothing_is_written_while_services_keep_coming_and_a_long_hold_is_logged_once():
+    story, kernel = Story(), FakeSysctls()
+    kernel.kthreads = True
+    assert keep_adding(story, kernel) == [Kind.HELD, Kind.HELD_LONG]
+    assert kernel.reading.value == "1" and story.state(WEB) is State.HELD
+    story.now_ns += HOLD_NS
+    assert story.visit((WEB, kernel)) == [Kind.CHANGED]
+    assert kernel.reading.value == "0"
+
+
+def test_a_kernel_that_is_known_to_be_fixed_is_written_after_a_long_hold():
+    story, kernel = Story(), FakeSysctls()
+    kernel.kthreads = story.kernel.fixed = True
+    assert keep_adding(story, kernel) == [Kind.HELD, Kind.CHANGED]
+    assert kernel.reading.value == "0"
+
+
+def test_after_the_last_service_the_kthread_runs_on_so_the_write_waits():
+    story, kernel = Story(), FakeSysctls("0")
+    kernel.kthreads, kernel.estimators, story.kernel.running = True, 5, True
+    story.visit((WEB, kernel))
+    kernel.estimators = 0  # ipvsadm --clear, perhaps with a restore at its heels
+    kernel.set("1")
+    assert story.visit((WEB, kernel)) == [Kind.HELD]
+    story.now_ns += HOLD_NS
+    assert story.visit((WEB, kernel)) == [Kind.CHANGED]
+
+
+@pytest.mark.parametrize("running, kinds", [(True, [Kind.HELD]), (False, [Kind.CHANGED])])
+def test_a_guard_that_starts_waits_where_threads_run_although_there_are_no_services(running, kinds):
+    story, kernel = Story(), FakeSysctls()
+    kernel.kthreads, story.kernel.running = True, running
+    assert story.visit((WEB, kernel), trigger=Reason.START) == kinds
 
 
 def test_what_was_held_and_is_right_by_itself_is_logged():
@@ -457,8 +493,9 @@ def test_without_rules_about_owners_nothing_is_described_again():
 
 def test_without_services_nothing_is_held():
     story, kernel = Story(), FakeSysctls()
-    kernel.kthreads = True
-    assert story.visit((WEB, kernel), trigger=Reason.BIRTH) == [Kind.CHANGED]
+    kernel.kthreads = story.kernel.running = True
+    event_ns = story.now_ns
+    assert story.visit((WEB, kernel), trigger=Reason.BIRTH, event_ns=event_ns) == [Kind.CHANGED]
 
 
 def test_a_namespace_that_vanished_during_its_check_is_forgotten():
@@ -585,3 +622,18 @@ def test_a_revision_changes_with_what_is_published_and_not_with_each_check():
     before = story.memory.revision
     story.memory = record.forget(story.memory, set(story.memory.namespaces), story.now_ns)
     assert story.memory.revision == before + 1
+
+
+def test_when_the_guard_has_switched_estimation_off_is_remembered():
+    story, kernel = Story(), FakeSysctls("0")
+    story.visit((WEB, kernel))
+    assert story.ns_state(WEB).off_since_ns is None, "somebody else did it, at an unknown time"
+    assert "off_since" not in documents.ns_state_document(story.ns_state(WEB), story.now_ns)
+    kernel.set("1")
+    story.visit((WEB, kernel))
+    off_since_ns = story.ns_state(WEB).off_since_ns
+    assert abs(off_since_ns - time.time() * NS_PER_S) < 60 * NS_PER_S
+    story.now_ns += NS_PER_S
+    story.visit((WEB, kernel))
+    assert story.ns_state(WEB).off_since_ns == off_since_ns
+    assert documents.ns_state_document(story.ns_state(WEB), story.now_ns)["off_since"]

@@ -28,6 +28,7 @@ def all_events(seen, odd):
     (write,), (outcome,), (key,) = seen.writes, seen.outcomes, seen.keys
     yield events.changed(outcome, 1500, 2)
     yield events.held(write)
+    yield events.held_long(write)
     yield events.held_over(write.key, write.namespace)
     yield events.contested(write, POLICY._replace(contest_policy=ContestPolicy.YIELD), odd)
     yield events.contest_over(write.key, seen.namespace)

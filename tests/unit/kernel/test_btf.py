@@ -1,27 +1,9 @@
 """Offsets of members in the kernel's structures, read from BTF."""
 
 import os
-import struct
 
 from ipvsd.kernel import btf
-
-
-def made_btf(*structs, strings=b"", before=0):
-    """Make a BTF file: an int, a function's prototype and the structures."""
-    names = bytearray(b"\0" + strings)
-
-    def place(name):
-        names.extend(name.encode() + b"\0")
-        return before + len(names) - len(name) - 1
-
-    types = struct.pack("<IIII", place("int"), 1 << 24, 4, 0x20)
-    types += struct.pack("<III", 0, 13 << 24 | 2, 1) + struct.pack("<IIII", 0, 1, 0, 1)
-    for name, members in structs:
-        types += struct.pack("<III", place(name), 4 << 24 | len(members), 64)
-        for member, offset in members.items():
-            types += struct.pack("<III", place(member), 1, offset * 8)
-    header = struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(types), len(types), len(names))
-    return header + types + bytes(names)
+from tests.made_btf import made_btf
 
 
 def test_members_are_found_in_the_modules_and_the_kernels_types(root):

@@ -38,6 +38,12 @@ FAST = [0.1] * 200
             [],
         ),
         (
+            "a thread does not keep the CPU from others",
+            [phase("as found", [], [(0, 2), (2000, 4)])._replace(threads={"ipvs-e:0:0": 6})],
+            ["estimation ran 2 times, for 2.0 ms in the median and 4.0 ms at most (CPU 3)"],
+            ["held a CPU"],
+        ),
+        (
             "one run is singular",
             [phase("as found", [], [(0, 2)])],
             ["held a CPU 1 time, for 2.0 ms"],

@@ -38,8 +38,19 @@ def test_the_figures_of_a_document(document):
     pings = phase["pings"]
     assert (pings["sent"], pings["lost"], pings["count"]) == (3, 1, 2)
     assert pings["during_passes"]["count"] == pings["apart_from_passes"]["count"] == 1
-    assert phase["threads"] == [{"name": "ipvs-e:0:0", "run_usec": 5000, "share": 0.0005}]
+    (thread,) = phase["threads"]
+    assert thread == {"name": "ipvs-e:0:0", "namespace": None, "run_usec": 5000, "share": 0.0005}
     assert phase["timeline_usec"]["passes"] == [[1000000, 4000], [3000000, 6000]]
+
+
+def test_a_thread_is_of_the_host_where_that_is_known_and_otherwise_only_numbered():
+    phase = PHASE._replace(threads={"ipvs-e:0:0": 5, "ipvs-e:3:0": 7, "ipvs-e:10:0": 9})
+    for known, expected in (("ipvs-e:0:", ["host", None, None]), ("", [None] * 3)):
+        document = measurement.document(HOST._replace(own_threads=known), COUNTS, [phase])
+        assert [one["namespace"] for one in document["phases"][0]["threads"]] == expected
+        text = "\n".join(text_report.lines(document, plain=True))
+        assert ("ipvs-e:0:0 (host) " in text) is bool(known) and "ipvs-e:3:0 " in text
+        assert measurement.parse(json.dumps(document)) == document
 
 
 def test_a_figure_that_was_not_measured_is_null():

@@ -175,6 +175,70 @@ def test_each_namespace_has_its_counters_and_rates_while_there_is_traffic(
     host.stop_serving()
 
 
+def only_service(host: Guarded, options: str = "") -> Any:
+    """Return the namespace that `ipvsd stats --services` shows, and its only service."""
+    shown = document(host, f"stats --services {options}")
+    (namespace,) = shown["namespaces"]
+    (service,) = namespace["services"]
+    return shown, namespace, service
+
+
+@BOOKWORM
+def test_totals_of_services_are_fresh_after_one_deliberate_run(host: Guarded, spaces: Spaces):
+    host.load()
+    named = spaces.named("other")
+    host.wait_for_value("0")
+    spaces.wait_for("0", named)
+    host.serve()
+    host.traffic(20)
+    _, namespace, service = only_service(host)
+    assert (namespace["value"], service["totals"]["connections"]) == ("0", 0)
+    host.machine.wait_until_succeeds("ipvsd stats --services | grep -q 'off since 20'")
+    host.fail("ipvsd stats --services --refresh </dev/null")
+    cursor, before = host.cursor(), host.status()["daemon"]["counters"]
+    shown, namespace, service = only_service(host, "--refresh --yes")
+    assert shown["refreshed"]["namespaces"] == 2 and shown["refreshed"]["unseen"] == 0
+    assert 2 <= shown["refreshed"]["runs"] <= 4 and 0 < shown["refreshed"]["longest_ns"] < 10**9
+    assert service["totals"]["connections"] == 20
+    assert service["real_servers"][0]["totals"]["connections"] == 20
+    assert host.value() == spaces.value(named) == "0"
+    assert len(host.wait_for_events(cursor, "reloaded", 2)) == 2  # on, and off again
+    after = host.status()["daemon"]["counters"]
+    assert after["passes_leaked"] == before["passes_leaked"]
+    host.machine.wait_until_succeeds("ipvsd stats --services | grep -q 'off since 20'")
+    host.stop_serving()
+
+
+REFRESH = "ipvsd stats --services --refresh --yes"
+
+
+@BOOKWORM
+@pytest.mark.parametrize("daemon", [True, False])
+def test_a_refresh_that_is_killed_leaves_estimation_off(host: Guarded, daemon: bool):
+    host.load()
+    host.wait_for_value("0")
+    if not daemon:
+        host.succeed(f"systemctl stop {SERVICE}")
+    # The command alone, whose child process heals it, and both.
+    for kill in ("pkill -KILL -o", "pkill -KILL"):
+        host.succeed(f"setsid {REFRESH} </dev/null >/dev/null 2>&1 &")
+        host.wait_for_value("1")
+        host.succeed(f"{kill} -f 'stats --[s]ervices'")
+        if not daemon and kill == "pkill -KILL":  # what nobody could heal, the next start does
+            assert host.value() == "1"
+            host.succeed(f"systemctl start {SERVICE}")
+        host.wait_for_value("0")
+
+
+@KTHREADS
+def test_where_threads_estimate_nothing_is_refreshed(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    refused = host.execute(REFRESH)
+    assert refused.status == 3 and "strategy = steer" in refused.stderr
+    assert host.value() == "0"
+
+
 # history
 
 

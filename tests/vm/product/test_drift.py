@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.vm.guarded import FILE, SERVICE, Guarded
-from tests.vm.product.kernels import BOOKWORM, EACH_KERNEL, KTHREADS, births_on
+from tests.vm.guarded import FILE, KEY, SERVICE, Guarded
+from tests.vm.product.kernels import BOOKWORM, EACH_KERNEL, KTHREADS, THOROUGH, births_on
 from tests.vm.product.setups import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import Spaces
 
@@ -132,3 +132,43 @@ def test_a_value_is_held_while_the_services_are_young(host: Guarded):
     host.load()  # without services nothing is held
     host.wait_for_value("0")
     assert host.events(cursor, "held") == []
+
+
+RESTARTING = ("run_estimation", "est_cpulist", "est_nice")
+SEEN = "/run/seen"
+# Batches of services, and the values after each batch.
+BATCHES = (
+    "batch=0; while [ $SECONDS -lt {seconds} ]; do batch=$((batch + 1)); "
+    'for one in {{1..20}}; do echo "-A -t 10.1.$batch.$one:80 -s rr"; done | ipvsadm --restore; '
+    f"echo $(cd /proc/sys/net/ipv4/vs && cat {' '.join(RESTARTING)}) >>{SEEN}; sleep 0.5; done"
+)
+
+
+@KTHREADS
+@pytest.mark.parametrize("seconds", [8, pytest.param(40, marks=THOROUGH)])
+def test_nothing_that_restarts_threads_is_written_while_services_are_added(
+    host: Guarded, spaces: Spaces, seconds: int
+):
+    """A kernel that shows the fix is written after 30 s; 6.12, which lacks it, would hang."""
+    host.configure(f"{RESYNC_1S}[sysctl]\nnet.ipv4.vs.est_cpulist = 0\nnet.ipv4.vs.est_nice = 5\n")
+    host.succeed(f"systemctl stop {SERVICE}; rm -f {SEEN}")
+    host.load()
+    host.succeed(ADD_SERVICE)
+    before = [host.value(key) for key in RESTARTING]
+    fixed = "the loaded ip_vs has the fix 2fd109238925" in host.succeed("ipvsd doctor --json; true")
+    cursor = host.cursor()
+    adding = spaces.background(BATCHES.format(seconds=seconds))
+    host.succeed(f"systemctl start {SERVICE}")
+    assert len(host.wait_for_events(cursor, "held", len(RESTARTING))) == len(RESTARTING)
+    assert host.status()["namespaces"][0]["state"] == "held"
+    host.machine.wait_until_succeeds(f"! systemctl is-active {adding}")
+    seen = [line.split() for line in host.succeed(f"cat {SEEN}").splitlines()]
+    assert len(seen) > seconds / 4
+    held_for_good = not fixed or seconds < 30
+    assert (seen[-1] == before) == held_for_good and seen[len(seen) // 2] == before
+    assert len(host.events(cursor, "held-long")) == (3 if seconds > 30 and not fixed else 0)
+    host.wait_for_value("0")
+    host.wait_for_value("0", "est_cpulist")
+    host.wait_for_value("5", "est_nice")
+    changed = [entry["IPVSD_KEY"] for entry in host.wait_for_events(cursor, "changed", 3)]
+    assert changed[0] == KEY  # the threads have ended when the others are written
