@@ -12,7 +12,7 @@ from ipvsd.model import CANARY_NAME, HOST_NAME, Namespace, Policy, Scope, Select
 class Rules(NamedTuple):
     """What the configuration wants for a namespace; no settings where it is excluded."""
 
-    settings: Tuple[Setting, ...]  # in_order()
+    settings: Tuple[Setting, ...]  # run_estimation first
     excluded_by: str = ""  # the exclusion, with its file and line
     overridden_by: str = ""  # the sections [sysctl KIND:GLOB] that apply, with file and line
 
@@ -60,12 +60,8 @@ def about(policy: Policy, key: str) -> Policy:
 
 
 def in_order(settings: Iterable[Setting]) -> Tuple[Setting, ...]:
-    """Return settings sorted: run_estimation first, since this one stalls CPUs.
-
-    What steers estimation comes before that switches it on.
-    """
-    run = sysctl_values.RUN_ESTIMATION
-    return tuple(sorted(settings, key=lambda s: (not s.steers, s.key != run, s.key)))
+    """Return settings sorted: run_estimation first, since this one stalls CPUs."""
+    return tuple(sorted(settings, key=lambda s: (s.key != sysctl_values.RUN_ESTIMATION, s.key)))
 
 
 def _with_origin(selector: Selector) -> str:

@@ -59,7 +59,7 @@ _ADVICE = {
     "not needed": "the guard does little here now; the cost grows with services x CPUs",
     "off": "",
     "steer": "set strategy = steer under [guard], and cpus under [steer]: estimation stays on",
-    "sample": "leave it off; where totals are needed, single runs at quiet moments refresh them",
+    "sample": "leave it off; `ipvsd stats --services --refresh` makes totals fresh by one run",
 }
 
 

@@ -77,10 +77,11 @@ def test_what_steers_is_set_before_estimation_is_switched_on(root):
 def test_a_timer_with_a_target_gets_the_first_cpu(root):
     root.load_ip_vs(**OPENEULER)
     result = check(root)
-    assert [(key.setting.key, key.value) for key in result.keys] == [
+    assert [(write.key, write.wanted) for write in result.writes] == [
         (RUN_TARGET, "2"),
         (RUN_ESTIMATION, "1"),
     ]
+    assert {key.state for key in result.keys} == {State.AS_WANTED}
 
 
 @pytest.mark.parametrize(
@@ -254,9 +255,9 @@ def test_a_list_that_the_kernel_cuts_is_an_error(root, monkeypatch, shown, words
     root.write("proc/thread-self/net/ip_vs", NO_SERVICE)
     thread = Pinned(monkeypatch, allowed)
     thread.shown = shown
-    key, *others = check(root).keys
+    run, key, nice = check(root).keys
     assert key.state is State.REFUSED and words in key.detail and "AllowedCPUs=" in key.detail
-    assert {other.state for other in others} == {State.AS_WANTED}
+    assert run.state is nice.state is State.AS_WANTED
 
 
 def test_other_values_are_written_as_the_thread_is(root, monkeypatch):
@@ -357,4 +358,4 @@ def test_status_shows_what_steers(root, run):
     code, shown = run("status", "--json")
     (namespace,) = json.loads(shown)["namespaces"]
     assert code == Exit.AS_WANTED and namespace["state"] == "on"
-    assert [key["key"] for key in namespace["keys"]] == [EST_CPULIST, EST_NICE, RUN_ESTIMATION]
+    assert [key["key"] for key in namespace["keys"]] == [RUN_ESTIMATION, EST_CPULIST, EST_NICE]
