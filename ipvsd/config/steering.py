@@ -2,6 +2,7 @@
 
 from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ipvsd.config import sysctl_values
 from ipvsd.config.options import BUILT_IN, OPTIONS, Entry
 from ipvsd.kernel import dialects
 from ipvsd.kernel.dialects import EST_CPULIST, EST_NICE, RUN_ESTIMATION, RUN_TARGET, Dialect
@@ -17,12 +18,13 @@ def settings(options: Mapping[Tuple[str, str], Entry]) -> List[Setting]:
     the first of the list.
     """
     cpus, nice = options[CPUS], options[NICE]
-    wanted = [(EST_CPULIST, cpus), (EST_NICE, nice), (RUN_TARGET, cpus)]
+    wanted = [(EST_NICE, nice.value, nice.origin)]
+    if cpus.value:
+        wanted.append((EST_CPULIST, cpus.value, cpus.origin))
+        wanted.append((RUN_TARGET, _first(cpus.value), cpus.origin))
     found = [
-        Setting(key, entry.value, entry.origin, steers=True) for key, entry in wanted if entry.value
-    ]
-    found = [
-        one._replace(wanted=_first(one.wanted)) if one.key == RUN_TARGET else one for one in found
+        Setting(key, sysctl_values.canonical_value(key, value), origin, steers=True)
+        for key, value, origin in wanted
     ]
     return [*found, Setting(RUN_ESTIMATION, "1", options[STRATEGY].origin)]
 

@@ -118,6 +118,12 @@ def test_a_configuration_that_contradicts_itself_is_refused(root, run, text, wor
     assert code == Exit.USAGE and words in shown
 
 
+def test_the_values_are_those_that_the_kernel_shows(root):
+    wanted = policy(root, STEER.replace("2-3", "2-3, 8"))
+    values = {one.key: one.wanted for one in wanted.settings}
+    assert (values[EST_CPULIST], values[RUN_TARGET], values[EST_NICE]) == ("2-3,8", "2", "10")
+
+
 def test_a_line_that_says_the_same_is_no_contradiction(root):
     assert policy(root, f"{STEER}[sysctl]\n{RUN_ESTIMATION} = 1\n").steer == "2-3"
 
