@@ -152,3 +152,30 @@ def test_the_arguments_of_a_probe_are_read_from_the_timer(root, monkeypatch):
     }
     monkeypatch.setattr(btf, "members", lambda *_words: members)
     assert estimation_runs._arguments(root.path) == "run=-72($arg1):s32 inode=+144(+208($arg1)):u32"
+
+
+class Defined(Piped):
+    """Probes that are only written down."""
+
+    def __init__(self, root):
+        self._root, self.detailed, self._trace = root.path, False, self
+        self._begin, self._end, self.places = "begin", "end", []
+
+    def define(self, text):
+        self.places.append(text)
+
+
+@pytest.mark.parametrize(
+    "symbols, kthreads, function",
+    [
+        ("t estimation_timer\t[ip_vs]", False, "estimation_timer"),
+        ("t estimation_work\t[ip_vs]", False, "estimation_work"),
+        ("t estimation_work\t[other]", False, "estimation_timer"),
+        ("t ip_vs_chain_estimation\t[ip_vs]", True, "ip_vs_chain_estimation"),
+    ],
+)
+def test_the_probes_are_at_the_function_that_this_ip_vs_has(root, symbols, kthreads, function):
+    root.write("proc/kallsyms", f"0000000000000000 {symbols}\n")
+    probes = Defined(root)
+    probes._set_probes(kthreads)
+    assert probes.places == [f"p:begin ip_vs:{function}", f"r:end ip_vs:{function}"]
