@@ -10,7 +10,7 @@ All are in net/netfilter/ipvs/ip_vs_est.c.
 import contextlib
 import os
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set
 
 from ipvsd.kernel import btf, kallsyms, module, trace_text, tracefs
 from ipvsd.kernel.tracefs import Instance
@@ -34,6 +34,7 @@ _CHAIN_BUFFER_KB = 256
 _LINE = re.compile(
     trace_text.HEAD + rb"(?P<event>begin|end)_\d+: \([^)]*\)"
     rb"(?: run=(?P<run>-?\d{1,10}) inode=(?P<inode>\d{1,20}))?"
+    rb"(?: timer=(?P<timer>0x[0-9a-f]{1,16}))?"
 )
 _LOST = re.compile(r"^(?:overrun|dropped events): (\d{1,20})$", re.M | re.ASCII)
 
@@ -47,6 +48,7 @@ class Mark(NamedTuple):
     pid: int  # of the kernel thread, or of the task that the timer interrupted
     working: Optional[bool]
     inode: Optional[int]
+    timer: bytes = b""  # which of the timers ticked; empty if unknown
 
 
 class RunProbes:
@@ -59,6 +61,8 @@ class RunProbes:
         self._unread = 0
         # Whether a sample says if its run did any work, and in which namespace.
         self.detailed = False
+        # Else the timers that have ticked, one for each namespace; None if they are not told apart.
+        self._timers: Optional[Set[bytes]] = None
         remove_leftovers(root)
         self._begin, self._end, proof = (event.format(os.getpid()) for event in _EVENTS)
         name = _INSTANCE.format(os.getpid())
@@ -87,6 +91,8 @@ class RunProbes:
             key = mark.pid or -1 - mark.cpu
             if mark.begins:
                 self._open[key] = mark
+                if self._timers is not None:
+                    self._timers.add(mark.timer)
                 continue
             begin = self._open.pop(key, None)
             if begin is not None:
@@ -97,6 +103,12 @@ class RunProbes:
                     )
                 )
         return samples
+
+    def take_timers(self) -> Optional[Set[bytes]]:
+        """Return the timers that have ticked since the last call, None where that is unknown."""
+        timers = self._timers
+        self._timers = None if timers is None else set()
+        return timers
 
     def lost(self) -> int:
         """Return how many hits of the probes are missing from the samples so far."""
@@ -143,9 +155,18 @@ class RunProbes:
             with contextlib.suppress(OSError):  # $arg1 came with Linux 4.20
                 self._trace.define(f"p:{self._begin} {place} {arguments}")
                 self.detailed = True
-        if not self.detailed:
+        if not (self.detailed or self._tells_timers(place)):
             self._trace.define(f"p:{self._begin} {place}")
         self._trace.define(f"r:{self._end} {place}")
+
+    def _tells_timers(self, place: str) -> bool:
+        """Set the first probe so that it records which timer, or work item, is at work."""
+        for argument, _ in tracefs.arguments():
+            with contextlib.suppress(OSError):
+                self._trace.define(f"p:{self._begin} {place} timer={argument}:x64")
+                self._timers = set()
+                return True
+        return False
 
 
 def parse(line: bytes) -> Optional[Mark]:
@@ -161,6 +182,7 @@ def parse(line: bytes) -> Optional[Mark]:
         int(match.group("pid")),
         None if run is None else int(run) != 0,
         None if inode is None else int(inode),
+        match.group("timer") or b"",
     )
 
 

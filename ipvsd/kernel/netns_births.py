@@ -32,10 +32,6 @@ _PLACES = (
     ("r", f"{module.NAME}:ip_vs_control_net_init", ""),
     ("r", "copy_net_ns", ""),
 )
-# The first two arguments of a function: the namespace, and the path. Before Linux 4.20
-# (a1303af5d79e) a probe has no name for them: they are in these registers, by the machine.
-_ARGUMENTS = ("$arg1", "$arg2")
-_REGISTERS = {"x86_64": ("%di", "%si"), "aarch64": ("%x0", "%x1")}
 _STRUCTS = ("net", "ns_common")
 # fs/proc/proc_sysctl.c: every write to a sysctl, of any namespace, through any procfs.
 _SYSCTL_WRITE = "proc_sys_write"
@@ -162,7 +158,7 @@ def _inode_at(root: str) -> Optional[int]:
 
 def _fetched(inode_at: Optional[int]) -> Iterator[str]:
     """Return what a probe may record of the arguments, in the ways in which kernels take it."""
-    for net, path in filter(None, (_ARGUMENTS, _REGISTERS.get(os.uname().machine))):
+    for net, path in tracefs.arguments():
         inode = "" if inode_at is None else f" inode=+{inode_at}({net}):u32"
         yield f" path=+0({path}):string{inode}"
 

@@ -68,9 +68,11 @@ def _runs(phase: Phase, names: Names) -> List[str]:
     assert found is not None
     longest = max(worst, key=lambda run: run.duration_ns)
     # A timer keeps its CPU from all tasks; a thread shares it as any other task does.
-    did = "held a CPU" if phase.threads is None else "ran"
+    did = "estimation held a CPU" if phase.threads is None else "estimation ran"
+    if not phase.work_known:
+        did = "estimation ticked (whether it did any work cannot be told)"
     text = (
-        f"estimation {did} {plural(found.total, 'time')}, for {format_duration(found.p50_ns)} "
+        f"{did} {plural(found.total, 'time')}, for {format_duration(found.p50_ns)} "
         f"in the median and {format_duration(found.max_ns)} at most (CPU {longest.cpu})"
     )
     text += f", {_where(inode, names)}"

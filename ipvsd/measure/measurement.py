@@ -35,6 +35,7 @@ _OF_NAMESPACE = {**_TIMES, "name": Maybe(str), "inode": Maybe(int)}
 _PASSES = {
     **_TIMES,
     "without_work": int,
+    "work_known": Newer(bool),
     "lost": int,
     "cpus": [{**_TIMES, "cpu": int}],
     "namespaces": [_OF_NAMESPACE],
@@ -189,6 +190,7 @@ def _runs(phase: Phase, length_ns: int, names: Dict[int, str]) -> Dict[str, Any]
     return {
         **_durations(working, length_ns),
         "without_work": len(phase.runs or ()) - len(working),
+        "work_known": phase.work_known,
         "lost": phase.lost,
         "cpus": [{"cpu": cpu, **_durations(by_cpu[cpu], length_ns)} for cpu in sorted(by_cpu)],
         "namespaces": [one for one in namespaces if one["inode"] is not None],

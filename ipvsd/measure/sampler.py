@@ -1,7 +1,8 @@
 """Measures estimation runs, the estimating threads and round trips, all at the same time."""
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
+from ipvsd.enforce.all_off import AllOff
 from ipvsd.kernel import cpu_times, estimation_kthreads
 from ipvsd.kernel.estimation_runs import RunProbes
 from ipvsd.measure.ping import Ping
@@ -27,18 +28,31 @@ class Task(NamedTuple):
 class Sampler:
     """Measures one phase after another; a signal ends the measurement with SystemExit."""
 
-    def __init__(self, root: str, working_runs: Optional[RunProbes], progress: Progress) -> None:
-        """Take over the probes, or None where kprobes are unavailable; close() removes them."""
+    def __init__(
+        self,
+        root: str,
+        working_runs: Optional[RunProbes],
+        progress: Progress,
+        all_off: Optional[AllOff] = None,
+    ) -> None:
+        """Take over the probes, or None where kprobes are unavailable; close() removes them.
+
+        Where the probes do not show which ticks did any work, `all_off` is what may tell it.
+        """
         # Why runs may have been missed although the probes could be set; empty if they were not.
         self.why_blind = ""
         self._root = root
         self._runs = working_runs
         self._progress = progress
+        self._all_off = all_off
         self._loop = Loop.of_command()
 
     def run(self, name: str, task: Task) -> Phase:
         """Measure one phase."""
+        if self._all_off is not None:
+            self._all_off.begin()
         self._take()  # runs that ended before this phase
+        self._take_timers()
         lost = self._lost()
         before, busy = estimation_kthreads.run_times(self._root), cpu_times.read(self._root)
         ping = None
@@ -57,6 +71,8 @@ class Sampler:
         ran = _difference(before, estimation_kthreads.run_times(self._root))
         shares = cpu_times.busy_shares(busy, cpu_times.read(self._root))
         within = tuple(sample for sample in runs if sample.start_ns >= began_ns)
+        if self._all_off is not None and self._all_off.proves(self._take_timers()):
+            within = tuple(sample._replace(working=False) for sample in within)
         if self._runs is not None:
             self.why_blind = self.why_blind or self._runs.defect() or ""
         return Phase(
@@ -103,6 +119,9 @@ class Sampler:
 
     def _take(self) -> List[EstimationRun]:
         return self._runs.take() if self._runs is not None else []
+
+    def _take_timers(self) -> Optional[Set[bytes]]:
+        return self._runs.take_timers() if self._runs is not None else None
 
     def _lost(self) -> int:
         return self._runs.lost() if self._runs is not None else 0

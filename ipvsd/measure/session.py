@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ipvsd.config.policy import matches
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.enforce.all_namespaces import NamespaceReader
+from ipvsd.enforce.all_off import AllOff
 from ipvsd.enforce.decide import HOLD_NS
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.kernel import estimation_kthreads, estimation_runs, ipvs, module, tracefs
@@ -26,9 +27,9 @@ Counted = Tuple[str, Optional[Table]]
 
 _AS_FOUND = "as found"
 _NO_DETAIL = (
-    "estimation runs: this kernel does not show which ticks of the timer do any work, nor in which "
-    "namespace (no BTF of ip_vs, or older than Linux 4.20); all ticks are counted, and one without "
-    "work takes microseconds"
+    "estimation runs: this ip_vs does not show which of its ticks do any work, nor in which "
+    "namespace (it has no BTF, or the kernel is older than Linux 4.20); while estimation is off in "
+    "every namespace, ticks are known to do none"
 )
 _NO_SPLIT = (
     "estimation runs: kernel threads do not show in which namespace a run is; the runs of all "
@@ -45,6 +46,7 @@ class Setup(NamedTuple):
     possible_cpus: Optional[int]
     counts: Tuple[ServiceCount, ...]
     selected: bool  # the user named some namespaces
+    policy: Policy
 
 
 class Result(NamedTuple):
@@ -72,6 +74,7 @@ def setup(root: str, policy: Policy, selectors: Sequence[Selector]) -> Setup:
         ipvs.possible_cpus(root),
         tuple(counts),
         bool(selectors),
+        policy,
     )
 
 
@@ -106,9 +109,12 @@ def measure(
         HOLD_NS if there.kthreads else 0,
     )
     left = ""
+    all_off: Optional[AllOff] = None
     try:
         probes, why = open_probes(there.root, there.kthreads)
-        sampler = Sampler(there.root, probes, progress)
+        if probes is not None and not (probes.detailed or there.kthreads):
+            all_off = AllOff(there.policy, there.root)
+        sampler = Sampler(there.root, probes, progress, all_off)
         try:
             if chosen is None:
                 phases: Tuple[Phase, ...] = (sampler.run(_AS_FOUND, task),)
@@ -120,6 +126,8 @@ def measure(
             left = sampler.close()
     finally:
         cleanup.close()
+        if all_off is not None:
+            all_off.close()
     why = why or sampler.why_blind
     notes = _notes(there, why, detailed=probes is not None and probes.detailed)
     notes += (tracefs.left_behind(left),) if left else ()

@@ -65,6 +65,11 @@ class Phase(NamedTuple):
         """The estimation runs that did work, and those of which this is unknown."""
         return tuple(sample for sample in self.runs or () if sample.working is not False)
 
+    @property
+    def work_known(self) -> bool:
+        """Whether those are known to have done work; a kernel thread does some in each run."""
+        return self.threads is not None or all(run.working for run in self.working_runs)
+
 
 class Spread(NamedTuple):
     """The distribution of durations: nearest-rank percentiles, in nanoseconds."""

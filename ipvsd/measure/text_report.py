@@ -93,8 +93,13 @@ def _row(label: str, found: Parts, show: Callable[[Document], str]) -> List[str]
 
 
 def _run_rows(found: Parts) -> Table:
+    known = all(one.get("work_known", True) for one in found if one is not None)
     rows = [
-        _row("runs with work", found, lambda one: str(one["count"])),
+        _row(
+            "runs with work" if known else "ticks, work unknown",
+            found,
+            lambda one: str(one["count"]),
+        ),
         _row("  median", found, functools.partial(_of_worst, "median_usec")),
         _row("  longest", found, functools.partial(_of_worst, "max_usec")),
         _row("ticks without work", found, lambda one: str(one["without_work"])),

@@ -3,6 +3,7 @@
 from typing import Dict, Optional, Tuple
 
 from ipvsd.enforce.all_namespaces import NamespaceReader
+from ipvsd.enforce.all_off import AllOff
 from ipvsd.kernel import estimation_kthreads, ipvs, tracefs
 from ipvsd.kernel.estimation_runs import RunProbes
 from ipvsd.kernel.ipvs_counters import Readout
@@ -22,23 +23,32 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
     threaded = ipvs.has_kthreads(root)
     reader = NamespaceReader(policy, root, lambda: ipvs.counters(root))
     runs, why = None, ""
+    all_off: Optional[AllOff] = None
     loop = Loop.of_command()
     try:
         try:
             runs = RunProbes(root, threaded)
         except OSError as error:
             why = f"{error.filename or 'tracefs'}: {error.strerror}"
+        if runs is not None and not (threaded or runs.detailed):
+            all_off = AllOff(policy, root)
+            all_off.begin()
         before, began_ns = _readouts(reader), monotonic_ns()
         counted, cpus = _count(loop, runs, began_ns + judge.WATCH_NS)
         elapsed_ns = monotonic_ns() - began_ns
         after = _readouts(reader)
-        if runs is not None and not threaded and not runs.detailed:
-            counted, why = None, "the kernel has no BTF: a tick without work looks like a run"
+        if runs is not None and all_off is not None:
+            if all_off.proves(runs.take_timers()):
+                counted, cpus = {}, {}
+            else:
+                counted, why = None, "ip_vs has no BTF: a tick without work looks like a run"
         defect = runs.defect() if runs is not None else None
         if defect is not None:
             counted, cpus, why = None, {}, defect
     finally:
         reader.close()
+        if all_off is not None:
+            all_off.close()
         left = runs.close() if runs is not None else ""
         loop.close()
     tasks = len(estimation_kthreads.names(root)) if threaded else None

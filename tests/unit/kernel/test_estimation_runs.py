@@ -32,6 +32,11 @@ def ended(**words):
             line(rest=PLACE + b" run=1 inode=4026531840"),
             Mark(True, 0, 0, 0, True, 4026531840),
         ),
+        (
+            "which timer",
+            line(rest=PLACE + b" timer=0xffff8e0c41c15488"),
+            Mark(True, 0, 0, 0, None, None, b"0xffff8e0c41c15488"),
+        ),
         ("no work", line(rest=PLACE + b" run=0 inode=7"), Mark(True, 0, 0, 0, False, 7)),
         ("an end", ended(cpu=3, pid=9), Mark(False, 0, 3, 9, None, None)),
         ("another event", line(b"birth"), None),
@@ -56,6 +61,7 @@ class Piped(RunProbes):
         self._pipe, self._end_of_pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._open = {}
         self._unread = 0
+        self._timers = set()
 
     def feed(self, *lines):
         os.write(self._end_of_pipe, b"\n".join(lines) + b"\n")
@@ -178,4 +184,13 @@ def test_the_probes_are_at_the_function_that_this_ip_vs_has(root, symbols, kthre
     root.write("proc/kallsyms", f"0000000000000000 {symbols}\n")
     probes = Defined(root)
     probes._set_probes(kthreads)
-    assert probes.places == [f"p:begin ip_vs:{function}", f"r:end ip_vs:{function}"]
+    begin, end = [place.split()[:2] for place in probes.places]
+    assert begin == ["p:begin", f"ip_vs:{function}"] and end == ["r:end", f"ip_vs:{function}"]
+
+
+def test_each_timer_that_has_ticked_is_told_once(piped):
+    begins = [line(rest=PLACE + b" timer=0x%x" % number) for number in (1, 2, 1)]
+    piped.feed(*begins)
+    piped.take()
+    assert piped.take_timers() == {b"0x1", b"0x2"}
+    assert piped.take_timers() == set(), "only those since the last call"

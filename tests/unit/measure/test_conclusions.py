@@ -44,6 +44,12 @@ FAST = [0.1] * 200
             ["held a CPU"],
         ),
         (
+            "a kernel that does not show what a tick does",
+            [phase("as found", [])._replace(runs=(EstimationRun(0, 2 * MS, 3),))],
+            ["estimation ticked (whether it did any work cannot be told) 1 time, for 2.0 ms"],
+            ["held a CPU"],
+        ),
+        (
             "one run is singular",
             [phase("as found", [], [(0, 2)])],
             ["held a CPU 1 time, for 2.0 ms"],

@@ -1,8 +1,10 @@
 """A vendor's kernel: 5.10 with the switch, no BTF of ip_vs, and loads that take long."""
 
+import json
+
 import pytest
 
-from tests.vm.guarded import Guarded
+from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.product.kernels import THOROUGH, VENDOR
 from tests.vm.product.setups import FIRST_ESTIMATION_USEC, TRACING
 from tests.vm.spaces import Spaces
@@ -70,3 +72,53 @@ def test_a_load_that_fails_after_all_sysctls_were_there(host: Guarded, spaces: S
     host.load()
     spaces.wait_for("0")
     assert host.succeed(f"cat {WORKED}").strip() == "0"
+
+
+def measured(host: Guarded) -> tuple[dict, str]:
+    """Return the only phase of a short measurement as data, and what it concludes."""
+    document = json.loads(host.succeed("ipvsd measure --json --duration 5s"))
+    (phase,) = document["phases"]
+    return phase["passes"], " ".join(document["verdict"])
+
+
+@VENDOR
+def test_without_types_of_ip_vs_ticks_count_as_empty_only_where_that_is_known(
+    host: Guarded, spaces: Spaces
+):
+    spaces.process()
+    host.load()
+    spaces.wait_for("0")
+    passes, verdict = measured(host)
+    assert passes["count"] == 0 and passes["without_work"] > 0, passes
+    assert verdict == "no estimation run did any work."
+    verified = json.loads(host.succeed("ipvsd verify --json"))
+    assert verified["passes"] == 0
+    assert host.succeed(f"cat {WORKED}").strip() == "0"
+
+    host.succeed(f"systemctl stop {SERVICE}")
+    spaces.in_flight()
+    passes, verdict = measured(host)
+    assert passes["count"] > 0 and not passes["work_known"], "nothing leads to one namespace"
+    assert "whether it did any work cannot be told" in verdict
+    assert json.loads(host.execute("ipvsd verify --json").stdout)["passes"] is None
+    spaces.clear()
+
+    host.set("1")
+    passes, verdict = measured(host)
+    assert passes["count"] > 0 and not passes["work_known"]
+    assert "whether it did any work cannot be told" in verdict
+
+
+@VENDOR
+def test_one_run_over_5000_services_is_measured_as_the_stall_that_it_is(host: Guarded):
+    host.load()
+    host.wait_for_value("0")
+    host.succeed(f"systemctl stop {SERVICE}")
+    host.serve_many(5000, 0)
+    passes, _ = measured(host)
+    off_usec = passes["max_usec"] or 0
+    host.set("1")
+    passes, _ = measured(host)
+    assert passes["max_usec"] > max(1000, 5 * off_usec), passes
+    assert int(host.succeed(f"cat {WORKED}")) > 0
+    host.stop_serving()
