@@ -17,8 +17,10 @@ from ipvsd.model import NS_PER_MS, NS_PER_S
 FULL_SHARE = 250
 SHORT_FULL_SCAN_NS = 120 * NS_PER_MS
 
-# Where births are not reported, a scan finds a namespace well before its estimation begins.
+# Where births are not reported, a scan finds a namespace well before its estimation begins; where
+# there are so many processes or mounts that a scan takes longer than 3 ms, it may be too late.
 POLL_NS = NS_PER_S
+POLL_SHARE = 300
 # After a scan that has failed.
 AGAIN_NS = NS_PER_S
 # While all births are reported, a search only finds namespaces that got another holder.
@@ -47,6 +49,9 @@ class ScanSchedule:
         # Of what births cause, beside looks: scans, and visits to foreign namespaces.
         self.share = Share(25, NS_PER_S)
         self.search_share = Share(150, 3 * NS_PER_S)
+        self._poll_share = Share(POLL_SHARE, 0)
+        self._poll_ns: Optional[int] = None
+        self._polls = False  # the scan that began last is for nothing but new namespaces
         self.full = False  # a full scan is under way: what it has found is being visited
         self.full_cost_ns = 0  # CPU time of it so far
         self._quick_ns: Optional[int] = None
@@ -56,7 +61,7 @@ class ScanSchedule:
 
     def pause(self) -> None:
         """Let nothing be due until rescan_all() is called."""
-        self.full_ns = self.search_ns = self._quick_ns = None
+        self.full_ns = self.search_ns = self._quick_ns = self._poll_ns = None
         self.searching = self.full = False
         self.looks.clear()
 
@@ -89,17 +94,25 @@ class ScanSchedule:
         """Note whether births are reported now; `period_ns` is the time between two full scans."""
         self.births_reported = births_reported
         if births_reported or self.full_ns is None:
+            self._poll_ns = None
             return
-        self._scan_at(now_ns + POLL_NS)
+        if self._poll_ns is None:
+            self._poll_ns = now_ns + POLL_NS
         if self.search_ns is not None:
             self.search_ns = min(self.search_ns, now_ns + period_ns)
 
     def scan_ns(self, now_ns: int) -> Optional[int]:
         """Return when a scan for births or mounts is due, None for never."""
-        moments = [one for one in (self._quick_ns, self.births.scan_ns) if one is not None]
-        if self.full_ns is None or not moments:
+        if self.full_ns is None:
             return None
-        return max(min(moments), self.share.ready_ns(now_ns))
+        moments = [
+            max(one, self.share.ready_ns(now_ns))
+            for one in (self._quick_ns, self.births.scan_ns)
+            if one is not None
+        ]
+        if self._poll_ns is not None:
+            moments.append(max(self._poll_ns, self._poll_share.ready_ns(now_ns)))
+        return min(moments, default=None)
 
     def next_search_ns(self, now_ns: int) -> Optional[int]:
         """Return when the next slice of a search is due, None for never."""
@@ -120,7 +133,9 @@ class ScanSchedule:
             born_ns = max(born_ns, before_ns - VISIBLE_NS)
         since_ns = None if before_ns is None else before_ns - VISIBLE_NS
         self.last = LastScan(now_ns, since_ns, born_ns)
-        self._quick_ns, self.hidden_found = None, False
+        quick = [one for one in (self._quick_ns, self.births.scan_ns) if one is not None]
+        self._polls = not any(one <= now_ns for one in quick)
+        self._quick_ns, self._poll_ns, self.hidden_found = None, None, False
         self.births.scan_ns = None
         if full:
             self.full = True
@@ -128,7 +143,9 @@ class ScanSchedule:
 
     def end_scan(self, full: bool, new: int, cost_ns: int, now_ns: int) -> None:
         """Note that a scan has found so many new namespaces, and what it cost."""
-        if not full:
+        if self._polls and not full:
+            self._poll_share.spend(cost_ns, now_ns)
+        elif not full:
             # Where births are reported, looks find nearly all: scans have a quarter.
             self.share.spend(cost_ns * (4 if self.births_reported else 1), now_ns)
         _note_found(self, new)
