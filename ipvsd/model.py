@@ -172,6 +172,8 @@ class Policy(NamedTuple):
     contest_policy: ContestPolicy = ContestPolicy.ENFORCE
     canary_ns: Optional[int] = None  # between two canaries; None for none
     textfile: str = ""  # path of the metrics; empty for none
+    sampling_ns: Optional[int] = None  # between two samples of estimation; None for none
+    sampling_at_ns: int = 0  # since midnight (UTC), when one of them is due
 
 
 class Reason(Enum):
@@ -184,6 +186,7 @@ class Reason(Enum):
     RELOAD = "reload"
     RESYNC = "resync"
     APPLY = "apply"
+    SAMPLE = "sample"  # on for one deliberate run, or off again after it
 
 
 class Write(NamedTuple):

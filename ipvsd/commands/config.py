@@ -122,6 +122,7 @@ def _document(config: Config) -> Dict[str, Any]:
         "guard": _section(config, "guard"),
         "namespaces": _section(config, "namespaces"),
         "metrics": _section(config, "metrics"),
+        "sampling": _section(config, "sampling"),
         "sysctl": {s.key: _origin(s.wanted, s.origin, s.until_ns) for s in config.policy.settings},
         "overrides": [
             {"selector": str(o.selector), "key": o.key, **_origin(o.wanted, o.origin, o.until_ns)}

@@ -46,6 +46,7 @@ PURE = {
     "ipvsd.config.sysctl_values",
     "ipvsd.config.textfile",
     "ipvsd.config.until",
+    "ipvsd.daemon.config_events",
     "ipvsd.daemon.expected_births",
     "ipvsd.daemon.hang_watch",
     "ipvsd.daemon.looks",
