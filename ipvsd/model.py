@@ -175,6 +175,8 @@ class Policy(NamedTuple):
     canary_ns: Optional[int] = None  # between two canaries; None for none
     textfile: str = ""  # path of the metrics; empty for none
     steer: Optional[str] = None  # the CPUs; empty for those that the kernel chooses; None for off
+    sampling_ns: Optional[int] = None  # between two samples of estimation; None for none
+    sampling_at_ns: int = 0  # since midnight (UTC), when one of them is due
 
 
 class Reason(Enum):
@@ -187,6 +189,7 @@ class Reason(Enum):
     RELOAD = "reload"
     RESYNC = "resync"
     APPLY = "apply"
+    SAMPLE = "sample"  # on for one deliberate run, or off again after it
 
 
 class Write(NamedTuple):
@@ -287,14 +290,3 @@ class CheckResults(NamedTuple):
     def keys(self) -> Tuple[KeyStatus, ...]:
         """The guarded keys of all namespaces that were checked."""
         return tuple(key for result in self.results for key in result.keys)
-
-
-class EstimationRun(NamedTuple):
-    """One estimation run: the kernel's estimator at work, without a pause."""
-
-    start_ns: int  # monotonic
-    duration_ns: int
-    cpu: int
-    working: Optional[bool] = None  # False for a timer's tick without work, None if unknown
-    inode: Optional[int] = None  # of the namespace, None if unknown
-    thread: int = 0  # the kernel thread that ran, or the thread that the timer interrupted

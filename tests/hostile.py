@@ -52,11 +52,12 @@ from ipvsd.kernel import (
     netns_owner,
     trace_text,
 )
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.measure import measurement, ping, text_report
 from ipvsd.measure.measurement import Host
 from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
-from ipvsd.model import EstimationRun, GuardError, Namespace, Owner
+from ipvsd.model import GuardError, Namespace, Owner
 from ipvsd.status import documents, shapes
 from ipvsd.system import json_shape
 from tests.builders import HOST, POLICY, WEB

@@ -138,6 +138,7 @@ def _document(config: Config) -> Dict[str, Any]:
         "steer": _section(config, "steer"),
         "namespaces": _section(config, "namespaces"),
         "metrics": _section(config, "metrics"),
+        "sampling": _section(config, "sampling"),
         "sysctl": {s.key: _origin(s.wanted, s.origin, s.until_ns) for s in config.policy.settings},
         "overrides": [
             {"selector": str(o.selector), "key": o.key, **_origin(o.wanted, o.origin, o.until_ns)}

@@ -115,7 +115,9 @@ def main(options: argparse.Namespace, output: Output) -> Exit:
 
 def _services(options: argparse.Namespace, policy: Policy, state: Module, output: Output) -> Exit:
     """Show all services; the exit code says whether all could be read and, if asked, refreshed."""
-    from ipvsd.status import service_totals  # starts programs, which the usual call does not
+    # These start programs or set probes, which the usual call does not.
+    from ipvsd.measure import refresh
+    from ipvsd.status import service_totals
 
     refreshed = None
     if options.refresh:
@@ -127,7 +129,7 @@ def _services(options: argparse.Namespace, policy: Policy, state: Module, output
         document = {
             "version": _VERSION,
             "module": state.value,
-            "refreshed": None if refreshed is None else refreshed._asdict(),
+            "refreshed": refreshed and refresh.document(refreshed),
             "namespaces": service_totals.document(found),
         }
         output.json(document)

@@ -6,7 +6,7 @@ from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple, Type
 
 from ipvsd.config import policy, sysctl_values
 from ipvsd.kernel import dialects
-from ipvsd.model import ContestPolicy, Mode, Scope, Selector
+from ipvsd.model import NS_PER_S, ContestPolicy, Mode, Scope, Selector
 from ipvsd.text import parse_duration, printable
 
 BUILT_IN = "built-in default"
@@ -98,6 +98,16 @@ def _sysctl(key: str) -> _Reader:
 _SHORT_ID = re.compile(r"[0-9a-f]+", re.ASCII)
 
 
+_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
+
+
+def _time_of_day(entry: Entry) -> int:
+    match = _TIME_OF_DAY.fullmatch(entry.value)
+    if match is None:
+        raise ValueError("is not a time of day such as 03:30 (UTC)")
+    return (int(match.group(1)) * 60 + int(match.group(2))) * 60 * NS_PER_S
+
+
 class Option(NamedTuple):
     """The default of an option, and the function that reads its values."""
 
@@ -119,6 +129,9 @@ OPTIONS = {
     ("namespaces", "scope"): Option("all", _word(Scope)),
     ("namespaces", "exclude"): Option("", _selectors),
     ("metrics", "textfile"): Option("", _textfile),
+    # Each sample stalls CPUs once, on purpose.
+    ("sampling", "every"): Option("off", _or_off(_duration("10min", "24h"))),
+    ("sampling", "at"): Option("00:00", _time_of_day),
 }
 DEFAULTS = {name: Entry(*name, option.default, BUILT_IN) for name, option in OPTIONS.items()}
 

@@ -53,7 +53,7 @@ def parse(sources: Sequence[Source], wall_ns: int = 0) -> Config:
     return draft.finish()._replace(sources=tuple(sources))
 
 
-_SECTIONS = ("guard", "namespaces", "sysctl", "steer", "metrics")
+_SECTIONS = ("guard", "namespaces", "sysctl", "steer", "metrics", "sampling")
 _UNTIL = re.compile(r"until\s+(\S.*?)\s*")
 _UNTIL_FORM = "[until TIME] with a time such as 2026-12-01T06:00:00Z (UTC)"
 _FIRST_WORD = re.compile(r"\s*([^\W\d_]*)")
@@ -103,6 +103,8 @@ class _Draft:
             canary_ns=meaning["guard", "canary"],
             textfile=meaning["metrics", "textfile"],
             steer=meaning["steer", "cpus"] if steers else None,
+            sampling_ns=meaning["sampling", "every"],
+            sampling_at_ns=meaning["sampling", "at"],
         )
         entries, warnings = tuple(self._options.values()), tuple(self._warnings)
         return Config(wanted, entries, warnings, self._until_ns)

@@ -18,12 +18,14 @@ from ipvsd.config.files import Places
 from ipvsd.config.parser import Config
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.daemon.canary import Canary
+from ipvsd.daemon.config_events import guarding, warnings
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.event_sources import NamespaceSources, Writes
 from ipvsd.daemon.host_check import HostCheck
 from ipvsd.daemon.other_namespaces import OtherNamespaces
 from ipvsd.daemon.publisher import Publisher
 from ipvsd.daemon.reporter import Reporter
+from ipvsd.daemon.sampling import Sampling
 from ipvsd.daemon.scanner import NamespaceScanner
 from ipvsd.daemon.uevent_source import Uevents
 from ipvsd.enforce import record, record_module
@@ -33,7 +35,7 @@ from ipvsd.journal import events, rate_limit
 from ipvsd.journal.events import Event, Kind
 from ipvsd.journal.sender import Send
 from ipvsd.kernel.uevents import Monitor
-from ipvsd.model import Exit, GuardError, Module, Reason, Scope, State
+from ipvsd.model import Exit, GuardError, Module, Reason, State
 from ipvsd.status import saved_counters
 from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.event_loop import Loop, Woken, monotonic_ns
@@ -46,10 +48,7 @@ RELOAD_SIGNALS = {signal.SIGHUP}
 
 # Reasons of one cycle, those first that ask for a check of every namespace. A load that comes with
 # one of these is recognised by itself (record_module.may_be_reloaded).
-_BY_REACH = (Reason.RELOAD, Reason.RESYNC, Reason.LOAD, Reason.DRIFT)
-
-# A file that is no configuration at all has a warning for each of its lines.
-_WARNINGS_MAX = 20
+_BY_REACH = (Reason.RELOAD, Reason.SAMPLE, Reason.RESYNC, Reason.LOAD, Reason.DRIFT)
 
 
 class Parts(NamedTuple):
@@ -92,6 +91,9 @@ class Daemon:
             self._state, scanner, self._sources, self._canary, parts.notifier
         )
         self._publisher = Publisher(self._loop, parts.folder, parts.send, parts.stderr, parts.root)
+        self._sampling = Sampling(
+            self._state, parts.enforcer.host_has_kthreads, os.uname().nodename
+        )
         self._reporter = Reporter(
             self._state, self._publisher, parts.notifier, scanner, self._canary, self._loop
         )
@@ -124,11 +126,11 @@ class Daemon:
             raise GuardError(f"{unreadable[0]}; the guard cannot work here", Exit.CANNOT_TELL)
         module = state.memory.module.value if state.memory.module is not None else "unknown"
         message = (
-            f"guard: started: version {__version__}, {_guarding(state.config)}; "
+            f"guard: started: version {__version__}, {guarding(state.config)}; "
             f"kernel {os.uname().release}, ip_vs {module}"
         )
         state.new_events.insert(0, events.plain(Kind.STARTED, message))
-        state.new_events += _warnings(state.config)
+        state.new_events += warnings(state.config)
         self._others.proceed()
         self._publish(checked=True)
 
@@ -153,6 +155,8 @@ class Daemon:
             self._parts.notifier.reloading(event_ns)
             reasons.add(self._reload(self._parts.load_config, "reloaded"))
         config, places = self._state.config, self._parts.places
+        if self._sampling.proceed():
+            reasons.add(Reason.SAMPLE)
         ended = expiry.ended(config, places)
         if ended:
             reasons.add(self._reload(lambda: expiry.rest(config, places), ended))
@@ -220,6 +224,8 @@ class Daemon:
         moments = self._reporter.deadlines_ns()
         left_ns = expiry.left_ns(self._state.config)
         moments += [] if left_ns is None else [monotonic_ns() + left_ns]
+        sampling_ns = self._sampling.deadline_ns()
+        moments += [] if sampling_ns is None else [sampling_ns]
         return min([*moments, *self._others.deadlines_ns(), self._host.due_ns])
 
     def _reload(self, load: Callable[[], Config], why: str) -> Reason:
@@ -234,9 +240,9 @@ class Daemon:
             message = f"{error}; refused, the running configuration stays"
             state.new_events.append(events.plain(Kind.RELOAD_REFUSED, message))
             return Reason.DRIFT
-        message = f"configuration: {why}: {_guarding(state.config)}"
+        message = f"configuration: {why}: {guarding(state.config)}"
         state.new_events.append(events.plain(Kind.RELOADED, message))
-        state.new_events += _warnings(state.config)
+        state.new_events += warnings(state.config)
         state.memory = record.reset_contests(state.memory)
         return Reason.DRIFT if state.policy == before else Reason.RELOAD
 
@@ -253,6 +259,9 @@ class Daemon:
 
     def _finish(self) -> None:
         self._parts.notifier.stopping()
+        self._sampling.stop(
+            lambda: self._check(Reason.SAMPLE, None), self._others.proceed, self._loop
+        )
         left = self._sources.close()
         stopped = events.plain(Kind.STOPPED, "guard: stopped; all values stay as they are")
         suppressed = rate_limit.summary(self._state.memory.rate_limiter)
@@ -283,16 +292,3 @@ def _counted_before(folder: RuntimeFolder) -> Tuple[Memory, List[Event]]:
         now = iso_time(int(time.time() * 1e9))
         memory = memory._replace(tally=memory.tally._replace(since=now))
     return memory, new_events
-
-
-def _guarding(config: Config) -> str:
-    policy = config.policy
-    keys = ", ".join(f"{setting.key}={setting.wanted}" for setting in policy.settings)
-    scope = "every namespace" if policy.scope is Scope.ALL else "the host's namespace"
-    return f"mode {policy.mode.value}, guarding {keys or 'nothing'} in {scope}"
-
-
-def _warnings(config: Config) -> List[Event]:
-    shown, rest = config.warnings[:_WARNINGS_MAX], config.warnings[_WARNINGS_MAX:]
-    more = [f"configuration: {len(rest)} more warnings; see: ipvsd config --check"] if rest else []
-    return [events.plain(Kind.CONFIG_WARNING, text) for text in [*shown, *more]]

@@ -1,6 +1,6 @@
 """What the parts of the daemon share: configuration, memory, and events that are not logged yet."""
 
-from typing import List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from ipvsd.config.parser import Config
 from ipvsd.enforce.memory import Memory
@@ -18,6 +18,8 @@ class DaemonState:
         self.new_events: List[Event] = []
         # From the start or a SIGHUP until everything has been checked, which READY=1 then says.
         self.reloading = True
+        # Of the samples, as plain data; None where the configuration asks for none.
+        self.sampling: Optional[Dict[str, Any]] = None
 
     @property
     def policy(self) -> Policy:

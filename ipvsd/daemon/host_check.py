@@ -11,7 +11,7 @@ from ipvsd.system.event_loop import monotonic_ns
 # systemd's advice is half of the limit (sd_watchdog_enabled(3)).
 _WATCHDOG_SHARE = 2
 # These ask for a check of every namespace, not only of the host's.
-_FOR_ALL = (Reason.START, Reason.RELOAD, Reason.RESYNC)
+_FOR_ALL = (Reason.START, Reason.RELOAD, Reason.RESYNC, Reason.SAMPLE)
 
 
 class HostCheck:

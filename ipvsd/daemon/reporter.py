@@ -129,6 +129,7 @@ class Reporter:
             "states": documents.count_states(ns_state.keys for ns_state in known),
             "sources": sources,
             "canary": self._canary.status,
+            "sampling": self._state.sampling,
             "chosen_on": self._choices(),
             "given_up": {
                 "scans": self._scanner.scans_given_up,

@@ -26,6 +26,9 @@ from ipvsd.system.worker import Done
 # Nothing can be changed in foreign namespaces, and most of a storm are gone when they are visited.
 FOREIGN_NS = 2 * NS_PER_S
 
+# A load or a sample changes every value at once.
+_KNOWN_FIRST = (Reason.LOAD, Reason.SAMPLE)
+
 
 class NamespaceScanner:
     """Scans for namespaces and visits them, when its schedule says so."""
@@ -68,15 +71,15 @@ class NamespaceScanner:
     ) -> None:
         """Check every namespace now; `event_ns` is when the event came that demands it.
 
-        After a load the namespaces that are known come first: no scan has to find them. Those are
-        left out that were set during the load of this instance.
+        After a load, or for a sample, those that are known come first: no scan has to find them.
+        Those are left out that were set during the load of this instance.
         """
         set_early = self.early.end(instance)
         self._rescan = Rescan(reason, event_ns)
         self.worker.dare()
         self.schedule.rescan_all(monotonic_ns())
-        if reason is Reason.LOAD:
-            self.visits.restart(with_aside=True)
+        if reason in _KNOWN_FIRST:
+            self.visits.restart(with_aside=reason is Reason.LOAD)
             self.visits.leave_out(set_early)
 
     def pause(self) -> None:
@@ -217,7 +220,7 @@ class NamespaceScanner:
             self.worker.trust(job.wary)
             if result.gone:
                 self._kept.add_gone(policy, since_ns, result.gone)
-            if job.full and self._rescan.reason is not Reason.LOAD:
+            if job.full and self._rescan.reason not in _KNOWN_FIRST:
                 self.visits.restart(with_aside=not self.scan_complete)
             if schedule.full_ns is None and not self.early.loading:
                 self.visits.clear()  # the scan began before pause()

@@ -149,8 +149,10 @@ class NamespaceRecord:
     def _contest_after(self, write: Write) -> Contest:
         """Count a value that was set again, and return its contest.
 
-        A load or a birth is nobody's doing, and ends a contest.
+        A load or a birth is nobody's doing, and ends a contest. A sample changes none.
         """
+        if write.reason is Reason.SAMPLE:
+            return self._contests.get(write.key, Contest())
         contests, contest = dict(self._contests), Contest()
         before = contests.pop(write.key, contest)
         if write.reason in CONTESTABLE:
@@ -170,7 +172,8 @@ class NamespaceRecord:
             self._changes["set_after_ns"] = reaction_ns
         self.tally = self.tally.plus_write(outcome.write.reason, reaction_ns)
         self.last_write = LastWrite(outcome, reaction_ns, self._done.wall_ns)
-        if not contest.contested:
+        # A sample has one event, for all namespaces and for both of its ends.
+        if not contest.contested and outcome.write.reason is not Reason.SAMPLE:
             self.events.append(events.changed(outcome, reaction_ns, leaked))
 
     def _record_conditions(self) -> None:

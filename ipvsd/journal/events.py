@@ -48,6 +48,7 @@ class Kind(Enum):
     SEARCHED_IN_PART = ("searched-in-part", "36598d4d2311418f9689edbbdb8c0ce1", Priority.INFO)
     CANARY_FAILED = ("canary-failed", "68c478f4343f40918b24a780f46b69e4", Priority.ERROR)
     CANARY_SET = ("canary-set", "da213711ef3a4f44b634259f04bcf249", Priority.INFO)
+    SAMPLED = ("sampled", "02a2ca9b7c5341aaa027e786d46090a7", Priority.INFO)
     RELOADED = ("reloaded", "dc05668f0c7f4d8d91cba18b52048fb4", Priority.INFO)
     RELOAD_REFUSED = ("reload-refused", "62dc1ab77b3549fd90095758e6db2515", Priority.ERROR)
     CONFIG_WARNING = ("config-warning", "9da9d4e72c5c4b8c9d84262717154492", Priority.WARNING)
@@ -77,6 +78,7 @@ _WHY = {
     Reason.RELOAD: "the configuration was reloaded",
     Reason.RESYNC: "found by the check after lost events",
     Reason.APPLY: "applied by hand",
+    Reason.SAMPLE: "one deliberate estimation run",
 }
 
 

@@ -13,8 +13,9 @@ import re
 from typing import Dict, Iterable, List, NamedTuple, Optional, Set
 
 from ipvsd.kernel import btf, kallsyms, module, trace_text, tracefs
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.kernel.tracefs import Instance
-from ipvsd.model import EstimationRun, Module
+from ipvsd.model import Module
 from ipvsd.text import error_text
 
 # Names with the pid, so that several processes can measure at once, beside the guard's instance.

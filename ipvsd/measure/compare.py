@@ -104,17 +104,22 @@ def switch(
     return Switch(path, text, namespaces, apply_configuration, option)
 
 
-def switch_on(chosen: Switch) -> None:
-    """Write the drop-in, and have it take effect. Raises GuardError if a value is not set."""
+def switch_on(chosen: Switch) -> Set[Identity]:
+    """Write the drop-in, have it take effect, and return the chosen namespaces that still exist.
+
+    Raises GuardError if a value is not set.
+    """
     command = f"ipvsd {'stats' if chosen.option != OPTION else 'measure'} {chosen.option}"
     head = f"# Written by `{command}`, pid {os.getpid()}; removed at its end.\n"
     if chosen.until_ns is not None:
         head += f"\n[until {until.render(chosen.until_ns)}]\n"
     config_files.replace(chosen.path, head + chosen.text)
-    wrong = [one for one in _of(chosen, chosen.apply_configuration()) if _value(one) != _ON]
+    switched = _of(chosen, chosen.apply_configuration())
+    wrong = [one for one in switched if _value(one) != _ON]
     if wrong:
         message = f"{chosen.option}: estimation cannot be switched on in {_names(wrong)}"
         raise GuardError(message, Exit.NOT_AS_WANTED)
+    return {one.namespace.identity for one in switched}
 
 
 def restore(chosen: Switch) -> bool:

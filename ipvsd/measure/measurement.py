@@ -3,6 +3,7 @@
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.enforce.prediction import predicted_ns
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.measure.conclusions import conclude
 from ipvsd.measure.statistics import (
     Phase,
@@ -14,7 +15,7 @@ from ipvsd.measure.statistics import (
     slow_ns,
     spread,
 )
-from ipvsd.model import HOST_NAME, NS_PER_US, EstimationRun
+from ipvsd.model import HOST_NAME, NS_PER_US
 from ipvsd.system import json_shape
 from ipvsd.system.json_shape import Maybe, Newer
 

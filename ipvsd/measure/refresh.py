@@ -9,7 +9,7 @@ process holds a lock, and for LIMIT_NS at most: whatever ends it, the daemon set
 import functools
 import os
 import time
-from typing import Callable, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from ipvsd.config import files as config_files
 from ipvsd.config.files import Places
@@ -26,7 +26,7 @@ from ipvsd.measure.cleanup_process import CleanupProcess
 from ipvsd.measure.compare import Switch
 from ipvsd.measure.sampler import open_probes
 from ipvsd.measure.statistics import ServiceCount
-from ipvsd.model import NS_PER_MS, NS_PER_S, Exit, GuardError, Identity, Mode
+from ipvsd.model import NS_PER_MS, NS_PER_S, NS_PER_US, Exit, GuardError, Identity, Mode
 from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.text import format_duration, plural, printable
 
@@ -91,6 +91,17 @@ def refresh(
         os.close(lock)
 
 
+def document(done: Refreshed) -> Dict[str, Any]:
+    """Return what a refresh did as plain data for JSON."""
+    longest_ns = done.longest_ns
+    return {
+        "namespaces": done.namespaces,
+        "runs": done.runs,
+        "longest_usec": None if longest_ns is None else longest_ns // NS_PER_US,
+        "unseen": done.unseen,
+    }
+
+
 def sentence(done: Refreshed) -> str:
     """Return what a refresh did, in words."""
     text = f"refreshed: estimation was on in {plural(done.namespaces, 'namespace')}"
@@ -133,8 +144,7 @@ def _run_once(root: str, chosen: Switch) -> Refreshed:
         try:
             cleanup.arm()
             try:
-                compare.switch_on(chosen)
-                seen = _await_runs(loop, probes, chosen.namespaces)
+                seen = _await_runs(loop, probes, compare.switch_on(chosen))
             finally:
                 restored = cleanup.restore()
         finally:

@@ -4,10 +4,11 @@ from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd.enforce.all_off import AllOff
 from ipvsd.kernel import cpu_times, estimation_kthreads
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.kernel.estimation_runs import RunProbes
 from ipvsd.measure.ping import Ping
 from ipvsd.measure.statistics import Phase, Pings
-from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun
+from ipvsd.model import NS_PER_MS, NS_PER_S
 from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.system.terminal import Progress
 from ipvsd.text import error_text

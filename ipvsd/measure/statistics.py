@@ -2,7 +2,8 @@
 
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.model import NS_PER_MS, EstimationRun, Namespace
+from ipvsd.kernel.estimation_run import EstimationRun
+from ipvsd.model import NS_PER_MS, Namespace
 
 # A round trip is slow when it takes this many times the median, and this long at least: below a
 # millisecond, sleeping CPUs and the scheduler alone make such differences.

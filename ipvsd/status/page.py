@@ -45,6 +45,7 @@ def head(
         f"sources:     {printable(sources)}",
         f"canary:      {_canary(daemon['canary'])}",
         f"cost:        {_cost(daemon.get('cost'))}",
+        *_sampling(daemon.get("sampling")),
         *_chosen_on(daemon.get("chosen_on") or []),
         *_given_up(daemon.get("given_up")),
         *_shared_procfs(daemon.get("shared_procfs", "")),
@@ -107,6 +108,15 @@ def _chosen_on(chosen: Sequence[Dict[str, Any]]) -> List[str]:
     where += f", until {one['until']}" if one["until"] else ""
     text = f"{where}; {one['file']}:{one['line']}, changed {since}{more}"
     return [f"chosen on:   {printable(text)}"]
+
+
+def _sampling(sampling: Optional[Dict[str, Any]]) -> List[str]:
+    """Return a line on the samples that the configuration asks for."""
+    if sampling is None:
+        return []
+    last, coming = sampling["last"] or "none yet", sampling["next"] or "none"
+    text = f"{plural(sampling['count'], 'sample')}, last {last}, next {coming}"
+    return [f"sampling:    {printable(text)}"]
 
 
 def _given_up(given_up: Optional[Dict[str, Any]]) -> List[str]:

@@ -42,6 +42,7 @@ STATUS = {
         )
     ),
     "canary": Maybe({"time": str, "fixed_usec": Maybe(int), "error": Maybe(str)}),
+    "sampling": Newer(Maybe({"count": int, "last": Maybe(str), "next": Maybe(str)})),
     "chosen_on": Newer(
         [
             {

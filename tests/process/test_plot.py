@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.measure import measurement
 from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
-from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun, Namespace
+from ipvsd.model import NS_PER_MS, NS_PER_S, Namespace
 
 HOME = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HOST = measurement.Host("$no$de", "6.1", "now", "live", "timer", 2, None, ())

@@ -11,16 +11,11 @@ from hypothesis import given
 from ipvsd import cli
 from ipvsd.commands import measure
 from ipvsd.config import comparison
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.measure import compare, measurement
 from ipvsd.measure.sampler import Sampler
 from ipvsd.measure.statistics import Phase, Pings, Probe, ServiceCount
-from ipvsd.model import (
-    NS_PER_MS,
-    NS_PER_S,
-    EstimationRun,
-    Exit,
-    Namespace,
-)
+from ipvsd.model import NS_PER_MS, NS_PER_S, Exit, Namespace
 from tests import hostile
 from tests.unit.output_checks import (
     check_command,

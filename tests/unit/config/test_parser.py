@@ -331,6 +331,8 @@ def test_config_shows_options_and_sections_with_their_places(root, capsys):
         ["scope", "all", BUILT_IN],
         ["exclude", "name:lb_*, unit:a.service", path + ":2"],
         ["textfile", "none", BUILT_IN],
+        ["every", "off", BUILT_IN],
+        ["at", "00:00", BUILT_IN],
         [RUN, "0", BUILT_IN],
         [RUN + " in name:x", "1", path + ":4"],
         [RUN + " in container:3f*", "not guarded", path + ":6"],

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.kernel import btf, estimation_runs
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.kernel.estimation_runs import Mark, RunProbes, parse
-from ipvsd.model import EstimationRun
 
 PLACE = b"(estimation_timer+0x0/0x1d0 [ip_vs])"
 RETURN = b"(call_timer_fn+0x27/0x130 <- estimation_timer)"

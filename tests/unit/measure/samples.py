@@ -1,5 +1,6 @@
 """The parts of a measurement with one phase."""
 
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.measure.measurement import Host
 from ipvsd.measure.statistics import (
     Phase,
@@ -7,7 +8,7 @@ from ipvsd.measure.statistics import (
     Probe,
     ServiceCount,
 )
-from ipvsd.model import NS_PER_MS, NS_PER_S, EstimationRun, Namespace
+from ipvsd.model import NS_PER_MS, NS_PER_S, Namespace
 
 MS = NS_PER_MS
 HOST = Host("node", "6.1.0", "2026-11-24T00:00:00.000Z", "live", "timer", 8, "10.0.0.1", ())

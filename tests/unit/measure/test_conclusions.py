@@ -2,12 +2,13 @@
 
 import pytest
 
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.measure import conclusions
 from ipvsd.measure.statistics import (
     Phase,
     Pings,
 )
-from ipvsd.model import NS_PER_S, EstimationRun
+from ipvsd.model import NS_PER_S
 from tests.unit.measure.samples import MS, probe
 
 

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.measure import measurement, text_report
 from ipvsd.measure.statistics import Phase
-from ipvsd.model import NS_PER_S, EstimationRun
+from ipvsd.model import NS_PER_S
 from tests.unit.measure.samples import COUNTS, HOST, MS, PHASE
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.enforce.prediction import predicted_ns
+from ipvsd.kernel.estimation_run import EstimationRun
 from ipvsd.measure.statistics import (
     Phase,
     Pings,
@@ -15,7 +16,7 @@ from ipvsd.measure.statistics import (
     slow_ns,
     spread,
 )
-from ipvsd.model import EstimationRun, Namespace
+from ipvsd.model import Namespace
 from tests.unit.measure.samples import MS, probe
 
 

@@ -198,7 +198,7 @@ def test_totals_of_services_are_fresh_after_one_deliberate_run(host: Guarded, sp
     cursor, before = host.cursor(), host.status()["daemon"]["counters"]
     shown, namespace, service = only_service(host, "--refresh --yes")
     assert shown["refreshed"]["namespaces"] == 2 and shown["refreshed"]["unseen"] == 0
-    assert 2 <= shown["refreshed"]["runs"] <= 4 and 0 < shown["refreshed"]["longest_ns"] < 10**9
+    assert 2 <= shown["refreshed"]["runs"] <= 4 and 0 < shown["refreshed"]["longest_usec"] < 10**6
     assert service["totals"]["connections"] == 20
     assert service["real_servers"][0]["totals"]["connections"] == 20
     assert host.value() == spaces.value(named) == "0"
@@ -228,6 +228,48 @@ def test_a_refresh_that_is_killed_leaves_estimation_off(host: Guarded, daemon: b
             assert host.value() == "1"
             host.succeed(f"systemctl start {SERVICE}")
         host.wait_for_value("0")
+
+
+def sample_now(host: Guarded) -> None:
+    """Set the clock to the time of the next sample."""
+    coming = document(host, "status")["daemon"]["sampling"]["next"]
+    host.succeed(f"date --set={coming}")
+
+
+@BOOKWORM
+def test_the_daemon_has_estimation_run_at_an_interval(host: Guarded, spaces: Spaces):
+    host.configure("[guard]\nresync = 1s\n[sampling]\nevery = 10min\n")
+    host.load()
+    named = spaces.named("other")
+    host.wait_for_value("0")
+    spaces.wait_for("0", named)
+    host.serve()
+    host.traffic(20)
+    host.machine.wait_until_succeeds("ipvsd status | grep 'sampling:'")
+    leaked = host.status()["daemon"]["counters"]["passes_leaked"]
+    assert only_service(host)[2]["totals"]["connections"] == 0
+    cursor = host.cursor()
+    sample_now(host)
+    (sampled,) = host.wait_for_events(cursor, "sampled")
+    assert "in 2 namespaces for one run" in sampled["MESSAGE"]
+    host.wait_for_value("0")
+    spaces.wait_for("0", named)
+    assert only_service(host)[2]["totals"]["connections"] == 20
+    counters = host.status()["daemon"]["counters"]
+    assert counters["passes_leaked"] == leaked and counters["writes"]["sample"] == 4
+    assert host.events(cursor, "changed") == []
+
+    for end in (f"systemctl stop {SERVICE}", f"systemctl kill --signal=KILL {SERVICE}"):
+        host.succeed(f"systemctl start {SERVICE}")
+        host.machine.wait_until_succeeds("ipvsd status | grep 'sampling:.*next 20'")
+        sample_now(host)
+        spaces.wait_for("1", named)
+        host.succeed(end)
+        if "stop" in end:
+            assert host.value() == spaces.value(named) == "0"
+    host.wait_for_value("0")  # by the daemon that systemd starts again
+    spaces.wait_for("0", named)
+    host.stop_serving()
 
 
 @KTHREADS

@@ -1,0 +1,26 @@
+"""Decides what is logged about a configuration (pure)."""
+
+from typing import List
+
+from ipvsd.config.parser import Config
+from ipvsd.journal import events
+from ipvsd.journal.events import Event, Kind
+from ipvsd.model import Scope
+
+# A file that is no configuration at all has a warning for each of its lines.
+_WARNINGS_MAX = 20
+
+
+def guarding(config: Config) -> str:
+    """Return what a configuration guards, in words."""
+    policy = config.policy
+    keys = ", ".join(f"{setting.key}={setting.wanted}" for setting in policy.settings)
+    scope = "every namespace" if policy.scope is Scope.ALL else "the host's namespace"
+    return f"mode {policy.mode.value}, guarding {keys or 'nothing'} in {scope}"
+
+
+def warnings(config: Config) -> List[Event]:
+    """Return an event for each warning, up to a number of them."""
+    shown, rest = config.warnings[:_WARNINGS_MAX], config.warnings[_WARNINGS_MAX:]
+    more = [f"configuration: {len(rest)} more warnings; see: ipvsd config --check"] if rest else []
+    return [events.plain(Kind.CONFIG_WARNING, text) for text in [*shown, *more]]
