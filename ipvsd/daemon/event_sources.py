@@ -136,7 +136,7 @@ class NamespaceSources:
         )
         self._missed = False  # births may have been, since the probe did not work
         self._loop = loop
-        poll = "a scan each second finds new namespaces"
+        poll = "new namespaces are looked for at intervals"
         table = os.path.join(root, "proc/1/mountinfo")
         self._births = Source("births of namespaces", poll, loop, lambda: _set_probe(root, host))
         self._mounts = Source("new mounts", poll, loop, lambda: MountTable(table), urgent=True)

@@ -9,6 +9,7 @@ from ipvsd.daemon.expected_births import RETRIES_NS, SETTLED_NS, VISIBLE_NS
 from ipvsd.daemon.scan_schedule import (
     FULL_SHARE,
     POLL_NS,
+    POLL_SHARE,
     SEARCH_PERIOD_NS,
     SHORT_FULL_SCAN_NS,
     ScanSchedule,
@@ -478,3 +479,21 @@ def test_a_share_saves_up_and_is_paid_back():
     assert share.ready_ns(late_ns) == late_ns, "no more is saved up than the most"
     share.spend(1, late_ns)
     assert share.ready_ns(late_ns) == late_ns + 10
+
+
+def test_scans_where_births_are_not_reported_have_a_share_of_their_own():
+    clock = Clock(reported=False, scan_ns=30 * NS_PER_MS)
+    began_ns = clock.now_ns
+    clock.run(began_ns + 10 * 60 * NS_PER_S)
+    spent_ns = clock.kinds().count(SCAN) * 30 * NS_PER_MS
+    assert 0 < spent_ns <= (clock.now_ns - began_ns) / POLL_SHARE + 30 * NS_PER_MS
+    clock.jobs = []
+    clock.expect_births(births=0)  # a new mount: it does not wait for that share
+    clock.run(clock.now_ns)
+    assert clock.kinds() == [SCAN]
+
+
+def test_short_scans_where_births_are_not_reported_are_made_each_second():
+    clock = Clock(reported=False, scan_ns=NS_PER_MS)
+    clock.run(clock.now_ns + 60 * NS_PER_S)
+    assert clock.kinds().count(SCAN) >= 58
