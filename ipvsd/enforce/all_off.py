@@ -15,7 +15,9 @@ class AllOff:
     def __init__(self, policy: Policy, root: str) -> None:
         """Take the policy: what it excludes is not entered. Raises OSError."""
         self._complete = not policy.exclusions
-        self._before: Optional[Set[Identity]] = None
+        self._found: Set[Identity] = set()  # at the beginning or at the end
+        self._off = False
+        self._timers: Optional[int] = None
         enforcer = Enforcer(root)
         self._reader: NamespaceReader[str] = NamespaceReader(
             policy._replace(scope=Scope.ALL), root, lambda: enforcer.read(RUN_ESTIMATION).value
@@ -23,27 +25,37 @@ class AllOff:
 
     def begin(self) -> None:
         """Read the switches when a watch of the ticks begins. Raises GuardError."""
-        self._before = self._off()
+        self._found, self._off = set(), True
+        self._read()
 
-    def proves(self, timers: Optional[AbstractSet[bytes]]) -> bool:
-        """Return whether no tick since then can have done any work, by the timers that ticked.
+    def end(self, timers: Optional[AbstractSet[bytes]]) -> None:
+        """Read them when it ends; `timers` are those that ticked, None if unknown.
 
-        Each namespace has one timer: if more have ticked than namespaces were found, nothing leads
-        to one of them. Raises GuardError.
+        Raises GuardError.
         """
-        after = self._off()
-        if self._before is None or after is None or timers is None:
-            return False
-        return len(timers) <= len(self._before | after)
+        self._read()
+        self._timers = None if timers is None else len(timers)
 
-    def _off(self) -> Optional[Set[Identity]]:
-        """Return all namespaces if each shows that estimation is off, else None.
+    @property
+    def proven(self) -> bool:
+        """Whether no tick meanwhile can have done any work."""
+        return self._complete and self._off and self._timers is not None and not self.unseen
 
-        Those of other user namespaces show nothing before Linux 6.10.
+    @property
+    def unseen(self) -> int:
+        """How many namespaces have a timer that ticked, and nothing leads to them.
+
+        Each namespace has one timer.
         """
+        if self._timers is None or not self._complete:
+            return 0
+        return max(0, self._timers - len(self._found))
+
+    def _read(self) -> None:
+        # Namespaces of other user namespaces show no value before Linux 6.10.
         found = self._reader.read()
-        off = self._complete and {value for _, value in found} == {OFF}
-        return {namespace.identity for namespace, _ in found} if off else None
+        self._found |= {namespace.identity for namespace, _ in found}
+        self._off = self._off and {value for _, value in found} == {OFF}
 
     def close(self) -> None:
         """End the process."""

@@ -72,8 +72,10 @@ class Sampler:
         ran = _difference(before, estimation_kthreads.run_times(self._root))
         shares = cpu_times.busy_shares(busy, cpu_times.read(self._root))
         within = tuple(sample for sample in runs if sample.start_ns >= began_ns)
-        if self._all_off is not None and self._all_off.proves(self._take_timers()):
-            within = tuple(sample._replace(working=False) for sample in within)
+        if self._all_off is not None:
+            self._all_off.end(self._take_timers())
+            if self._all_off.proven:
+                within = tuple(sample._replace(working=False) for sample in within)
         if self._runs is not None:
             self.why_blind = self.why_blind or self._runs.defect() or ""
         return Phase(

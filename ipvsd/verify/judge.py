@@ -50,6 +50,7 @@ class Watch(NamedTuple):
     why_not_counted: str = ""
     left_behind: str = ""  # a sentence about probes that could not be removed
     cpus: Mapping[int, int] = {}  # number of these runs by CPU; also where work cannot be told
+    unseen: int = 0  # namespaces whose timer ticks, and that nothing leads to
 
 
 class Judgement(NamedTuple):
@@ -146,6 +147,12 @@ def _strays(namespaces: Sequence[WatchedNamespace], watch: Watch) -> Iterator[st
                 f"net:[{inode}]: {_runs(count)} happened, but nothing leads to this namespace: no "
                 "process, mount or open descriptor that the guard may see"
             )
+    if watch.unseen:
+        more = plural(watch.unseen, "timer")
+        yield (
+            f"kernel: {more} more than there are namespaces with estimation, so that it may be on "
+            "where nothing leads to: no process, mount or open descriptor that the guard may see"
+        )
     if watch.kthreads and everywhere:
         tasks = "1 task ipvs-e:* runs" if watch.kthreads == 1 else f"{watch.kthreads} tasks "
         tasks += "" if watch.kthreads == 1 else "ipvs-e:* run"

@@ -22,7 +22,7 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
     """
     threaded = ipvs.has_kthreads(root)
     reader = NamespaceReader(policy, root, lambda: ipvs.counters(root))
-    runs, why = None, ""
+    runs, why, unseen = None, "", 0
     all_off: Optional[AllOff] = None
     loop = Loop.of_command()
     try:
@@ -38,7 +38,9 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
         elapsed_ns = monotonic_ns() - began_ns
         after = _readouts(reader)
         if runs is not None and all_off is not None:
-            if all_off.proves(runs.take_timers()):
+            all_off.end(runs.take_timers())
+            unseen = all_off.unseen
+            if all_off.proven:
                 counted, cpus = {}, {}
             else:
                 counted, why = None, "ip_vs has no BTF: a tick without work looks like a run"
@@ -53,7 +55,7 @@ def watch(policy: Policy, root: str) -> Tuple[Readouts, Readouts, Watch]:
         loop.close()
     tasks = len(estimation_kthreads.names(root)) if threaded else None
     left = tracefs.left_behind(left) if left else ""
-    return before, after, Watch(elapsed_ns, tasks, counted, why, left, cpus)
+    return before, after, Watch(elapsed_ns, tasks, counted, why, left, cpus, unseen)
 
 
 def _readouts(reader: NamespaceReader[Optional[Readout]]) -> Readouts:

@@ -66,6 +66,14 @@ def test_totals(before, after, what):
             [],
         ),
         (
+            "more timers tick than there are namespaces",
+            [ns_state(HOST)],
+            WATCH._replace(runs=None, unseen=2),
+            Exit.NOT_AS_WANTED,
+            ["kernel: 2 timers more than there are namespaces with estimation"],
+            [],
+        ),
+        (
             "the namespace that estimates is not found",
             [ns_state(HOST)],
             WATCH._replace(runs={99: 3}),

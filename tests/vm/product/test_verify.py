@@ -78,6 +78,8 @@ def test_a_run_although_every_value_is_0_is_reported(host: Guarded, spaces: Spac
     if host.machine.image.suite in THREADED:
         assert "happened although estimation is off everywhere" in text
         assert document["kthreads"] > 0 and "ipvs-e:* run" in text
+    elif host.machine.image.suite == "vendor":  # its ip_vs has no BTF
+        assert "1 timer more than there are namespaces" in text and document["passes"] is None
     else:
         assert f"net:[{inode}]: " in text and "nothing leads to this namespace" in text
     spaces.clear()
