@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.vm.guarded import CHOSEN, RUNTIME_FOLDER, SERVICE, Guarded
+from tests.vm.guarded import CHOSEN, FILE, RUNTIME_FOLDER, SERVICE, Guarded
 from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, KTHREADS
 from tests.vm.product.setups import ADD_SERVICE
 from tests.vm.spaces import Spaces
@@ -220,11 +220,14 @@ def test_a_refresh_that_is_killed_leaves_estimation_off(host: Guarded, daemon: b
     if not daemon:
         host.succeed(f"systemctl stop {SERVICE}")
     # The command alone, whose child process heals it, and both.
-    for kill in ("pkill -KILL -o", "pkill -KILL"):
-        host.succeed(f"setsid {REFRESH} </dev/null >/dev/null 2>&1 &")
-        host.wait_for_value("1")
-        host.succeed(f"{kill} -f 'stats --[s]ervices'")
-        if not daemon and kill == "pkill -KILL":  # what nobody could heal, the next start does
+    both = "kill -STOP $!; pkill -KILL --parent $!; kill -KILL $!"
+    for kill in ("kill -KILL $!", both):
+        # In one command: estimation is on for 2 s only.
+        host.succeed(
+            f"setsid {REFRESH} </dev/null >/dev/null 2>&1 & "
+            f"until grep -qx 1 {FILE}; do sleep 0.01; done; {kill}"
+        )
+        if not daemon and kill == both:  # what nobody could heal, the next start does
             assert host.value() == "1"
             host.succeed(f"systemctl start {SERVICE}")
         host.wait_for_value("0")

@@ -94,6 +94,8 @@ def test_estimators_and_runs_are_those_that_the_kernel_has(loaded: Guarded):
         assert [one["name"] for one in runs["namespaces"]] == ["host"]
     else:
         assert sum(thread["run_usec"] for thread in phase["threads"]) >= runs["sum_usec"] * 0.9
+        assert {thread["namespace"] for thread in phase["threads"]} == {"host"}
+        assert any(sentence.startswith("estimation ran ") for sentence in document["verdict"])
     pings = phase["pings"]
     assert pings["count"] > 100 and pings["lost"] == 0
     both = pings["during_passes"]["count"] + pings["apart_from_passes"]["count"]
