@@ -74,6 +74,8 @@ def test_a_task_that_hangs_is_named_and_its_child_is_left_alone(loop, box, tmp_p
     while box._underway != ["stuck", "behind"]:
         loop.wait(monotonic_ns() + LIMIT_NS)
         box.take()
+    while box.worker.progress.steps == box._first_step:
+        loop.wait(monotonic_ns() + 10**6)  # until the child has begun the first of them
     pid, now_ns = box.worker.pid, monotonic_ns()
     box.late(now_ns)
     assert now_ns < box.deadline_ns <= now_ns + LATE_NS
