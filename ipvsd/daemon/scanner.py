@@ -188,7 +188,7 @@ class NamespaceScanner:
         urgent, foreign = bool(queue.urgent), not queue.waiting
         if self.early.loading:
             loaded_into = self.early.take(queue.places, visit_queue.VISITS_A_JOB)
-            self._batch = targets.of_load(loaded_into, queue, memory)
+            self._batch = targets.of_load(loaded_into, queue, memory, self.worker.is_wary)
             describe = foreign = False
         else:
             if urgent and self.scan_complete:

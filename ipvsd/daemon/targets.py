@@ -46,8 +46,13 @@ def in_turn(
     return targets
 
 
-def of_load(loaded_into: Dict[Identity, int], queue: VisitQueue, memory: Memory) -> List[Target]:
-    """Return the targets of visits to namespaces to which ip_vs has just been added, and when."""
+def of_load(
+    loaded_into: Dict[Identity, int], queue: VisitQueue, memory: Memory, wary: bool
+) -> List[Target]:
+    """Return the targets of visits to namespaces to which ip_vs has just been added, and when.
+
+    Those that nobody may change, and those that are not visited now, wait for the end of the load.
+    """
     return [
         Target(
             queue.places[identity].namespace,
@@ -57,6 +62,9 @@ def of_load(loaded_into: Dict[Identity, int], queue: VisitQueue, memory: Memory)
             with_facts=identity in queue.maybe_new or identity not in memory.namespaces,
         )
         for identity, event_ns in loaded_into.items()
+        if not queue.places[identity].foreign
+        and not queue.is_barred(identity, wary)
+        and identity not in queue.aside
     ]
 
 

@@ -44,7 +44,7 @@ class VisitQueue:
 
     def barred_count(self, wary: bool) -> int:
         """Return how many namespaces are not visited now, since the way into them hangs."""
-        return sum(one in self.aside or self._is_barred(one, wary) for one in self.places)
+        return sum(one in self.aside or self.is_barred(one, wary) for one in self.places)
 
     def clear(self) -> None:
         """Let nothing wait any more: ip_vs is not loaded."""
@@ -104,7 +104,7 @@ class VisitQueue:
         batch = list(itertools.islice(waiting, VISITS_A_JOB))
         for identity in batch:
             del waiting[identity]
-        return [one for one in batch if one in self.places and not self._is_barred(one, wary)]
+        return [one for one in batch if one in self.places and not self.is_barred(one, wary)]
 
     def give_back(self, batch: Iterable[Identity]) -> None:
         """Let namespaces wait again that were taken and not visited."""
@@ -133,7 +133,8 @@ class VisitQueue:
             estimators, counters = result.estimators or 0, Counters(*result.counters)
             self.traffic[identity] = Traffic(result.namespace, estimators, counters)
 
-    def _is_barred(self, identity: Identity, wary: bool) -> bool:
+    def is_barred(self, identity: Identity, wary: bool) -> bool:
+        """Return whether the way into a namespace may hang, and who is `wary` does not take it."""
         return wary and self.places[identity].served
 
     def _cgroup(self, identity: Identity) -> str:
