@@ -99,7 +99,7 @@ vm-images: setup ## build the images of the VMs that are not there yet
 	$(PYTHON) -m tests.vm.images
 
 SUITE ?= bookworm
-vm: setup ## a shell in a VM with the package installed (SUITE=bullseye, bookworm, trixie or sid)
+vm: setup ## a shell in a VM with the package installed (SUITE=bullseye, vendor, bookworm, trixie or sid)
 	@$(PYTHON) -m tests.vm.shell $(SUITE)
 
 build/fuzz.stamp: tests/fuzz/requirements.txt
