@@ -53,6 +53,11 @@ def members(root: str, module: str, structs: Iterable[str]) -> Members:
     return found
 
 
+def kernel_members(root: str, structs: Iterable[str]) -> Members:
+    """Return the same of the kernel's own types alone. Raises OSError and ValueError."""
+    return parse(_read(root, _KERNEL), b"", structs)
+
+
 def parse(data: bytes, before: bytes, wanted: Iterable[str]) -> Members:
     """Return the offsets of the members of the wanted structures in the data of a BTF file.
 

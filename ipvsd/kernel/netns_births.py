@@ -5,6 +5,7 @@ and the trace instance have fixed names, since only one guard can run.
 """
 
 import contextlib
+import functools
 import os
 import re
 from typing import AbstractSet, Dict, Iterable, Iterator, Match, NamedTuple, Optional
@@ -147,10 +148,14 @@ def obstacle(root: str = "/") -> Optional[OSError]:
     return tracefs.obstacle(root)
 
 
+@functools.lru_cache(maxsize=1)
 def _inode_at(root: str) -> Optional[int]:
-    """Return where in struct net its inode number is, None if no BTF shows it."""
+    """Return where in struct net its inode number is, None if no BTF shows it.
+
+    It takes tens of milliseconds, and stays the same until the next boot.
+    """
     try:
-        members = btf.members(root, module.NAME, _STRUCTS)
+        members = btf.kernel_members(root, _STRUCTS)
         return members["net"]["ns"] + members["ns_common"]["inum"]
     except (OSError, KeyError, ValueError):
         return None
