@@ -25,6 +25,7 @@ class EarlyVisits:
         """Take the device of all nsfs files."""
         self.loading = False  # a load is under way
         self.scan_due = False  # nobody has looked for namespaces since it began
+        self.times: Dict[Identity, int] = {}  # when the last load added ip_vs, where reported
         self._device = device
         self._instance: Optional[int] = None  # of ip_vs
         self._set: Set[Identity] = set()
@@ -48,13 +49,18 @@ class EarlyVisits:
         Return what was set during the load if it was of this instance of ip_vs.
         """
         were_set = self._set if self.has_begun(instance) else set()
+        if not self.has_begun(instance):
+            self.times = {}  # of another load
         self.loading = self.scan_due = False
         self._set, self._reported, self._taken = set(), {}, {}
         return were_set
 
     def report(self, loaded_into: Dict[int, int]) -> None:
-        """Visit these namespaces, by inode number, with the times at which ip_vs was added."""
-        self._reported.update(((self._device, one), at_ns) for one, at_ns in loaded_into.items())
+        """Note when ip_vs was added to namespaces, by inode number; visit them while it loads."""
+        found = {(self._device, inode): at_ns for inode, at_ns in loaded_into.items()}
+        self.times.update(found)
+        if self.loading:
+            self._reported.update(found)
 
     def next_ns(self) -> Optional[int]:
         """Return when the next scan or visit is due, None for never."""

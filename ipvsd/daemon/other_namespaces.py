@@ -70,7 +70,7 @@ class OtherNamespaces:
             # What the loop has done since is charged to births: they have woken it.
             schedule.looks.share.spend(cpu_ns - self._cpu_ns, now_ns)
         self._cpu_ns = cpu_ns
-        if births is not None and self._scanner.early.loading:
+        if births is not None:
             self._scanner.early.report(births.loaded_into)
         if births is not None and self._state.guards_others and births.is_news:
             schedule.expect_births(now_ns, births.births, births.first_ns, births.tasks)

@@ -194,7 +194,8 @@ class NamespaceScanner:
             if urgent and self.scan_complete:
                 rescan = Rescan(Reason.BIRTH)
             due, counted = queue.take(self.worker.is_wary), bool(policy.textfile)
-            self._batch = targets.in_turn(due, queue, self.schedule, memory, rescan, counted)
+            batch = targets.in_turn(due, queue, self.schedule, memory, rescan, counted)
+            self._batch = targets.with_times(batch, self.early.times)
             describe = not (urgent or foreign) and self._rescan.reason is not Reason.LOAD
         if foreign and self._batch:
             self.foreign_ns = monotonic_ns() + FOREIGN_NS

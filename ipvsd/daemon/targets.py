@@ -1,6 +1,6 @@
 """Decides why a namespace is visited, and what the visit is to find out (pure)."""
 
-from typing import Dict, List
+from typing import Dict, Iterable, List, Mapping
 
 from ipvsd.daemon.rescan import Rescan
 from ipvsd.daemon.scan_schedule import ScanSchedule
@@ -44,6 +44,16 @@ def in_turn(
             )
         )
     return targets
+
+
+def with_times(batch: Iterable[Target], times: Mapping[Identity, int]) -> List[Target]:
+    """Return targets with the times at which a load has reached them, where these were reported."""
+    return [
+        target._replace(event_ns=times.get(target.namespace.identity, target.event_ns))
+        if target.reason is Reason.LOAD
+        else target
+        for target in batch
+    ]
 
 
 def of_load(

@@ -80,3 +80,17 @@ def test_without_a_load_nothing_is_noted():
     early.note([result(ONE, State.AS_WANTED)], NOW_NS)
     early.begin(None)
     assert early.end(None) == set()
+
+
+@pytest.mark.parametrize(
+    "why, instance, times",
+    [("of this load", INSTANCE, {ONE: 10, TWO: 20}), ("of another load", INSTANCE + 1, {TWO: 20})],
+)
+def test_the_times_of_what_is_set_after_the_load_are_those_of_their_reports(
+    early, why, instance, times
+):
+    early.report({1: 10})
+    early.end(instance)
+    early.report({2: 20})  # it was read when the load had ended
+    assert early.times == times, why
+    assert early.next_ns() is None, "all are visited now"
