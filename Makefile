@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/image/*.sh)
+SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/*/*.sh)
 
 RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
@@ -50,7 +50,7 @@ soak: setup ## faults, and hosts' lives of DURATION=2h, in VMs; writes docs/reli
 test: setup ## what each change must pass: lint, unit, packaging and VM tests
 	@$(PYTHON) tools/run_parts.py
 
-test-all: setup ## the same on every Python and on every kernel, with larger numbers
+test-all: setup build/setup-all.stamp ## the same on every Python and on every kernel, with larger numbers
 	@$(PYTHON) tools/run_parts.py --all
 
 check: lint unit test-packaging ## everything that needs no VM
@@ -90,7 +90,7 @@ test-vm: setup ## the truth: real kernels, systemd, udev, journald and dnf in QE
 	$(BEGINS)
 	$(TEST_VM)
 
-test-vm-all: setup ## the same on every kernel, with larger numbers
+test-vm-all: setup build/setup-all.stamp ## the same on every kernel, with larger numbers
 	$(BEGINS)
 	$(TEST_VM) --thorough
 
@@ -105,6 +105,11 @@ vm: setup ## a shell in a VM with the package installed (SUITE=bullseye, vendor,
 build/fuzz.stamp: tests/fuzz/requirements.txt
 	@echo "Installing into .venv: $<"
 	@.venv/bin/pip --disable-pip-version-check install -q -r $< 2>/dev/null
+	@touch $@
+
+# What only test-all needs.
+build/setup-all.stamp: tools/apt-packages-all.txt
+	@tools/install-apt $<
 	@touch $@
 
 clean: ## remove what was built (not the VM images, see tests/vm/images.py)

@@ -18,7 +18,7 @@ from tests.vm import images, repository
 from tests.vm.guarded import Guarded
 from tests.vm.machine import Machine
 
-from . import charts, contenders, loads, native, neighbours, presence, spaces, stall
+from . import bpftune, charts, contenders, loads, native, neighbours, presence, spaces, stall
 from .goals import goals
 from .page import page, section, summary, summary_in, timers
 
@@ -35,7 +35,7 @@ ON_ONE_MACHINE: dict[str, Any] = {
     "presence": presence,
     "neighbours": neighbours,
 }
-PARTS = ("native", *ON_ONE_MACHINE, "stall")
+PARTS = ("native", *ON_ONE_MACHINE, "bpftune", "stall")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Plans:
     spaces: spaces.Plan
     presence: presence.Plan
     neighbours: neighbours.Plan
+    bpftune: bpftune.Plan
     stall: stall.Plan
 
 
@@ -59,6 +60,7 @@ FULL = Plans(
     ),
     presence.Plan(starts={0: 3, 100: 3, 1000: 1, 5000: 1}, seconds=30),
     neighbours.Plan(births=40, seconds=240),
+    bpftune.Plan(rounds=2, births=20, apart_s=0.5),
     stall.Plan(
         (
             stall.Host("bookworm", 16, (500, 5_000, 25_000)),
@@ -75,6 +77,7 @@ QUICK = Plans(
     spaces.Plan(counts=(10, 100), singles=10, bursts=1, burst_size=100, reactions=10),
     presence.Plan(starts={0: 1, 100: 1}, seconds=5),
     neighbours.Plan(births=8, seconds=40),
+    bpftune.Plan(rounds=1, births=5, apart_s=0.5),
     stall.Plan((stall.Host("bookworm", 16, (5_000,)),), seconds=10),
 )
 
@@ -126,7 +129,7 @@ def measured_again(part: str, results: dict[str, Any], run: dict[str, str]) -> d
 
 
 def measured(plans: Plans, parts: Sequence[str]) -> dict[str, Any]:
-    """Run the parts; the first without a machine, those that follow but the last on one."""
+    """Run the parts; the first without a machine, all but the last two that follow on one."""
     results: dict[str, Any] = {"about": {}}
     if "native" in parts:
         try:
@@ -138,8 +141,12 @@ def measured(plans: Plans, parts: Sequence[str]) -> dict[str, Any]:
     if set(parts) == {"native"}:
         return results
     folder = repository.build()
+    wanted: set[tuple[str, ...]] = set()
+    if ON_ONE_MACHINE.keys() & parts:
+        wanted.add((SUITE, "tuned"))
+    if "stall" in parts:
+        wanted |= {(host.suite,) for host in plans.stall.hosts}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        wanted = {(SUITE, "tuned"), *((host.suite,) for host in plans.stall.hosts)}
         list(pool.map(lambda names: images.build(*names), sorted(wanted)))
     if ON_ONE_MACHINE.keys() & parts:
         with Machine(images.build(SUITE, "tuned"), memory_mb=MEMORY_MB, parallel=True) as machine:
@@ -151,6 +158,8 @@ def measured(plans: Plans, parts: Sequence[str]) -> dict[str, Any]:
             for name, module in ON_ONE_MACHINE.items():
                 if name in parts:
                     results[name] = module.measure(host, command, getattr(plans, name))
+    if "bpftune" in parts:
+        results["bpftune"] = bpftune.measure(folder, plans.bpftune)
     if "stall" in parts:
         results["stall"] = stall.measure(folder, plans.stall)
     return results

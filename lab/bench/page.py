@@ -88,6 +88,18 @@ Another's births, at random moments in up to {seconds:.0f} s, while an ordinary 
 delays the guard most: the time from birth to off, and the CPU time of the service meanwhile.
 
 """
+BPFTUNE = """\
+## Births beside bpftune
+
+"""
+BPFTUNE_RUN = """\
+bpftune {version} watches network namespaces too, by BPF programs, to tune sysctls in
+each. It knows nothing of `run_estimation`. Measured on kernel {kernel}, emulated, with
+one namespace after another: the time from the system call that makes a namespace until the program
+first enters a namespace afterwards; and the CPU time for each birth, of all the program's
+processes, less that of the same time without births.
+
+"""
 PRESENCE = """\
 ## The cost while idle
 
@@ -188,6 +200,29 @@ def _neighbours_section(beside: Results, _about: Results) -> list[str]:
     return [NEIGHBOURS.format(seconds=seconds), table(head, rows)]
 
 
+def _bpftune_section(part: Results, _about: Results) -> list[str]:
+    if "missing" in part:
+        return [BPFTUNE, f"Not measured: {part['missing']}.\n\n"]
+    found: dict[tuple[str, str], list[Results]] = {}
+    for block in part["blocks"]:
+        for name, samples in block.items():
+            beside = ", ".join(other for other in block if other != name)
+            found.setdefault((name, beside), []).append(samples)
+    rows = []
+    for (name, beside), blocks in sorted(found.items(), key=lambda one: (one[0][1], one[0][0])):
+        answers = [usec for one in blocks for usec in one["answered_usec"]]
+        figures = (percentile(answers, percent) for percent in (50, 99, 100))
+        spent = sum(one["cpu_usec"] - one["idle_cpu_usec"] for one in blocks) / len(answers)
+        idle = sum(one["idle_cpu_usec"] for one in blocks) / len(answers)
+        rows.append(
+            (name, beside or "-", f"{len(answers)}", *map(time, figures), time(spent), time(idle))
+        )
+    head = (
+        "", "beside", "births", "p50", "p99", "max", "CPU time each", "without a birth"
+    )  # fmt: skip
+    return [BPFTUNE, BPFTUNE_RUN.format(**part), table(head, rows)]
+
+
 def _presence_section(presence: Results, about: Results) -> list[str]:
     percent = presence.get("full_scans_percent")
     scans = "what they cost is not known" if percent is None else _SCANS.format(percent)
@@ -216,6 +251,7 @@ SECTIONS = {
     "spaces": _spaces_section,
     "neighbours": _neighbours_section,
     "presence": _presence_section,
+    "bpftune": _bpftune_section,
     "stall": _stall_section,
 }
 _SCANS = "the guard makes them so rarely that they take {} % of a CPU at most"

@@ -1,5 +1,6 @@
 """The figures in the documents are those that follow from the bench's samples."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -8,12 +9,13 @@ import sys
 import pytest
 
 from lab.bench import __main__ as bench
-from lab.bench import charts
+from lab.bench import bpftune, charts
 from lab.bench.figures import percentile
 from lab.bench.goals import goals, noise_percent
 from lab.bench.native import DETACHED, GUARD, IP, PROC
 from lab.bench.page import page, summary, summary_in
 from tests.packaging.conftest import ROOT
+from tests.vm import images
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +282,58 @@ def test_one_attacker_is_enough_to_miss_the_goal(off_usec, cpu_usec, met):
     assert "| one `unshare -Urn` after another | 2 |" in page(
         {"about": about} | {"neighbours": beside}
     )
+
+
+def block(**services):
+    """Return the samples of services: what they answered in, and their CPU time."""
+    return {
+        name: {"answered_usec": answered, "cpu_usec": 9000, "idle_cpu_usec": 1000}
+        for name, answered in services.items()
+    }
+
+
+def bpftune_section(part):
+    about = {"command": "make bench", "date": "today", "minutes": 1}
+    return page({"about": about, "bpftune": part})
+
+
+def test_births_beside_bpftune_are_shown_for_each_and_for_both():
+    blocks = [block(guard=[2000, 4000]), block(bpftune=[5000, None]), block(guard=[1], bpftune=[2])]
+    shown = bpftune_section({"kernel": "6.12", "version": "0.0", "blocks": [*blocks, blocks[0]]})
+    assert "| guard | - | 4 | 2.00 ms | 4.00 ms | 4.00 ms | 4.00 ms | 0.50 ms |" in shown
+    assert "| bpftune | - | 2 | 5.00 ms | never | never | 4.00 ms | 0.50 ms |" in shown
+    assert "| bpftune | guard | 1 | 2 µs |" in shown and "| guard | bpftune | 1 | 1 µs |" in shown
+
+
+def test_without_a_package_bpftune_the_page_says_so(monkeypatch, tmp_path):
+    def build(*_names):
+        raise images.BuildError("mmdebstrap: E: Unable to locate package bpftune")
+
+    monkeypatch.setattr(images, "build", build)
+    part = bpftune.measure(tmp_path, bpftune.Plan(1, 1, 1))
+    assert "Not measured: Debian's trixie has no package bpftune." in bpftune_section(part)
+
+
+def test_another_failure_to_build_its_image_is_an_error(monkeypatch, tmp_path):
+    def build(*_names):
+        raise images.BuildError("mmdebstrap: E: no space left")
+
+    monkeypatch.setattr(images, "build", build)
+    with pytest.raises(images.BuildError, match="no space"):
+        bpftune.measure(tmp_path, bpftune.Plan(1, 1, 1))
+
+
+def test_an_answer_is_the_first_entry_into_a_namespace_after_a_birth(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests" / "vm")
+    guest = importlib.import_module("lab.bench.bpftune_guest")
+    lines = [
+        "          python3-20      [001] ..... 100.000100: sys_setns(fd: 5, nstype: 40000000)",
+        "          python3-10      [001] ..... 100.000200: netns: (copy_net_ns+0x0/0x1a0) flags=1",
+        "          python3-30      [000] ..... 100.000300: sys_setns(fd: 5, nstype: 40000000)",
+        "          python3-20      [000] ..... 101.000200: sys_setns(fd: 5, nstype: 40000000)",
+        "          python3-20      [000] ..... 101.000300: sys_setns(fd: 6, nstype: 40000000)",
+        "          python3-10      [001] ..... 102.000000: netns: (copy_net_ns+0x0/0x1a0) flags=1",
+        "          python3-20      [001] ..... 102.000001: netns: (copy_net_ns+0x0/0x1a0) flags=1",
+    ]
+    events = [guest.LINE.match(line).groups() for line in lines]
+    assert guest.answers(events, {20}) == [1_000_000, None], "20's own birth is none to answer"

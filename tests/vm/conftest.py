@@ -117,7 +117,9 @@ def machine_for(
                 raise
             machines[suite] = machine
         if suite not in used:
-            used[suite] = (machines[suite], machines[suite].journal_cursor())
+            has_journal = machines[suite].image.is_native
+            cursor = machines[suite].journal_cursor() if has_journal else ""
+            used[suite] = (machines[suite], cursor)
         return machines[suite]
 
     return get

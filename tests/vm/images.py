@@ -22,6 +22,11 @@ FORMAT = 1
 # the first with an ip_vs that has the sysctl, as the kernels of vendors do.
 VENDOR = "vendor"
 SUITES = ("bullseye", VENDOR, "bookworm", "trixie", "sid")
+# bookworm for another processor, always emulated. Its packages are unpacked and not configured, so
+# that none of its programs has to run here. It has no systemd, and the initramfs is its whole root.
+AARCH64 = "aarch64"
+# Those of Debian's releases that are not called as the suite.
+RELEASES = {VENDOR: "bullseye", AARCH64: "bookworm"}
 
 PACKAGES = (
     "linux-image-amd64", "systemd-sysv", "udev", "dbus", "kmod",
@@ -31,6 +36,13 @@ PACKAGES = (
     "libseccomp2",  # the newest systemd only recommends it, and without it filters no system call
     "passwd",  # useradd, for a user who is not root
     "busybox-static", "zstd",  # the initramfs
+)  # fmt: skip
+
+# With their dependencies, but without the packages that Debian calls essential.
+AARCH64_PACKAGES = (
+    "linux-image-arm64", "busybox-static", "kmod",
+    "python3", "python3-pyudev", "python3-psutil",
+    "bash", "coreutils", "cpio", "grep", "ipvsadm", "tar", "util-linux",
 )  # fmt: skip
 
 # Containers, for root and for others: the packages that the suite's podman uses for a network, and
@@ -98,18 +110,23 @@ class Image:
     folder: Path
 
     @property
+    def is_native(self) -> bool:
+        """Return whether it is for the processor of this host: a whole system, on a disk."""
+        return self.suite != AARCH64
+
+    @property
     def kernel(self) -> Path:
         """The kernel for QEMU's -kernel."""
         return self.folder / "kernel"
 
     @property
     def initrd(self) -> Path:
-        """The initramfs that mounts the disk, or answers the accelerator probe."""
+        """The initramfs that mounts the disk, or answers the accelerator probe; or the root."""
         return self.folder / "initrd"
 
     @property
     def disk(self) -> Path:
-        """The root file system, a raw ext4 image."""
+        """The root file system, a raw ext4 image; a native image has one."""
         return self.folder / "disk"
 
     @property
@@ -123,12 +140,13 @@ def build(suite: str, *more: str) -> Image:
 
     An image with `more` packages is another image, kept beside the one without them.
     """
-    if suite not in SUITES:
-        raise ValueError(f"{suite}: not one of {', '.join(SUITES)}")
+    if suite not in (*SUITES, AARCH64):
+        raise ValueError(f"{suite}: not one of {', '.join((*SUITES, AARCH64))}")
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
     name = "+".join((suite, *more))
-    packages = PACKAGES + CONTAINER_PACKAGES.get(suite, ()) + more
+    own = AARCH64_PACKAGES if suite == AARCH64 else PACKAGES
+    packages = own + CONTAINER_PACKAGES.get(suite, ()) + more
     if suite == SELINUX_SUITE:
         packages += SELINUX_PACKAGES
     image = Image(suite, cache / f"{name}-{_key(suite, packages)}")
@@ -160,6 +178,8 @@ def _key(suite: str, packages: tuple[str, ...]) -> str:
         compiled_with, name = MODULES[suite]
         inputs.append(HERE / name)
         digest.update(repr(compiled_with).encode())
+    if suite == AARCH64:
+        inputs.append(HERE / AARCH64)
     for path in sorted(p for folder in inputs for p in folder.rglob("*") if p.is_file()):
         digest.update(f"\0{path.relative_to(HERE)}\0{path.stat().st_mode & 0o111}\0".encode())
         digest.update(path.read_bytes())
@@ -168,15 +188,19 @@ def _key(suite: str, packages: tuple[str, ...]) -> str:
 
 def _mmdebstrap(suite: str, packages: tuple[str, ...]) -> list[str]:
     """Return the bootstrap command without its hooks; only the hooks write files."""
+    if suite == AARCH64:
+        options = ("--variant=extract", "--architectures=arm64")
+    else:
+        options = ("--variant=essential",)
     return [
         "mmdebstrap",
-        "--variant=essential",
+        *options,
         "--format=null",
         "--include=" + ",".join(packages),
         *APT_OPTIONS.get(suite, ()),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in UNWANTED),
         *(f"--dpkgopt=path-include={pattern}" for pattern in _wanted(packages)),
-        "bullseye" if suite == VENDOR else suite,
+        RELEASES.get(suite, suite),
         "-",
     ]
 
@@ -201,7 +225,8 @@ def _build_into(image: Image, packages: tuple[str, ...]) -> None:
             if image.suite in MODULES:
                 compiled_with, name = MODULES[image.suite]
                 _run_hook(work, image.suite, compiled_with, f"{name}.sh")
-            _run_hook(work, image.suite, packages, "customize.sh")
+            script = "customize.sh" if image.is_native else f"{AARCH64}/root.sh"
+            _run_hook(work, image.suite, packages, script)
             _keep(work / "out", partial)
         partial.chmod(0o755)
         partial.rename(image.folder)
@@ -216,7 +241,7 @@ def _workspace() -> Iterator[Path]:
     work = Path(tempfile.mkdtemp(prefix="ipvsd-vm-", dir=scratch_folder()))
     try:
         shutil.copytree(IMAGE_INPUTS, work / "in")
-        for _, name in MODULES.values():
+        for name in (AARCH64, *(folder for _, folder in MODULES.values())):
             shutil.copytree(HERE / name, work / "in" / name)
         subprocess.run(["chmod", "-R", "a+rX", work], check=True)
         # An ordinary user's hooks run under one of the user's subordinate ids. Sticky, so that
@@ -233,7 +258,9 @@ def _run_hook(work: Path, suite: str, packages: tuple[str, ...], script: str) ->
     """Bootstrap a root folder; one of our scripts gets it as $1, and the workspace as $2."""
     command = _mmdebstrap(suite, packages)
     hook = f'sh -eu {shlex.quote(str(work / "in" / script))} "$1" {shlex.quote(str(work))}'
-    command.insert(1, f"--customize-hook={hook}")
+    # What is only unpacked gets no other hook.
+    when = "extract" if suite == AARCH64 else "customize"
+    command.insert(1, f"--{when}-hook={hook}")
     env = os.environ | {
         "TMPDIR": str(work),
         "INITRD": "No",  # Debian's kernel hook would spend half a minute on an initramfs

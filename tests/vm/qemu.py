@@ -8,12 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from .accel import QEMU, arguments
+from .accel import program
 from .channel import Channel, ChannelClosed
 from .images import Image, scratch_folder
 
 KERNEL_ARGUMENTS = (
-    "console=ttyS0 quiet loglevel=4 systemd.show_status=auto "
+    "console={} quiet loglevel=4 systemd.show_status=auto "
     "panic=-1 "  # together with -no-reboot: a panic ends the machine, and so every wait
     "no_timer_check "  # on a busy host the emulated timer fails a check that ends in a panic
     "net.ifnames=0 cryptomgr.notests mitigations=off random.trust_cpu=on "
@@ -38,10 +38,11 @@ class Qemu:
             folder = tempfile.TemporaryDirectory(prefix="ipvsd-vm-", dir=scratch_folder())
             self._folder = Path(stack.enter_context(folder))
             ours, its = socket.socketpair()
-            command = [*QEMU, *arguments(image, parallel)]
+            command = program(image, parallel)
             command += _hardware(image, cpus, memory_mb, network, its.fileno(), self._console_file)
-            command += ["-drive", f"file={_spare_disk(self._folder)},format=raw,if=virtio"]
-            command += ["-append", f"{KERNEL_ARGUMENTS} security={security}"]
+            command += _disks(image, self._folder) if image.is_native else []
+            console = "ttyS0" if image.is_native else "ttyAMA0"
+            command += ["-append", f"{KERNEL_ARGUMENTS.format(console)} security={security}"]
             with its:
                 self._process = self._spawn(command, its.fileno())
             stack.callback(self._kill)
@@ -101,6 +102,11 @@ class Qemu:
         self._process.wait()
 
 
+def _disks(image: Image, folder: Path) -> list[str]:
+    root = f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe"
+    return ["-drive", root, "-drive", f"file={_spare_disk(folder)},format=raw,if=virtio"]
+
+
 def _spare_disk(folder: Path) -> Path:
     """Make a small disk with a file system, /dev/vdb, which a test can freeze."""
     disk = folder / "spare"
@@ -120,7 +126,6 @@ def _hardware(
     return [
         "-smp", cpus, "-m", f"{memory_mb}",
         "-kernel", f"{image.kernel}", "-initrd", f"{image.initrd}",
-        "-drive", f"file={image.disk},format=raw,if=virtio,snapshot=on,cache=unsafe",
         "-serial", f"file:{console}",
         "-device", "virtio-serial-pci", "-chardev", f"socket,id=channel,fd={channel}",
         "-device", "virtserialport,chardev=channel,nr=1",  # nr gives it its name, vport0p1
