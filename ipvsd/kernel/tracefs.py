@@ -164,7 +164,7 @@ class Instance:
         """Have poll() return for one event, and not only when half of the buffer is full.
 
         The kernel's default for `buffer_percent` is 50 (03329f993978, Linux 5.0; kernels before
-        have no such file). Until 4f94559f40ad (6.4) the file is 0444, which its owner may change.
+        have no such file). Until 4f94559f40ad (2023) the file is 0444, which its owner may change.
         Without CAP_DAC_OVERRIDE root may write only what a mode permits.
         """
         try:
