@@ -74,6 +74,13 @@ static struct kobject *own_kobject(void)
 	return &THIS_MODULE->mkobj.kobj;
 }
 
+/* msleep(0) waits too, for a tick. */
+static void wait_ms(unsigned int duration)
+{
+	if (duration)
+		msleep(duration);
+}
+
 void vendor_begin_init(void)
 {
 	in_init = true;
@@ -82,12 +89,12 @@ void vendor_begin_init(void)
 		kobject_uevent(own_kobject(), KOBJ_ADD);
 		own_kobject()->uevent_suppress = 1;
 	}
-	msleep(delay_ms);
+	wait_ms(delay_ms);
 }
 
 int vendor_result_of_init(void)
 {
-	msleep(after_all_ms);
+	wait_ms(after_all_ms);
 	return fail ? -ENODEV : 0;
 }
 
@@ -117,13 +124,13 @@ void vendor_fill_sysctls(struct ctl_table *table, struct netns_ipvs *ipvs)
 void vendor_before_sysctls(void)
 {
 	if (in_init)
-		msleep(before_each_ms);
+		wait_ms(before_each_ms);
 }
 
 void vendor_after_sysctls(void)
 {
 	if (in_init && !first_done)
-		msleep(after_first_ms);
+		wait_ms(after_first_ms);
 	first_done = true;
 }
 
