@@ -125,7 +125,8 @@ def test_a_value_is_held_while_the_services_are_young(host: Guarded):
     host.wait_for_value("0")
     (changed,) = host.wait_for_events(cursor, "changed")
     waited_usec = int(changed["__REALTIME_TIMESTAMP"]) - int(held["__REALTIME_TIMESTAMP"])
-    assert waited_usec > 2_500_000 and changed["IPVSD_REASON"] == "start"
+    # 3 s from the check; the first message comes when the start has set all sources.
+    assert waited_usec > 2_000_000 and changed["IPVSD_REASON"] == "start"
     host.stop_serving()
     host.unload()
     cursor = host.cursor()
