@@ -216,6 +216,9 @@ class NamespaceScanner:
                 self.visits.add_found(result)
         elif isinstance(job, Scan):
             new = sum(one not in self.visits.places for one in result.maybe_new)
+            # Before a load nobody looks, and what the load has reached is reported as no birth.
+            of_load = self.early.loading or self._rescan.reason is Reason.LOAD
+            new = 0 if self.early.times and of_load else new
             schedule.end_scan(job.full, new, result.cpu_ns, now_ns)
             self.visits.add_found(result)
             self.worker.trust(job.wary)
