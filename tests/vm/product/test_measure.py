@@ -229,7 +229,7 @@ def test_the_daemon_restores_the_value_after_both_were_killed(loaded: Guarded):
     )
     loaded.wait_for_value("1")
     refused = loaded.execute("ipvsd measure --compare --yes --duration 3s")
-    assert refused.status == 5 and "another comparison is running" in refused.stderr
+    assert refused.status == 5 and "another comparison or refresh is running" in refused.stderr
     loaded.succeed("systemctl stop comparing")
     loaded.wait_for_value("0")
     loaded.succeed(f"[ -e {DROP_IN} ]")
