@@ -17,11 +17,10 @@ from ipvsd.model import NS_PER_MS, NS_PER_S
 FULL_SHARE = 250
 SHORT_FULL_SCAN_NS = 120 * NS_PER_MS
 
-# Where births are not reported, a scan finds a namespace well before its estimation begins; where
-# there are so many processes or mounts that a scan takes longer than 1.5 ms, it may come too late.
-# All that is done because births are not reported costs no more than half a percent of a CPU.
+# Where births are not reported, a scan finds a namespace well before its estimation begins. It is
+# left out while nobody has been forked: nearly all namespaces are made by or for a new process, and
+# a full scan finds the others.
 POLL_NS = NS_PER_S
-POLL_SHARE = 600
 # After a scan that has failed.
 AGAIN_NS = NS_PER_S
 # While all births are reported, a search only finds namespaces that got another holder.
@@ -50,9 +49,9 @@ class ScanSchedule:
         # Of what births cause, beside looks: scans, and visits to foreign namespaces.
         self.share = Share(25, NS_PER_S)
         self.search_share = Share(150, 3 * NS_PER_S)
-        self._poll_share = Share(POLL_SHARE, 0)
         self._poll_ns: Optional[int] = None
-        self._polls = False  # the scan that began last is for nothing but new namespaces
+        self._newest_pid: Optional[int] = None  # at the last call of note_reports()
+        self._scanned_pid: Optional[int] = None  # when the last scan began
         self.full = False  # a full scan is under way: what it has found is being visited
         self.full_cost_ns = 0  # CPU time of it so far
         self._quick_ns: Optional[int] = None
@@ -91,13 +90,20 @@ class ScanSchedule:
         if births:
             self.births.report(births, born_ns, now_ns, looked=bool(tasks))
 
-    def note_reports(self, births_reported: bool, period_ns: int, now_ns: int) -> None:
-        """Note whether births are reported now; `period_ns` is the time between two full scans."""
+    def note_reports(
+        self, births_reported: bool, period_ns: int, now_ns: int, newest_pid: Optional[int] = None
+    ) -> None:
+        """Note whether births are reported now; `period_ns` is the time between two full scans.
+
+        `newest_pid` is that of the process that was forked last, None if unknown.
+        """
         self.births_reported = births_reported
         if births_reported or self.full_ns is None:
             self._poll_ns = None
             return
-        if self._poll_ns is None:
+        self._newest_pid = newest_pid
+        forked = newest_pid is None or newest_pid != self._scanned_pid
+        if self._poll_ns is None or (self._poll_ns <= now_ns and not forked):
             self._poll_ns = now_ns + POLL_NS
         if self.search_ns is not None:
             self.search_ns = min(self.search_ns, now_ns + period_ns)
@@ -106,14 +112,9 @@ class ScanSchedule:
         """Return when a scan for births or mounts is due, None for never."""
         if self.full_ns is None:
             return None
-        moments = [
-            max(one, self.share.ready_ns(now_ns))
-            for one in (self._quick_ns, self.births.scan_ns)
-            if one is not None
-        ]
-        if self._poll_ns is not None:
-            moments.append(max(self._poll_ns, self._poll_share.ready_ns(now_ns)))
-        return min(moments, default=None)
+        moments = [self._quick_ns, self.births.scan_ns, self._poll_ns]
+        first_ns = min((one for one in moments if one is not None), default=None)
+        return None if first_ns is None else max(first_ns, self.share.ready_ns(now_ns))
 
     def next_search_ns(self, now_ns: int) -> Optional[int]:
         """Return when the next slice of a search is due, None for never."""
@@ -134,8 +135,7 @@ class ScanSchedule:
             born_ns = max(born_ns, before_ns - VISIBLE_NS)
         since_ns = None if before_ns is None else before_ns - VISIBLE_NS
         self.last = LastScan(now_ns, since_ns, born_ns)
-        quick = [one for one in (self._quick_ns, self.births.scan_ns) if one is not None]
-        self._polls = not any(one <= now_ns for one in quick)
+        self._scanned_pid = self._newest_pid
         self._quick_ns, self._poll_ns, self.hidden_found = None, None, False
         self.births.scan_ns = None
         if full:
@@ -144,9 +144,7 @@ class ScanSchedule:
 
     def end_scan(self, full: bool, new: int, cost_ns: int, now_ns: int) -> None:
         """Note that a scan has found so many new namespaces, and what it cost."""
-        if self._polls and not full:
-            self._poll_share.spend(cost_ns, now_ns)
-        elif not full:
+        if not full:
             # Where births are reported, looks find nearly all: scans have a quarter.
             self.share.spend(cost_ns * (4 if self.births_reported else 1), now_ns)
         _note_found(self, new)

@@ -20,6 +20,7 @@ from ipvsd.enforce import packed
 from ipvsd.enforce.enforcer import Enforcer, Target
 from ipvsd.enforce.memory import Memory
 from ipvsd.model import NS_PER_S, Identity, Policy, Reason
+from ipvsd.system import processes
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.worker import Done
 
@@ -35,6 +36,7 @@ class NamespaceScanner:
 
     def __init__(self, enforcer: Enforcer, root: str) -> None:
         """Fork nothing yet. Raises OSError."""
+        self._root = root
         self.schedule = ScanSchedule()
         self.visits = VisitQueue()
         self.early = EarlyVisits(enforcer.host.device)
@@ -117,7 +119,8 @@ class NamespaceScanner:
             _proceed_early(self, policy, memory, now_ns)
             return
         queue.add_due_retries(now_ns)
-        schedule.note_reports(births_reported, policy.resync_ns, now_ns)
+        newest = None if births_reported else processes.newest_pid(self._root)
+        schedule.note_reports(births_reported, policy.resync_ns, now_ns, newest)
         if not queue.waiting:
             if schedule.full:
                 schedule.end_full_scan(policy.resync_ns, now_ns)

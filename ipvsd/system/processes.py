@@ -129,3 +129,12 @@ def _psutil() -> Any:
     except ImportError:
         return None
     return psutil
+
+
+def newest_pid(root: str = "/") -> Optional[int]:
+    """Return the pid of the process that was forked last, None if unknown (proc(5), loadavg)."""
+    try:
+        with open(os.path.join(root, "proc/loadavg"), encoding="ascii") as file:
+            return int(file.read().split()[-1])
+    except (OSError, ValueError, IndexError):
+        return None

@@ -9,7 +9,6 @@ from ipvsd.daemon.expected_births import RETRIES_NS, SETTLED_NS, VISIBLE_NS
 from ipvsd.daemon.scan_schedule import (
     FULL_SHARE,
     POLL_NS,
-    POLL_SHARE,
     SEARCH_PERIOD_NS,
     SHORT_FULL_SCAN_NS,
     ScanSchedule,
@@ -481,16 +480,25 @@ def test_a_share_saves_up_and_is_paid_back():
     assert share.ready_ns(late_ns) == late_ns + 10
 
 
-def test_scans_where_births_are_not_reported_have_a_share_of_their_own():
-    clock = Clock(reported=False, scan_ns=30 * NS_PER_MS)
-    began_ns = clock.now_ns
-    clock.run(began_ns + 10 * 60 * NS_PER_S)
-    spent_ns = clock.kinds().count(SCAN) * 30 * NS_PER_MS
-    assert 0 < spent_ns <= (clock.now_ns - began_ns) / POLL_SHARE + 30 * NS_PER_MS
-    clock.jobs = []
-    clock.expect_births(births=0)  # a new mount: it does not wait for that share
-    clock.run(clock.now_ns)
-    assert clock.kinds() == [SCAN]
+def test_where_births_are_not_reported_nothing_is_scanned_while_nobody_is_forked():
+    schedule, now_ns = ScanSchedule(), BEGIN_NS
+    schedule.rescan_all(now_ns)
+
+    def scans(pid):
+        nonlocal now_ns
+        now_ns += POLL_NS
+        schedule.note_reports(False, PERIOD_NS, now_ns, pid)
+        due = is_due(schedule.scan_ns(now_ns), now_ns)
+        if due:
+            schedule.begin_scan(False, now_ns)
+            schedule.end_scan(False, 0, 0, now_ns)
+            schedule.note_reports(False, PERIOD_NS, now_ns, pid)
+        return due
+
+    assert [scans(pid) for pid in (7, 7, 7, 7, 8, 8, 8, 9)] == [
+        False, True, False, False, True, False, False, True,
+    ]  # fmt: skip
+    assert [scans(None) for _ in range(3)] == [True] * 3, "unknown"
 
 
 def test_short_scans_where_births_are_not_reported_are_made_each_second():
