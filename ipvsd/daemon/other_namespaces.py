@@ -52,6 +52,9 @@ class OtherNamespaces:
         elif reason is not None:
             event_ns = self._state.memory.loaded_ns if reason is Reason.LOAD else None
             self._scanner.rescan_all(reason, event_ns, instance)
+            if reason is Reason.LOAD:
+                # Before the visits: which namespaces the load has reached only a moment ago.
+                self.expect(self._sources.take_births(self._state.new_events))
 
     def check_sources(self) -> None:
         """Open those sources again that have stopped working, if a check of them is due."""
