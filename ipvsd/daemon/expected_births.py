@@ -66,5 +66,9 @@ class ExpectedBirths:
         While it goes on, a namespace may pass from a holder that is still to be looked at to one
         that was looked at before.
         """
-        if began_ns - self._reported_ns >= SETTLED_NS:
+        if not self.too_early(began_ns):
             self.count, self.first_ns, self.scan_ns = 0, None, None
+
+    def too_early(self, began_ns: int) -> bool:
+        """Return whether a search that began then may have missed some for that reason alone."""
+        return self.count > 0 and began_ns - self._reported_ns < SETTLED_NS

@@ -6,7 +6,7 @@ and the next scan returns them. All times are monotonic nanoseconds.
 
 from typing import Dict, List, NamedTuple, Optional
 
-from ipvsd.daemon.expected_births import VISIBLE_NS, ExpectedBirths
+from ipvsd.daemon.expected_births import SETTLED_NS, VISIBLE_NS, ExpectedBirths
 from ipvsd.daemon.looks import Looks
 from ipvsd.daemon.share import Share
 from ipvsd.model import NS_PER_MS, NS_PER_S
@@ -189,8 +189,11 @@ class ScanSchedule:
         if not ended:
             return
         self.searching = False
+        began_ns = self._searched_ns or 0
         if not found:
-            self.births.searched(self._searched_ns or 0)
+            self.births.searched(began_ns)
+        if self.births.too_early(began_ns) and self.search_ns is not None:
+            self.search_ns = min(self.search_ns, now_ns + SETTLED_NS)
 
     def _scan_at(self, due_ns: int) -> None:
         self._quick_ns = due_ns if self._quick_ns is None else min(due_ns, self._quick_ns)

@@ -505,3 +505,14 @@ def test_short_scans_where_births_are_not_reported_are_made_each_second():
     clock = Clock(reported=False, scan_ns=NS_PER_MS)
     clock.run(clock.now_ns + 60 * NS_PER_S)
     assert clock.kinds().count(SCAN) >= 58
+
+
+def test_a_search_that_began_too_early_for_a_birth_is_repeated():
+    clock = Clock()
+    clock.expect_births()
+    clock.schedule.begin_search(clock.now_ns)  # for another one
+    clock.schedule.slice_ended(True, True, 0, clock.now_ns)
+    clock.jobs = []
+    clock.run(clock.now_ns + 5 * NS_PER_S)
+    assert SEARCH in clock.kinds()
+    assert clock.schedule.births.count == 0, "what that one misses does not exist"
