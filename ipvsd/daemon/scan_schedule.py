@@ -210,6 +210,12 @@ def next_ns(schedule: ScanSchedule, now_ns: int) -> Optional[int]:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
+def expect_again(schedule: ScanSchedule, births: int, now_ns: int) -> None:
+    """Expect births that were found and have lost their holder before they were visited."""
+    if births and schedule.full_ns is not None:
+        schedule.births.report(births, None, now_ns, looked=True)
+
+
 def begin_look(schedule: ScanSchedule, now_ns: int) -> List[int]:
     """Begin a look, after the first scan; return the tasks to look at."""
     assert schedule.last is not None

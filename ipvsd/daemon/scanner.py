@@ -247,6 +247,8 @@ class NamespaceScanner:
             elif job.describe or not self.scan_complete:
                 schedule.full_cost_ns += result.cpu_ns
             schedule.births.found(targets.reborn(self._batch, result.results))
+            lost = targets.left(self._batch, result.results)
+            scan_schedule.expect_again(schedule, lost, now_ns)
 
     def _abort(self, hangs: bool) -> str:
         """Give up the job; return what it was. What `hangs` is tried again, but later."""

@@ -9,7 +9,7 @@ from ipvsd.enforce import decide, packed
 from ipvsd.enforce.enforcer import Target
 from ipvsd.enforce.memory import Memory
 from ipvsd.enforce.packed import PackedResult
-from ipvsd.model import Identity, Reason
+from ipvsd.model import Identity, NamespaceResult, Reason, State
 
 
 def in_turn(
@@ -83,5 +83,20 @@ def reborn(batch: List[Target], results: List[PackedResult]) -> int:
     known = {one.namespace.identity for one in batch if one.known and one.reason != Reason.BIRTH}
     return sum(
         packed.reason_of(one) is Reason.BIRTH and packed.identity_of(one) in known
+        for one in results
+    )
+
+
+def left(batch: List[Target], results: List[PackedResult]) -> int:
+    """Return how many new namespaces were gone when they were visited.
+
+    They may still exist: a process makes a namespace, opens it and leaves it, or mounts it where
+    only a search looks.
+    """
+    new = {target.namespace.identity for target in batch if target.known is None}
+    return sum(
+        isinstance(one, NamespaceResult)
+        and one.namespace.identity in new
+        and any(key.state is State.GONE for key in one.keys)
         for one in results
     )

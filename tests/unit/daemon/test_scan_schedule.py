@@ -516,3 +516,10 @@ def test_a_search_that_began_too_early_for_a_birth_is_repeated():
     clock.run(clock.now_ns + 5 * NS_PER_S)
     assert SEARCH in clock.kinds()
     assert clock.schedule.births.count == 0, "what that one misses does not exist"
+
+
+def test_a_namespace_that_is_gone_when_it_is_visited_is_scanned_and_searched_for():
+    clock = Clock()
+    scan_schedule.expect_again(clock.schedule, 1, clock.now_ns)
+    clock.run(clock.now_ns + 5 * NS_PER_S)
+    assert clock.kinds()[:2] == [SCAN, SEARCH]
