@@ -106,7 +106,15 @@ class Sampling:
         while self._switched("1") and monotonic_ns() < until_ns:
             proceed()
             loop.wait(monotonic_ns() + _CHECK_AGAIN_NS)
-        self._log("sampling: estimation is off again before the guard stops")
+        left = self._switched("1")
+        if left:
+            where = plural(len(left), "namespace")
+            self._log(
+                f"sampling: estimation may not be off again before the guard stops in {where}; "
+                "the next start switches it off"
+            )
+        else:
+            self._log("sampling: estimation is off again before the guard stops")
 
     def _schedule(self) -> None:
         policy = self._state.policy
@@ -122,7 +130,9 @@ class Sampling:
         state = self._state
         own = [key for key in state.host_keys if key.setting.key == RUN_ESTIMATION]
         quiet = all(key.state is State.AS_WANTED and key.setting.wanted == "0" for key in own)
-        return state.loaded and bool(own) and quiet and not (state.reloading or _busy(state.config))
+        # A comparison or a refresh switches estimation already.
+        busy = state.reloading or state.config.compares
+        return state.loaded and bool(own) and quiet and not busy
 
     def _refuse(self) -> None:
         if not self._refused:
@@ -133,7 +143,7 @@ class Sampling:
         state = self._state
         self._real, self._began_ns, self._on_ns = state.config, monotonic_ns(), None
         settings = tuple(
-            one._replace(wanted="1") if _is_off(one) else one for one in state.policy.settings
+            one._replace(wanted="1") if _is_at(one, "0") else one for one in state.policy.settings
         )
         self._sampled = state.config._replace(policy=state.policy._replace(settings=settings))
         state.config = self._sampled
@@ -182,18 +192,9 @@ def next_sample_ns(policy: Policy, node: str, wall_ns: int) -> int:
     return wall_ns + period_ns - (wall_ns - phase_ns) % period_ns
 
 
-def _is_off(setting: Setting) -> bool:
-    return _is_at(setting, "0")
-
-
 def _is_at(setting: Setting, wanted: str) -> bool:
     """Return whether it is the setting of run_estimation for all namespaces, at this value."""
     return setting.key == RUN_ESTIMATION and setting.wanted == wanted and not setting.rule
-
-
-def _busy(config: Config) -> bool:
-    """Return whether a comparison or a refresh switches estimation already."""
-    return config.compares
 
 
 def _wall_ns() -> int:

@@ -122,6 +122,7 @@ def test_a_guard_that_stops_switches_off_before(stage, hangs):
     stage.sampling.stop(check, lambda: None if hangs else stage.check(WEB), FakeLoop(stage))
     assert stage.now_ns - began_ns < (6 if hangs else 1) * NS_PER_S
     assert "off again before the guard stops" in stage.logged()[0]
+    assert ("may not be" in stage.logged()[0]) == bool(hangs), "one namespace was not reached"
 
 
 def test_a_guard_that_stops_right_after_a_sample_waits_until_all_is_off(stage):
