@@ -8,7 +8,7 @@ import sys
 from typing import Any, Dict, Optional, Tuple
 
 from ipvsd.commands.arguments import duration
-from ipvsd.commands.output import Output
+from ipvsd.commands.output import Output, confirm
 from ipvsd.config import estimation_dropin
 from ipvsd.config import files as config_files
 from ipvsd.config.policy import about
@@ -169,14 +169,9 @@ def _confirm(options: argparse.Namespace, count: int, duration_ns: int) -> None:
     """Ask the user for consent to a comparison. Raises GuardError without it."""
     if options.yes:
         return
-    if not sys.stdin.isatty():
-        message = "--compare: switches estimation on for some time, and cannot ask here; add --yes"
-        raise GuardError(message, Exit.USAGE)
-    sys.stderr.write(
+    question = (
         f"This switches estimation on in {plural(count, 'namespace')} for "
         f"{format_duration(duration_ns)} and some seconds, and off again: packets may be late "
-        "meanwhile. Continue? [y/N] "
+        "meanwhile."
     )
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise GuardError("--compare: nothing was changed", Exit.USAGE)
+    confirm(question, compare.OPTION, "some time")

@@ -4,6 +4,7 @@ import sys
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, TextIO
 
 from ipvsd import text
+from ipvsd.model import Exit, GuardError
 from ipvsd.system.terminal import Size
 
 _ELLIPSIS = "\u2026"
@@ -98,6 +99,20 @@ class Output:
             if room < 0:
                 return max(1, count)
         return len(groups)
+
+
+def confirm(question: str, option: str, time: str) -> None:
+    """Ask whether to switch estimation on, which an option does for some time.
+
+    Raises GuardError without consent, and where nobody can be asked.
+    """
+    if not sys.stdin.isatty():
+        message = f"{option}: switches estimation on for {time}, and cannot ask here; add --yes"
+        raise GuardError(message, Exit.USAGE)
+    sys.stderr.write(f"{plain(question, sys.stderr)} Continue? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise GuardError(f"{option}: nothing was changed", Exit.USAGE)
 
 
 def plain(words: str, stream: TextIO) -> str:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ipvsd.commands.arguments import add_watch
-from ipvsd.commands.output import Output, plain
+from ipvsd.commands.output import Output, confirm, plain
 from ipvsd.config import files as config_files
 from ipvsd.enforce.all_namespaces import NamespaceReader
 from ipvsd.kernel import ipvs, ipvs_counters, module
@@ -172,13 +172,10 @@ def _refresh(options: argparse.Namespace, output: Output) -> "Refreshed":
 
 def _confirm(options: argparse.Namespace, question: str) -> None:
     """Say what a refresh costs, and ask for consent. Raises GuardError without it."""
-    if not options.yes and not sys.stdin.isatty():
-        message = "--refresh: switches estimation on for 2 s, and cannot ask here; add --yes"
-        raise GuardError(message, Exit.USAGE)
-    sys.stderr.write(plain(question, sys.stderr) + ("\n" if options.yes else " Continue? [y/N] "))
-    sys.stderr.flush()
-    if not options.yes and sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise GuardError("--refresh: nothing was changed", Exit.USAGE)
+    if options.yes:
+        sys.stderr.write(plain(question, sys.stderr) + "\n")
+        return
+    confirm(question, "--refresh", "2 s")
 
 
 def _show(rows: Sequence[Row], options: argparse.Namespace, output: Output, screen: Screen) -> None:

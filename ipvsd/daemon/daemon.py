@@ -6,6 +6,7 @@ period. The hot path is short: the host's values are set before anything else is
 the other namespaces, by a child process that enters one after the other.
 """
 
+import functools
 import os
 import signal
 import time
@@ -34,6 +35,7 @@ from ipvsd.enforce.memory import Memory
 from ipvsd.journal import events, rate_limit
 from ipvsd.journal.events import Event, Kind
 from ipvsd.journal.sender import Send
+from ipvsd.kernel import ipvs
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.model import Exit, GuardError, Module, Reason, State
 from ipvsd.status import saved_counters
@@ -91,9 +93,8 @@ class Daemon:
             self._state, scanner, self._sources, self._canary, parts.notifier
         )
         self._publisher = Publisher(self._loop, parts.folder, parts.send, parts.stderr, parts.root)
-        self._sampling = Sampling(
-            self._state, parts.enforcer.host_has_kthreads, os.uname().nodename
-        )
+        has_kthreads = functools.partial(ipvs.has_kthreads, parts.root)
+        self._sampling = Sampling(self._state, has_kthreads, os.uname().nodename)
         self._reporter = Reporter(
             self._state, self._publisher, parts.notifier, scanner, self._canary, self._loop
         )

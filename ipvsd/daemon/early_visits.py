@@ -48,9 +48,9 @@ class EarlyVisits:
 
         Return what was set during the load if it was of this instance of ip_vs.
         """
-        were_set = self._set if self.has_begun(instance) else set()
+        were_set = self._set
         if not self.has_begun(instance):
-            self.times = {}  # of another load
+            were_set, self.times = set(), {}  # of another load
         self.loading = self.scan_due = False
         self._set, self._reported, self._taken = set(), {}, {}
         return were_set

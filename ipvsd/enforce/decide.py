@@ -43,11 +43,7 @@ HOLD_NS = 3 * NS_PER_S
 HOLD_LONG_NS = 30 * NS_PER_S
 # Each of these goes through ip_vs_est_reload_start() (net/netfilter/ipvs/ip_vs_ctl.c, Linux 6.2),
 # which stops all kthreads of the namespace and starts them again.
-_RESTARTING = (
-    sysctl_values.RUN_ESTIMATION,
-    sysctl_values.TREE + "est_cpulist",
-    sysctl_values.TREE + "est_nice",
-)
+_RESTARTING = (dialects.RUN_ESTIMATION, dialects.EST_CPULIST, dialects.EST_NICE)
 
 
 class Decision(NamedTuple):

@@ -54,11 +54,6 @@ class Enforcer:
         with self.kernel.sysctls() as sysctls:
             return _read(sysctls, key)
 
-    def host_has_kthreads(self) -> bool:
-        """Return whether ip_vs of this kernel estimates in threads."""
-        with self.kernel.sysctls() as sysctls:
-            return sysctls.has(dialects.EST_NICE)
-
     def check_host(
         self,
         policy: Policy,

@@ -62,7 +62,7 @@ class RunProbes:
         self._unread = 0
         # Whether a sample says if its run did any work, and in which namespace.
         self.detailed = False
-        # Else the timers that have ticked, one for each namespace; None if they are not told apart.
+        # Else the timers that have ticked, one for each namespace; None where these are unknown.
         self._timers: Optional[Set[bytes]] = None
         remove_leftovers(root)
         self._begin, self._end, proof = (event.format(os.getpid()) for event in _EVENTS)

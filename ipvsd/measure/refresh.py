@@ -68,9 +68,10 @@ def refresh(
 ) -> Refreshed:
     """Switch estimation on, await one run in each namespace, and switch it off.
 
-    `apply_configuration` returns after SET_LIMIT_NS at the latest. `confirm` is told what that
-    costs, and raises GuardError where the user does not agree. Raises GuardError where the totals
-    cannot be refreshed, and SystemExit when a signal ends the wait; estimation is off again then.
+    `apply_configuration` returns after SET_LIMIT_NS at the latest. `confirm` takes a sentence with
+    the cost, and raises GuardError where the user does not agree. Raises GuardError where the
+    totals cannot be refreshed, and SystemExit when a signal ends the wait; estimation is off again
+    then.
     """
     policy = config_files.load(places).policy
     there = session.setup(root, policy, ())

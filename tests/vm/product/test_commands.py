@@ -183,14 +183,20 @@ def only_service(host: Guarded, options: str = "") -> Any:
     return shown, namespace, service
 
 
-@BOOKWORM
-def test_totals_of_services_are_fresh_after_one_deliberate_run(host: Guarded, spaces: Spaces):
+def served(host: Guarded, spaces: Spaces) -> int:
+    """Load ip_vs, make connections over a service of the host, and return another namespace."""
     host.load()
     named = spaces.named("other")
     host.wait_for_value("0")
     spaces.wait_for("0", named)
     host.serve()
     host.traffic(20)
+    return named
+
+
+@BOOKWORM
+def test_totals_of_services_are_fresh_after_one_deliberate_run(host: Guarded, spaces: Spaces):
+    named = served(host, spaces)
     _, namespace, service = only_service(host)
     assert (namespace["value"], service["totals"]["connections"]) == ("0", 0)
     host.machine.wait_until_succeeds("ipvsd stats --services | grep -q 'off since 20'")
@@ -242,12 +248,7 @@ def sample_now(host: Guarded) -> None:
 @BOOKWORM
 def test_the_daemon_has_estimation_run_at_an_interval(host: Guarded, spaces: Spaces):
     host.configure("[guard]\nresync = 1s\n[sampling]\nevery = 10min\n")
-    host.load()
-    named = spaces.named("other")
-    host.wait_for_value("0")
-    spaces.wait_for("0", named)
-    host.serve()
-    host.traffic(20)
+    named = served(host, spaces)
     host.machine.wait_until_succeeds("ipvsd status | grep 'sampling:'")
     leaked = host.status()["daemon"]["counters"]["passes_leaked"]
     assert only_service(host)[2]["totals"]["connections"] == 0
