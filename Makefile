@@ -55,12 +55,15 @@ test-all: setup build/setup-all.stamp ## the same on every Python and on every k
 
 check: lint unit test-packaging ## everything that needs no VM
 
+# The tests that run on Python 3.6 too.
+ON_EVERY_PYTHON := tests/unit tests/process tests/namespaces
+
 lint: setup ## style, types, lowest Python version, shell scripts
 	$(BEGINS)
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py packaging/sbom.py
+	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py packaging/sbom.py $(ON_EVERY_PYTHON)
 	shellcheck $(SCRIPTS)
 
 unit: setup ## unit, process and (as root) namespace tests on the oldest and newest Python found

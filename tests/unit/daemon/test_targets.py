@@ -28,5 +28,6 @@ def test_a_new_namespace_that_is_gone_when_it_is_visited_may_still_exist():
         visited(POD, State.AS_WANTED),
         visited(HOST, State.GONE, NamespaceState(HOST, 0, 0, 0)),
     ]
-    batch, results = map(list, zip(*visits, strict=False))
+    batch = [target for target, _ in visits]
+    results = [result for _, result in visits]
     assert targets.left(batch, results) == 1
