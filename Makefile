@@ -97,7 +97,7 @@ test-vm-all: setup build/setup-all.stamp ## the same on every kernel, with large
 	$(BEGINS)
 	$(TEST_VM) --thorough
 
-vm-images: setup ## build the images of the VMs that are not there yet
+vm-images: setup ## build the images that `make test` needs and that are not there yet
 	$(BEGINS)
 	$(PYTHON) -m tests.vm.images
 

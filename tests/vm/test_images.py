@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from .images import SUITES
+from .images import EVERYDAY, SUITES
 from .machine import Machine
+from .product.kernels import THOROUGH
 
 RUN_ESTIMATION = "/proc/sys/net/ipv4/vs/run_estimation"
 EST_NICE = "/proc/sys/net/ipv4/vs/est_nice"
@@ -22,7 +23,12 @@ SYSCTLS = {
 pytestmark = pytest.mark.vm
 
 
-@pytest.fixture(params=[pytest.param(s, marks=pytest.mark.xdist_group(s)) for s in SUITES])
+def _param(suite: str) -> object:
+    thorough = [] if suite in EVERYDAY else [THOROUGH]
+    return pytest.param(suite, marks=[pytest.mark.xdist_group(suite), *thorough])
+
+
+@pytest.fixture(params=map(_param, SUITES))
 def suite(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import CHOSEN, FILE, RUNTIME_FOLDER, SERVICE, Guarded
-from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, KTHREADS
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, KTHREADS, THOROUGH
 from tests.vm.product.setups import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
@@ -219,7 +219,7 @@ REFRESH = "ipvsd stats --services --refresh --yes"
 
 
 @BOOKWORM
-@pytest.mark.parametrize("daemon", [True, False])
+@pytest.mark.parametrize("daemon", [True, pytest.param(False, marks=THOROUGH)])
 def test_a_refresh_that_is_killed_leaves_estimation_off(host: Guarded, daemon: bool):
     host.load()
     host.wait_for_value("0")

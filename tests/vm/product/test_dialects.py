@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.vm.guarded import KEY, SERVICE, Guarded
-from tests.vm.product.kernels import VENDOR
+from tests.vm.product.kernels import THOROUGH, VENDOR
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -23,6 +23,7 @@ def doctor(host: Guarded) -> str:
     return " ".join(host.succeed("ipvsd doctor", timeout=60).split())
 
 
+@THOROUGH
 @VENDOR
 def test_a_switch_that_is_off_by_default_is_right_from_the_start(host: Guarded, spaces: Spaces):
     cursor = host.cursor()
@@ -58,6 +59,7 @@ def test_somebody_who_switches_it_on_is_set_back(host: Guarded, spaces: Spaces):
     host.machine.wait_until_succeeds(f"ip netns exec lb sysctl -n {WORK} | grep -qx 0")
 
 
+@THOROUGH
 @VENDOR
 def test_verify_and_measure_see_it_run(host: Guarded):
     load(host, "tencentos")
@@ -82,6 +84,7 @@ def test_the_companion_of_the_switch_is_guarded_too(host: Guarded):
     assert "has run_estimation and run_estimation_target" in doctor(host)
 
 
+@THOROUGH
 @VENDOR
 def test_where_nothing_is_wanted_of_the_companion_it_stays(host: Guarded):
     load(host, "openeuler")

@@ -19,7 +19,7 @@ RESYNC_1H = "[guard]\nresync = 1h\n"
 CONTEST = f"for i in {{1..200}}; do echo 1 >{FILE}; sleep 0.05; done"
 
 
-@births_on("bookworm")
+@births_on("bookworm", blind=True)
 def test_a_change_inside_a_namespace_is_found_however_it_was_made(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):

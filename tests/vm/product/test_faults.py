@@ -15,7 +15,7 @@ import pytest
 
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import KEY, SERVICE, Guarded
-from tests.vm.product.kernels import TRIXIE
+from tests.vm.product.kernels import THOROUGH, TRIXIE
 from tests.vm.product.setups import FLOOD, RESYNC_1S, TRACING, traces, without
 from tests.vm.spaces import Spaces
 
@@ -100,6 +100,7 @@ SWITCH_ON = f"sysctl -q -w {KEY}=1; ip netns exec bystander sysctl -q -w {KEY}=1
 # The daemon
 
 
+@THOROUGH
 @TRIXIE
 def test_killed_again_and_again_in_a_storm_of_loads(
     host: Guarded, faults: Faults, spaces: Spaces, thorough: bool

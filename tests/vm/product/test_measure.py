@@ -202,6 +202,7 @@ def test_a_comparison_ended_at_any_moment_leaves_the_value_of_the_policy(
     loaded.wait_for_value("0")
 
 
+@THOROUGH
 @on("bookworm")
 def test_a_comparison_ended_later_in_a_phase_leaves_the_value_of_the_policy(loaded: Guarded):
     for moment, after_s in (("on", 3), ("off", 3), ("off", 7)):

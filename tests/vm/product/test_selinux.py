@@ -10,9 +10,10 @@ from tests.vm import images
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import KEY, SERVICE, Guarded
 from tests.vm.machine import Machine
+from tests.vm.product.kernels import THOROUGH
 from tests.vm.spaces import Spaces
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("selinux")]
+pytestmark = [pytest.mark.vm, THOROUGH, pytest.mark.xdist_group("selinux")]
 
 # Tests run as an administrator; without this the harness's agent would run as a service.
 AGENT_DROP_IN = "/etc/systemd/system/harness-agent.service.d/administrator.conf"

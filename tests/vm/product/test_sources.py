@@ -4,7 +4,7 @@ import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import Calls
-from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, EACH_KERNEL
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, EACH_KERNEL, THOROUGH
 from tests.vm.product.setups import (
     FIRST_ESTIMATION_USEC,
     RESYNC_1S,
@@ -50,6 +50,7 @@ def test_a_missing_source_is_logged_once_and_replaced(host: Guarded, spaces: Spa
     assert host.show("ActiveState") == "active"
 
 
+@THOROUGH
 @BOOKWORM
 def test_a_source_that_was_switched_off_is_switched_on_again(host: Guarded, spaces: Spaces):
     host.configure(RESYNC_1S)

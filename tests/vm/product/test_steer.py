@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import DROP_IN, SERVICE, Guarded
-from tests.vm.product.kernels import BOOKWORM, KTHREADS, VENDOR
+from tests.vm.product.kernels import BOOKWORM, KTHREADS, THOROUGH, VENDOR
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -47,6 +47,7 @@ def test_threads_run_where_they_are_wanted(host: Guarded, spaces: Spaces):
     check_runs(host)
 
 
+@THOROUGH
 @KTHREADS
 def test_a_service_with_an_affinity_of_its_own_writes_the_whole_list(host: Guarded):
     host.succeed(f"cat > {DROP_IN}", input=STEER.encode())
@@ -91,6 +92,7 @@ def test_a_timer_without_a_target_is_refused(host: Guarded):
     assert host.value() == "0"
 
 
+@THOROUGH
 @BOOKWORM
 def test_a_timer_that_is_loaded_later_is_reported(host: Guarded):
     host.configure(STEER)

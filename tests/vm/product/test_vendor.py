@@ -33,7 +33,7 @@ def test_one_birth_wakes_the_guard_and_nobody_elses_trace_is_changed(host: Guard
 # The namespaces that exist before ip_vs is loaded, beside the host's.
 SPACES = 12
 SLOW = [
-    pytest.param("before_each_ms=250", id="each"),
+    pytest.param("before_each_ms=250", id="each", marks=THOROUGH),
     pytest.param(f"{EARLY} before_each_ms=250", id="each, early"),
     pytest.param("after_first_ms=3000", id="after the first", marks=THOROUGH),
     pytest.param("after_all_ms=3000", id="after all", marks=THOROUGH),
@@ -109,6 +109,7 @@ def test_without_types_of_ip_vs_ticks_count_as_empty_only_where_that_is_known(
     assert "whether it did any work cannot be told" in verdict
 
 
+@THOROUGH
 @VENDOR
 def test_one_run_over_5000_services_is_measured_as_the_stall_that_it_is(host: Guarded):
     host.load()

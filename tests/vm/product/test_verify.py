@@ -6,14 +6,7 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
-from tests.vm.product.kernels import (
-    ANY_KERNEL,
-    BOOKWORM,
-    BOTH_KINDS,
-    EACH_KERNEL,
-    THOROUGH,
-    THREADED,
-)
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, EACH_KERNEL, THOROUGH, THREADED
 from tests.vm.product.setups import WITHOUT_TRACEFS
 from tests.vm.spaces import Spaces
 
@@ -46,7 +39,7 @@ def test_one_of_fifty_that_is_on_is_named(host: Guarded, spaces: Spaces):
         assert "2 estimation runs" in problem or "3 estimation runs" in problem
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_traffic_is_a_proof_and_its_absence_is_reported(host: Guarded, spaces: Spaces):
     host.load()
     host.wait_for_value("0")
