@@ -28,6 +28,7 @@ VERBS = {
     "doctor": "find conflicts, missing support and whatever else is in the way",
     "estimation": "switch estimation on or off, permanently or until the next boot",
     "config": "show or check the configuration",
+    "report": "write all that support needs into one file",
 }
 
 _EXIT_CODES = """\

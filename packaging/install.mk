@@ -19,6 +19,7 @@ CATALOGDIR ?= $(PREFIX)/lib/systemd/catalog
 # The private directory: no version of Python in its path, so that none is tied to the package.
 PKGDIR ?= $(DATADIR)/ipvs-estoff-guard
 CONFDIR ?= $(SYSCONFDIR)/ipvs-estoff-guard
+SOSDIR ?= $(SYSCONFDIR)/sos/extras.d
 
 # Packages (directories) and modules (files) of other projects to carry along, see bundled.txt.
 # Empty: the system must have sdnotify and pyudev.
@@ -50,6 +51,7 @@ install: ## copy everything into place below DESTDIR= (default: this system)
 	@chmod 0644 "$(DESTDIR)$(UNITDIR)/ipvs-estoff-guard.service"
 	@$(put) systemd/ipvs-estoff-guard.catalog "$(DESTDIR)$(CATALOGDIR)/ipvs-estoff-guard.catalog"
 	@$(put) conf/guard.conf "$(DESTDIR)$(CONFDIR)/guard.conf"
+	@$(put) packaging/sos/ipvs-estoff-guard "$(DESTDIR)$(SOSDIR)/ipvs-estoff-guard"
 	@$(put) completions/ipvsd "$(DESTDIR)$(COMPLETIONSDIR)/ipvsd"
 	@for page in ipvs-estoff-guard.conf.5 ipvs-estoff-guard.8 ipvsd.8; do \
 		to="$(DESTDIR)$(MANDIR)/man$${page##*.}/$$page.gz"; \

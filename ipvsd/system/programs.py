@@ -2,10 +2,12 @@
 
 import os
 import subprocess
-from typing import Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 # systemctl and journalctl answer within a second; one that takes longer hangs, and is killed.
 _TIMEOUT_S = 10
+# Commands of ipvsd enter each namespace, and some watch the kernel for seconds.
+_LONG_TIMEOUT_S = 120
 
 
 def output(command: Sequence[str]) -> Optional[str]:
@@ -23,6 +25,33 @@ def output(command: Sequence[str]) -> Optional[str]:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+
+
+class Ended(NamedTuple):
+    """How a program ended: its exit code, or None; and what it printed, or why it did not run."""
+
+    code: Optional[int]
+    text: str
+
+
+def run(command: Sequence[str]) -> Ended:
+    """Run a program that may fail, and return how it ended; one that hangs is killed."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ, LC_ALL="C.UTF-8"),
+            timeout=_LONG_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        text = (error.stdout or b"").decode("utf-8", "replace")
+        return Ended(None, f"{text}(killed after {_LONG_TIMEOUT_S} s)")
+    except OSError as error:
+        return Ended(None, error.strerror or str(error))
+    return Ended(done.returncode, done.stdout.decode("utf-8", "replace"))
 
 
 def unit_properties(unit: str, names: Sequence[str]) -> Optional[str]:
