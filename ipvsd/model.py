@@ -42,8 +42,7 @@ class Owner(NamedTuple):
     engine: str = ""  # docker, podman, kubernetes, containerd, lxc, or machine (of systemd)
     container_name: str = ""  # as this engine calls it
     part_of: str = ""  # the pod, or the Swarm service
-    # The paths in other mount namespaces, each with a process that sees the mount there. Any user
-    # who creates a mount namespace can choose them: they are no names.
+    # Paths in other mount namespaces, each with a process that sees it; no names: anybody's choice.
     mounts_elsewhere: Tuple[Tuple[str, int], ...] = ()
 
 
@@ -162,6 +161,15 @@ class Override(NamedTuple):
     until_ns: Optional[int] = None  # when the line ends to count, since the epoch
 
 
+class Share(NamedTuple):
+    """The share of all hosts that enforces, and this host's place: it enforces below the share."""
+
+    parts: int  # ten-thousandths, as the place
+    salt: str
+    origin: str
+    place: Optional[int] = None  # None without a machine-id
+
+
 class Policy(NamedTuple):
     """The whole configuration, as values the daemon works with."""
 
@@ -177,6 +185,7 @@ class Policy(NamedTuple):
     steer: Optional[str] = None  # the CPUs; empty for those that the kernel chooses; None for off
     sampling_ns: Optional[int] = None  # between two samples of estimation; None for none
     sampling_at_ns: int = 0  # since midnight (UTC), when one of them is due
+    share: Optional[Share] = None  # why this host has its mode; None where all have the same one
 
 
 class Reason(Enum):
@@ -243,8 +252,7 @@ class State(Enum):
 
 RIGHT = (State.AS_WANTED, State.OFF_OTHERWISE)  # there is nothing to change
 
-# Another user namespace owns the network namespace: nobody may change its sysctls. Any user can
-# make one, with a name and services of their choice.
+# Of another user namespace: nobody may change it, and any user can make one as they please.
 FOREIGN = (State.HIDDEN, State.READ_ONLY)
 
 

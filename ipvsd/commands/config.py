@@ -11,6 +11,7 @@ from ipvsd.config import sysctl_values, until
 from ipvsd.config.parser import Config, ConfigError
 from ipvsd.config.steering import Verdict
 from ipvsd.model import SERVICE, Exit
+from ipvsd.status import host_share
 
 # Version of the JSON: raised when a field changes its meaning or is removed, not when one is added.
 _VERSION = 1
@@ -124,6 +125,9 @@ def _print(config: Config, output: Output) -> None:
         for one in config.policy.overrides
     ]
     output.table(rows)
+    share = host_share.document(config.policy.share)
+    if share is not None:
+        output.line(host_share.sentence(config.policy.mode.value, share))
 
 
 def _value(wanted: Optional[str], until_ns: Optional[int]) -> str:
@@ -135,6 +139,8 @@ def _document(config: Config) -> Dict[str, Any]:
     return {
         "version": _VERSION,
         "guard": _section(config, "guard"),
+        "mode": config.policy.mode.value,
+        "enforce_share": host_share.document(config.policy.share),
         "steer": _section(config, "steer"),
         "namespaces": _section(config, "namespaces"),
         "metrics": _section(config, "metrics"),

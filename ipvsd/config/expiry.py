@@ -43,7 +43,7 @@ def rest(config: Config, places: Places) -> Config:
     compares = config.compares and comparison.is_running(places.runtime or "") is not False
     sources = [one for one in config.sources if compares or one.path != compared]
     known_ns = _NEVER_NS if config.until_ns is None else config.until_ns - 1
-    left = parse(sources, max(_wall_ns(), known_ns))
+    left = parse(sources, max(_wall_ns(), known_ns), config.machine_id)
     return left._replace(warnings=config.warnings, compares=compares)
 
 

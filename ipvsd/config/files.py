@@ -17,6 +17,8 @@ FOLDER = "etc/ipvs-estoff-guard"
 RUNTIME_FOLDER = "run/ipvs-estoff-guard.conf.d"
 MAIN_FILE = "guard.conf"
 DROP_IN_FOLDER = "conf.d"
+_MACHINE_ID = "etc/machine-id"
+_MAX_MACHINE_ID = 64  # twice its length
 # A thousand times the size of the shipped file; no configuration is larger.
 _MAX_BYTES = 1024 * 1024
 # The kind of a file and its place do not change by themselves; open(2) gives ENXIO for a socket.
@@ -27,10 +29,14 @@ _DEV_NULL = os.makedev(1, 3)
 
 
 class Places(NamedTuple):
-    """The folders of the configuration: the permanent one, and that until the next boot."""
+    """The folders of the configuration, permanent and until the next boot; the machine-id's file.
+
+    Without a file all is as on a host without a machine-id.
+    """
 
     folder: str
     runtime: Optional[str] = None
+    machine_id: Optional[str] = None
 
     @property
     def drop_ins(self) -> str:
@@ -41,8 +47,9 @@ class Places(NamedTuple):
 def places(root: str = "/", folder: Optional[str] = None) -> Places:
     """Return the places below a root, or only the `folder` that the user named."""
     if folder is not None:
-        return Places(folder)
-    return Places(os.path.join(root, FOLDER), os.path.join(root, RUNTIME_FOLDER))
+        return Places(folder, None, os.path.join(root, _MACHINE_ID))
+    below = (os.path.join(root, path) for path in (FOLDER, RUNTIME_FOLDER, _MACHINE_ID))
+    return Places(*below)
 
 
 def load(where: Places, instead: Optional[Mapping[str, str]] = None) -> Config:
@@ -72,10 +79,19 @@ def load(where: Places, instead: Optional[Mapping[str, str]] = None) -> Config:
             sources.append(Source(path, instead[path]))
         elif path not in folders:
             sources += read(path)
-    config = parse(sources, int(time.time() * 1e9))
+    config = parse(sources, int(time.time() * 1e9), _machine_id(where.machine_id))
     warnings += [f"{path}: is a folder, passed over" for path in folders]
     compares = runs is not False
     return config._replace(warnings=(*warnings, *config.warnings), compares=compares)
+
+
+def _machine_id(path: Optional[str]) -> str:
+    """Return the text of machine-id(5); empty if it cannot be read."""
+    try:
+        with open(path or os.devnull, encoding="ascii") as file:
+            return file.read(_MAX_MACHINE_ID).strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _drop_ins(folder: str, instead: Mapping[str, str]) -> List[str]:

@@ -4,7 +4,7 @@ import re
 from enum import Enum
 from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple, Type
 
-from ipvsd.config import policy, sysctl_values
+from ipvsd.config import enforce_share, policy, sysctl_values
 from ipvsd.kernel import dialects
 from ipvsd.model import NS_PER_S, ContestPolicy, Mode, Scope, Selector
 from ipvsd.text import parse_duration, printable
@@ -117,6 +117,8 @@ class Option(NamedTuple):
 
 OPTIONS = {
     ("guard", "mode"): Option("enforce", _word(Mode)),
+    ("guard", "enforce_share"): Option("100%", lambda entry: enforce_share.parts(entry.value)),
+    ("guard", "enforce_salt"): Option("", lambda entry: enforce_share.salt(entry.value)),
     # More often would cost too much CPU time; less often would leave a wrong value too long.
     ("guard", "resync"): Option("30s", _duration("1s", "1h")),
     # Each canary creates and removes a namespace. Less than one a day would prove very little.

@@ -3,10 +3,10 @@
 import re
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from ipvsd.config import options, policy, steering, sysctl_values, until
+from ipvsd.config import enforce_share, options, policy, steering, sysctl_values, until
 from ipvsd.config.options import BUILT_IN, Entry, Strategy
 from ipvsd.kernel import dialects
-from ipvsd.model import Exit, GuardError, Override, Policy, Selector, Setting
+from ipvsd.model import Exit, GuardError, Override, Policy, Selector, Setting, Share
 from ipvsd.text import printable
 
 
@@ -26,6 +26,7 @@ class Config(NamedTuple):
     until_ns: Optional[int] = None  # when the next [until TIME] is over; None without one
     compares: bool = False  # the drop-in of a comparison counts
     sources: Tuple[Source, ...] = ()  # the files that it was read from
+    machine_id: str = ""  # the text of machine-id(5)
 
 
 class ConfigError(GuardError):
@@ -37,10 +38,11 @@ class ConfigError(GuardError):
         self.problems = tuple(problems)
 
 
-def parse(sources: Sequence[Source], wall_ns: int = 0) -> Config:
+def parse(sources: Sequence[Source], wall_ns: int = 0, machine_id: str = "") -> Config:
     """Return the configuration that the files, in their order, make up; the later line wins.
 
-    Lines below [until TIME] count until that time, which is compared with `wall_ns`.
+    Lines below [until TIME] count until that time, which is compared with `wall_ns`. The mode is
+    that of the host with this machine-id.
 
     An empty value means the default of an option; a sysctl with an empty value is not guarded.
     Raises ConfigError when any value is wrong, or any sysctl is not below net.ipv4.vs: the
@@ -50,7 +52,13 @@ def parse(sources: Sequence[Source], wall_ns: int = 0) -> Config:
     draft = _Draft(wall_ns)
     for source in sources:
         draft.read(source)
-    return draft.finish()._replace(sources=tuple(sources))
+    config = draft.finish()
+    own = enforce_share.on_this_host(config.policy, machine_id)
+    if own.share is not None and own.share.place is None:
+        missing = "/etc/machine-id names no machine, so this host only observes"
+        warning = f"{own.share.origin}: enforce_share: {missing}"
+        config = config._replace(warnings=(*config.warnings, warning))
+    return config._replace(policy=own, sources=tuple(sources), machine_id=machine_id)
 
 
 _SECTIONS = ("guard", "namespaces", "sysctl", "steer", "metrics", "sampling")
@@ -105,6 +113,11 @@ class _Draft:
             steer=meaning["steer", "cpus"] if steers else None,
             sampling_ns=meaning["sampling", "every"],
             sampling_at_ns=meaning["sampling", "at"],
+            share=Share(
+                meaning["guard", "enforce_share"],
+                meaning["guard", "enforce_salt"],
+                self._options["guard", "enforce_share"].origin,
+            ),
         )
         entries, warnings = tuple(self._options.values()), tuple(self._warnings)
         return Config(wanted, entries, warnings, self._until_ns)

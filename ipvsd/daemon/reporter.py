@@ -12,7 +12,7 @@ from ipvsd.daemon.publisher import Pace, Publisher
 from ipvsd.daemon.scanner import NamespaceScanner
 from ipvsd.enforce.memory import Memory
 from ipvsd.model import NS_PER_S, Policy
-from ipvsd.status import documents, saved_counters
+from ipvsd.status import documents, host_share, saved_counters
 from ipvsd.status.runtime_dir import COUNTERS, EVENTS, STATUS
 from ipvsd.system import files
 from ipvsd.system.event_loop import Loop, monotonic_ns
@@ -124,6 +124,7 @@ class Reporter:
             "guard": __version__,
             "started": self._started,
             "mode": policy.mode.value,
+            "enforce_share": host_share.document(policy.share),
             "scope": policy.scope.value,
             "module": memory.module.value if memory.module is not None else None,
             "states": documents.count_states(ns_state.keys for ns_state in known),

@@ -4,7 +4,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from ipvsd.doctor.diagnosis import Finding, Line, Severity
 from ipvsd.model import NS_PER_S, NS_PER_US
-from ipvsd.text import format_duration
+from ipvsd.status import host_share
+from ipvsd.text import format_duration, printable
 
 TOPIC = "service"
 NAME = "ipvs-estoff-guard.service"
@@ -141,9 +142,13 @@ def _daemon(daemon: Mapping[str, Any], version: str) -> List[Finding]:
         text = f"version {daemon['guard']} is running, but version {version} is installed"
         advice = "systemctl restart ipvs-estoff-guard"
         findings.append(_bad(text, advice, Severity.WARNING))
-    if daemon["mode"] == "observe":
-        text = "mode = observe: the guard only logs what it would write"
+    observes, share = daemon["mode"] == "observe", daemon.get("enforce_share")
+    why = "mode = observe" if share is None else host_share.sentence(daemon["mode"], share)
+    if observes:
+        text = f"{printable(why)}: the guard only logs what it would write"
         findings.append(_bad(text, "", Severity.HINT))
+    elif share is not None:
+        findings.append(Finding(TOPIC, Severity.OK, printable(why)))
     findings += _sources(daemon["sources"]) + _canary(daemon["canary"])
     if daemon.get("shared_procfs"):
         text = (

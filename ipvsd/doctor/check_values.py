@@ -34,6 +34,6 @@ def check_values(keys: Iterable[KeyStatus], daemon_mode: Optional[str]) -> List[
         text = f"{name} is {value} ({key.state.value}), but {key.setting.wanted} is wanted"
         advice = "`ipvsd apply` sets the value once; the service keeps it"
         if daemon_mode == "observe":
-            advice = "the guard only observes: set mode = enforce under [guard]"
+            advice = "the guard only observes: see mode and enforce_share under [guard]"
         findings.append(Finding(VALUES, Severity.PROBLEM, text, (), advice))
     return findings

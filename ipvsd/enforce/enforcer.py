@@ -64,7 +64,7 @@ class Enforcer:
     ) -> CheckResults:
         """Make the host's values as the policy wants, and return the result.
 
-        Nothing is written if `dry` is true, or if mode = observe.
+        Nothing is written if `dry` is true, or if the policy only observes.
         """
         target = Target(self.host, reason, known, event_ns=event_ns)
         with self.kernel.sysctls() as sysctls:

@@ -174,10 +174,10 @@ def many(counts: Dict[str, int], slowest_usec: int, leaked: int) -> Event:
 
 
 def would_change(write: Write) -> Event:
-    """A value differs and mode = observe."""
+    """A value differs, and the guard only observes."""
     message = (
         f"{write.written_key} in {_shown(write.namespace)}: is {printable(write.found)}, "
-        f"would be set to {write.wanted} ({_WHY[write.reason]}; mode = observe)"
+        f"would be set to {write.wanted} ({_WHY[write.reason]}; this host only observes)"
     )
     return Event(Kind.WOULD_CHANGE, message, _write_fields(write, write.wanted))
 

@@ -45,7 +45,7 @@ _THREADS = (
     "ipvs-estoff-guard.conf(5)"
 )
 _OBSERVE = (
-    "--refresh: the configuration has mode = observe, so that nothing is switched; `ipvsd "
+    "--refresh: the guard only observes on this host, so that nothing is switched; `ipvsd "
     "estimation on` switches estimation on for good"
 )
 

@@ -78,6 +78,7 @@ def _metrics(
         "ip_vs": str(status["module"]),
     }
     yield _gauge("kernel_info", "Kernel, its kind of estimator, state of ip_vs.", 1, kernel)
+    yield from _share(status.get("enforce_share"))
     states = dict.fromkeys(_STATES, 0)
     states.update(status["states"])
     yield _family("namespaces", "gauge", "Network namespaces by state.", "state", states)
@@ -104,6 +105,15 @@ def _metrics(
         yield from _cost(status["cost"])
     if host is not None:
         yield from _host(host)
+
+
+def _share(share: Optional[Dict[str, Any]]) -> Iterator[Metric]:
+    if share is None:
+        return
+    yield _gauge("enforce_share_ratio", "Share of the hosts that enforces.", share["ratio"])
+    if share["place"] is not None:
+        text = "Place of this host among all; those below the share enforce."
+        yield _gauge("enforce_place_ratio", text, share["place"])
 
 
 def _canary(canary: Dict[str, Any]) -> Iterator[Metric]:

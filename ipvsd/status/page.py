@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from ipvsd.config.sysctl_values import TREE
 from ipvsd.kernel.netns_owner import describe
 from ipvsd.model import HOST_NAME, NS_PER_US, KeyStatus, Module, NamespaceResult
-from ipvsd.status import documents
+from ipvsd.status import documents, host_share
 from ipvsd.text import format_duration, iso_time, plural, printable
 
 HEADING = ["NAMESPACE", "STATE", "SYSCTL", "VALUE", "WANTED", "OWNER"]
@@ -45,12 +45,20 @@ def head(
         f"sources:     {printable(sources)}",
         f"canary:      {_canary(daemon['canary'])}",
         f"cost:        {_cost(daemon.get('cost'))}",
+        *_share(daemon),
         *_sampling(daemon.get("sampling")),
         *_chosen_on(daemon.get("chosen_on") or []),
         *_given_up(daemon.get("given_up")),
         *_shared_procfs(daemon.get("shared_procfs", "")),
     ]
     return lines + _counters(daemon["counters"])
+
+
+def _share(daemon: Dict[str, Any]) -> List[str]:
+    share = daemon.get("enforce_share")
+    return (
+        [f"share:       {printable(host_share.sentence(daemon['mode'], share))}"] if share else []
+    )
 
 
 def left_out(results: Sequence[NamespaceResult]) -> List[str]:

@@ -26,6 +26,7 @@ STATUS = {
     "guard": str,
     "started": str,
     "mode": str,
+    "enforce_share": Newer(Maybe({"ratio": float, "place": Maybe(float), "origin": str})),
     "states": {str: int},
     "sources": {str: str},
     "cost": Newer(

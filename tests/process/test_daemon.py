@@ -20,6 +20,13 @@ def guard(root, tmp_path):
     made.close()
 
 
+def output_of(root, *arguments):
+    command = [sys.executable, "-m", "ipvsd", "--root", root.path, *arguments]
+    return subprocess.run(
+        command, cwd=HOME, stdout=subprocess.PIPE, timeout=TIMEOUT_S
+    ).stdout.decode()
+
+
 def test_the_first_check_is_complete_before_ready(root, guard):
     root.load_ip_vs()
     message = guard.start().wait_for("READY=1")
@@ -160,6 +167,22 @@ def test_observing_writes_nothing(root, guard):
     assert "observing only" in guard.start().wait_for("READY=1")
     assert "would be set to 0" in guard.log()
     assert root.get() == "1"
+
+
+def test_a_host_enforces_from_the_share_on_that_it_has_a_place_in(root, guard):
+    root.load_ip_vs()
+    root.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n")  # its place is 98.77 %
+    root.configure("[guard]\nenforce_share = 98%\n")
+    assert "observing only" in guard.start().wait_for("READY=1")
+    assert guard.status()["enforce_share"]["place"] == 0.9877
+    assert "is outside enforce_share = 98%" in output_of(root, "status")
+    assert root.get() == "1"
+    root.configure("[guard]\nenforce_share = 99%\n")
+    guard.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: root.get() == "0")
+    wait_until(lambda: guard.status()["mode"] == "enforce")
+    assert "is inside enforce_share = 99%" in output_of(root, "status")
+    assert "is inside enforce_share = 99%" in output_of(root, "config")
 
 
 def test_a_second_daemon_logs_one_line_and_ends(root, guard, tmp_path):

@@ -247,8 +247,8 @@ def test_the_same_section_again_replaces_its_keys_and_comes_last():
         ("[namespaces]\nexcept=name:a\n", "1.conf:2: unknown key except (did you mean exclude?)"),
         (
             "[guard]\nscope=host\n",
-            "1.conf:2: unknown key scope "
-            "(valid: mode, resync, canary, contested, strategy), ignored",
+            "1.conf:2: unknown key scope (valid: mode, enforce_share, enforce_salt, resync, "
+            "canary, contested, strategy), ignored",
         ),
         (
             "[sysctl name:a]\nnet.ipv4.vs.run_estimatoin = 0\n",
@@ -322,6 +322,8 @@ def test_config_shows_options_and_sections_with_their_places(root, capsys):
     path = root.join("etc/ipvs-estoff-guard/guard.conf")
     assert [re.split("  +", line) for line in capsys.readouterr().out.splitlines()[1:]] == [
         ["mode", "enforce", BUILT_IN],
+        ["enforce_share", "100%", BUILT_IN],
+        ["enforce_salt", "none", BUILT_IN],
         ["resync", "30s", BUILT_IN],
         ["canary", "1h", BUILT_IN],
         ["contested", "enforce", BUILT_IN],

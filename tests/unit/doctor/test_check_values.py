@@ -17,7 +17,7 @@ from tests.unit.doctor.findings import OK, PROBLEM, severities
         (State.ABSENT, None, [], ""),
         (State.UNSUPPORTED, None, [], ""),
         (State.DIFFERS, None, [PROBLEM], "ipvsd apply"),
-        (State.DIFFERS, "observe", [PROBLEM], "mode = enforce"),
+        (State.DIFFERS, "observe", [PROBLEM], "enforce_share"),
     ],
 )
 def test_values(state, mode, expected, words):
