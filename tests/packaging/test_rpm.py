@@ -57,6 +57,7 @@ def test_the_files_are_exactly_these(built):
         "CHANGELOG.md",
         "SECURITY.md",
         "sbom.cdx.json",
+        f"{NAME}.dashboard.json",
         f"{NAME}.rules.yml",
     )
     files |= {f"/usr/share/doc/{NAME}/{name}" for name in documents}
@@ -90,10 +91,11 @@ def test_the_package_owns_its_folders(built):
     assert not folders & {"/etc", "/usr/sbin", "/usr/share", "/usr/lib/systemd/system"}
 
 
-def test_the_configuration_file_is_kept(built):
+def test_the_configuration_files_are_kept(built):
     flags = query(built.binary, "[%{FILEFLAGS:fflags} %{FILENAMES}\n]")
     assert [line.split() for line in flags if re.match("[a-z]*[cn]", line.split(" ")[0])] == [
-        ["cn", f"/etc/{NAME}/guard.conf"]
+        ["cn", f"/etc/{NAME}/guard.conf"],
+        ["cn", f"/etc/sos/extras.d/{NAME}"],
     ]
 
 
