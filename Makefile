@@ -18,7 +18,7 @@ FUZZ_RUNS ?= 100000
 # Says when a part of the tests begins: where one takes long or hangs, the log tells which.
 BEGINS = @date -u +'== make $@, %H:%M:%S UTC'
 
-.PHONY: help demo examples diagram bench bench-quick kernels soak test test-all check lint unit unit-all fuzz sbom \
+.PHONY: help demo examples diagram bench bench-quick kernels dashboard soak test test-all check lint unit unit-all fuzz sbom \
 	test-packaging test-vm test-vm-all vm vm-images clean setup
 
 help: ## list the targets
@@ -41,6 +41,9 @@ bench-quick: setup ## the same with fewer samples; prints the page, keeps it in 
 
 kernels: setup ## what the guard finds and does on each test machine; writes docs/kernels.* (SUITE=)
 	$(PYTHON) -m lab.kernels $(if $(filter command line,$(origin SUITE)),$(SUITE))
+
+dashboard: setup ## Prometheus beside the guard in a VM; draws the dashboard's panels, docs/dashboard.svg
+	$(PYTHON) -m lab.dashboard
 
 DURATION ?= 2h
 SCALE ?= 10
