@@ -34,18 +34,19 @@ class Machine:
         image: Image,
         cpus: int = 2,
         memory_mb: int = 2048,
-        network: bool = False,
+        ssh_port: int | None = None,
         possible_cpus: int = 0,
         parallel: bool = False,
         security: str = "none",
     ) -> None:
         """With more `possible_cpus` than `cpus` the kernel counts for CPUs that could be added.
 
-        For `parallel` see accel.arguments(); `security` is the kernel's module for that.
+        For `parallel` see accel.arguments(); `security` is the kernel's module for that. With an
+        `ssh_port` of this machine's loopback the guest has a network, and its SSH is there.
         """
         self.image = image
         count = f"{cpus},maxcpus={max(cpus, possible_cpus)}"
-        self._hardware = (count, memory_mb, network, parallel, security)
+        self._hardware = (count, memory_mb, ssh_port, parallel, security)
         self._qemu: Qemu | None = None
         self._console = ""
 

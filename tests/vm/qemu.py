@@ -32,14 +32,20 @@ class Qemu:
     """A running machine; stop() removes all its files on the host."""
 
     def __init__(
-        self, image: Image, cpus: str, memory_mb: int, network: bool, parallel: bool, security: str
+        self,
+        image: Image,
+        cpus: str,
+        memory_mb: int,
+        ssh_port: int | None,
+        parallel: bool,
+        security: str,
     ) -> None:
         with contextlib.ExitStack() as stack:
             folder = tempfile.TemporaryDirectory(prefix="ipvsd-vm-", dir=scratch_folder())
             self._folder = Path(stack.enter_context(folder))
             ours, its = socket.socketpair()
             command = program(image, parallel)
-            command += _hardware(image, cpus, memory_mb, network, its.fileno(), self._console_file)
+            command += _hardware(image, cpus, memory_mb, ssh_port, its.fileno(), self._console_file)
             command += _disks(image, self._folder) if image.is_native else []
             console = "ttyS0" if image.is_native else "ttyAMA0"
             command += ["-append", f"{KERNEL_ARGUMENTS.format(console)} security={security}"]
@@ -120,9 +126,10 @@ def _spare_disk(folder: Path) -> Path:
 
 
 def _hardware(
-    image: Image, cpus: str, memory_mb: int, network: bool, channel: int, console: Path
+    image: Image, cpus: str, memory_mb: int, ssh_port: int | None, channel: int, console: Path
 ) -> list[str]:
-    nic = ["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net"] if network else []
+    net = f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-:22"
+    nic = ["-netdev", net, "-device", "virtio-net-pci,netdev=net"] if ssh_port else []
     return [
         "-smp", cpus, "-m", f"{memory_mb}",
         "-kernel", f"{image.kernel}", "-initrd", f"{image.initrd}",
