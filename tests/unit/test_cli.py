@@ -230,6 +230,8 @@ def test_a_command_imports_only_what_it_needs(root, words, needless):
     run_it = "from ipvsd import cli; sys.exit(cli.main())"
     found = modules(run_it, *root_words, *words) - modules("")
     assert "ipvsd.cli" in found
-    assert found & (HEAVY | needless) == set()
+    # Python 3.8's own argparse takes shutil along.
+    taken_along = set() if words == ["--version"] else modules("import argparse")
+    assert found & (HEAVY | needless) - taken_along == set()
     verbs = {name.rpartition(".")[2] for name in found if name.startswith("ipvsd.commands.")}
     assert verbs & set(cli.VERBS) == set(words[:1]) & set(cli.VERBS)
