@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet_page import commands
 from tests.vm import images
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import SERVICE, Guarded
@@ -60,25 +62,29 @@ class Ansible:
         self._folder = folder
         self.key = folder / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
-        (folder / "hosts.ini").write_text(
-            INVENTORY.format(port=port, key=self.key, repo=GUEST_FOLDER)
-        )
+        self.inventory = INVENTORY.format(port=port, key=self.key, repo=GUEST_FOLDER)
+        (folder / "hosts.ini").write_text(self.inventory)
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of Ansible's programs."""
+        programs = Path(sys.executable).parent
+        return {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "ANSIBLE_HOME": str(self._folder / "home"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_TIMEOUT": str(PATIENCE_S),
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+        }
 
     def play(self, book: str, *words: str, more: str = "", code: int = 0) -> str:
         """Run a playbook and return what it printed."""
         (self._folder / "more.ini").write_text(more)
         inventories = ["--inventory", self._folder / "hosts.ini"]
         inventories += ["--inventory", self._folder / "more.ini"] if more else []
-        program = Path(sys.executable).with_name("ansible-playbook")
-        environment = {
-            "ANSIBLE_HOME": str(self._folder / "home"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_TIMEOUT": str(PATIENCE_S),
-            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
-        }
         done = subprocess.run(
-            [sys.executable, program, *inventories, PLAYBOOKS / book, *words],
-            env=os.environ | environment,
+            ["ansible-playbook", *inventories, PLAYBOOKS / book, *words],
+            env=self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -154,3 +160,15 @@ def test_the_table_has_all_hosts_the_worst_first(both):
     shown = ansible.play("check.yml")
     assert re.search(r"(?m)^ +- '?lb1 +NOT OFF +.*run_estimation", shown), shown
     host.succeed(f"systemctl start {SERVICE}", timeout=PATIENCE_S)
+
+
+def test_the_commands_of_the_page(both, tmp_path: Path):
+    host, ansible = both
+    shutil.copytree(PLAYBOOKS, tmp_path / "deploy" / "ansible")
+    (tmp_path / "deploy" / "ansible" / "inventory.ini").write_text(ansible.inventory)
+    shown = commands("Ansible", prompt="$")
+    assert shown[0] == "pip install ansible-core" and len(shown) == 8
+    subprocess.run(
+        ["bash", "-ec", "\n".join(shown[1:])], cwd=tmp_path, env=ansible.environment(), check=True
+    )
+    assert host.status()["daemon"]["mode"] == "enforce"
