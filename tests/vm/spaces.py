@@ -20,7 +20,7 @@ NETNS = "/run/netns"
 
 # The value of run_estimation in a namespace that another user namespace owns. Up to Linux 6.9 it
 # has no such file.
-FOREIGN_VALUE = {"bookworm": None, "trixie": "1", "sid": "1"}
+FOREIGN_VALUE = {"vendor": None, "bookworm": None, "trixie": "1", "sid": "1"}
 
 # Killed at once: some programs in them ignore SIGTERM, and systemd would wait for 90 s.
 UNIT = (

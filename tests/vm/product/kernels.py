@@ -41,6 +41,8 @@ def _param(suite: str, *marks: pytest.MarkDecorator, more: tuple[str, ...] = ())
 EACH_KERNEL = on("vendor", "bookworm", "trixie", also=("sid",))
 # Where it matters whether a timer estimates or threads do.
 BOTH_KINDS = on("bookworm", "trixie", also=("vendor", "sid"))
+# The same without vendor, which has neither podman nor types of ip_vs that show a run's work.
+BOTH_WITH_TYPES = BOTH_WITH_PODMAN = on("bookworm", "trixie", also=("sid",))
 KTHREADS = on("trixie", also=("sid",))
 # Where one kernel stands for all.
 ANY_KERNEL = on("bookworm", also=("vendor", "trixie", "sid"))

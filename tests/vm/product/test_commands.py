@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import CHOSEN, FILE, RUNTIME_FOLDER, SERVICE, Guarded
-from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, BOTH_KINDS, KTHREADS, THOROUGH
+from tests.vm.product.kernels import (
+    ANY_KERNEL,
+    BOOKWORM,
+    BOTH_KINDS,
+    KTHREADS,
+    THOROUGH,
+    THREADED,
+)
 from tests.vm.product.setups import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
@@ -369,7 +376,7 @@ def test_metrics_are_where_the_collector_reads_and_are_removed_with_the_service(
     text = host.succeed(f"stat -c %a {file}; cat {file}")
     assert text.startswith("644\n")
     assert 'ipvs_estoff_guard_writes_total{reason="load"} 1' in text
-    kind = "timer" if host.machine.image.suite == "bookworm" else "kthread"
+    kind = "kthread" if host.machine.image.suite in THREADED else "timer"
     assert f'estimator="{kind}",ip_vs="live"' in text
     host.succeed(f"systemctl stop {SERVICE}")
     host.fail(f"ls {file}")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import Guarded
-from tests.vm.product.kernels import BOTH_KINDS, KTHREADS, THOROUGH
+from tests.vm.product.kernels import BOTH_KINDS, BOTH_WITH_PODMAN, KTHREADS, THOROUGH
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -50,7 +50,7 @@ def test_without_services_no_thread_estimates_so_that_nothing_leaks(host: Guarde
 
 
 @pytest.mark.thorough
-@BOTH_KINDS
+@BOTH_WITH_PODMAN
 def test_containers_that_end_at_once_are_births_and_leak_nothing(host: Guarded, spaces: Spaces):
     counters = counters_after(host, spaces, spaces.podman_short(), times=5)
     writes = counters["writes"]

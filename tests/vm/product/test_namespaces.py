@@ -6,7 +6,7 @@ import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import EstimationRuns
-from tests.vm.product.kernels import BOOKWORM, BOTH_KINDS, THREADED, births_on
+from tests.vm.product.kernels import BOOKWORM, BOTH_KINDS, BOTH_WITH_TYPES, THREADED, births_on
 from tests.vm.product.setups import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import FOREIGN_VALUE, HIDDEN, Spaces
 
@@ -14,7 +14,12 @@ pytestmark = pytest.mark.vm
 
 # The state of a namespace that another user namespace owns: up to Linux 6.9 it shows no sysctls,
 # later its sysctls are read-only.
-FOREIGN_STATE = {"bookworm": "hidden", "trixie": "read-only", "sid": "read-only"}
+FOREIGN_STATE = {
+    "vendor": "hidden",
+    "bookworm": "hidden",
+    "trixie": "read-only",
+    "sid": "read-only",
+}
 
 # How often: enough for a figure on one kernel when thorough, and on the others to compare.
 LOADS, LOADS_THOROUGH = 20, {"bookworm": 100}
@@ -295,7 +300,7 @@ def test_after_many_births_and_deaths_nothing_is_left_over(
     spaces.wait_for("0")
 
 
-@BOTH_KINDS
+@BOTH_WITH_TYPES
 def test_no_estimation_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, thorough: bool):
     loads = LOADS_THOROUGH.get(host.machine.image.suite, LOADS) if thorough else LOADS
     spaces.burst(50)
@@ -321,7 +326,7 @@ def test_no_estimation_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, 
     host.stop_serving()
 
 
-@BOTH_KINDS
+@BOTH_WITH_TYPES
 def test_no_estimation_runs_in_any_of_many_births(host: Guarded, spaces: Spaces, thorough: bool):
     bursts = BURSTS_THOROUGH.get(host.machine.image.suite, BURSTS) if thorough else BURSTS
     host.load()
