@@ -28,7 +28,7 @@ PICTURE = HOME / "docs" / "dashboard.svg"
 
 SUITE, PACKAGES = "trixie", ("prometheus", "prometheus-node-exporter", "curl")
 TEXTFILE = "/var/lib/prometheus/node-exporter/ipvs-estoff-guard.prom"
-SCRAPE_S = 2
+SCRAPE_S = 5  # node_exporter takes a second or two, emulated
 PROMETHEUS = f"""
 global: {{scrape_interval: {SCRAPE_S}s, evaluation_interval: {SCRAPE_S}s}}
 rule_files: [/etc/prometheus/guard.rules.yml]
@@ -151,6 +151,9 @@ def main() -> None:
         time.sleep(30)
         seconds = time.monotonic() - began
         shown = [(query, prometheus.series(query.expr, seconds)) for query in queries()]
+        silent = [query for query, series in shown if not series]
+        if silent:
+            raise RuntimeError(f"Prometheus has no data for {silent}")
         dashboard_picture.draw(shown, PICTURE, seconds, host.kernel())
     print(PICTURE)
 

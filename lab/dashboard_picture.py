@@ -82,4 +82,5 @@ def _lines(axes: Axes, panel: list[Shown]) -> None:
             axes.plot(*zip(*points, strict=True), label=plain, linewidth=1)
     axes.set_ylim(bottom=0)
     axes.tick_params(labelsize=7)
+    axes.set_xlabel("seconds before the end", fontsize=7)
     axes.legend(fontsize=7, loc="upper left")
