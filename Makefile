@@ -5,11 +5,13 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/*/*.sh)
+SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/*/*.sh) \
+	$(addprefix packaging/debian/,postinst postrm prerm rtupdate)
 
 RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
+include packaging/deb.mk
 include packaging/zipapp.mk
 
 # Inputs for each target of the fuzzer.
@@ -63,7 +65,7 @@ lint: setup ## style, types, lowest Python version, shell scripts
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py packaging/sbom.py $(ON_EVERY_PYTHON)
+	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py packaging/fill_home.py packaging/sbom.py $(ON_EVERY_PYTHON)
 	shellcheck $(SCRIPTS)
 
 unit: setup ## unit, process and (as root) namespace tests on the oldest and newest Python found
