@@ -12,6 +12,7 @@ RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
 include packaging/deb.mk
+include packaging/wheel.mk
 include packaging/zipapp.mk
 
 # Inputs for each target of the fuzzer.

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -103,6 +104,14 @@ def build_deb(built: Build, folder: Path, umask: str = "022") -> Path:
 def deb(built: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the Debian package of this tree."""
     return build_deb(built, tmp_path_factory.mktemp("deb"))
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """Make a folder with a temporary key; yield it and the key's id, and end its agent."""
+    folder = tmp_path_factory.mktemp("keys")
+    yield folder, run("packaging/throwaway-key.sh", folder).strip()
+    run("gpgconf", "--homedir", folder, "--kill", "gpg-agent")
 
 
 def query(package: Path, form: str) -> list[str]:
