@@ -5,12 +5,16 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/*/*.sh)
+SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/*/*.sh) \
+	$(addprefix packaging/debian/,postinst postrm prerm rtupdate)
 
 RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
+include packaging/deb.mk
+include packaging/wheel.mk
 include packaging/zipapp.mk
+include packaging/release.mk
 
 # Inputs for each target of the fuzzer.
 FUZZ_RUNS ?= 100000
@@ -66,7 +70,8 @@ lint: setup ## style, types, lowest Python version, shell scripts
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py packaging/sbom.py $(ON_EVERY_PYTHON)
+	.venv/bin/vermin --quiet --no-tips --violations -t=3.6- ipvsd packaging/main.py packaging/fill_home.py packaging/make_zipapp.py \
+		packaging/sbom.py $(ON_EVERY_PYTHON)
 	shellcheck $(SCRIPTS)
 
 unit: setup ## unit, process and (as root) namespace tests on the oldest and newest Python found

@@ -11,8 +11,9 @@
 #            RPM_NEEDS  what has to be made before, such as the virtual environment with PYTHON
 #                       (to be set before this file is included)
 
+include packaging/source.mk
+
 PYTHON ?= python3
-RPM_BUILD ?= build/rpm
 REPO_DIR ?= build/repo
 RPMBUILD_FLAGS ?=
 RPM_DIST ?=
@@ -21,20 +22,8 @@ GPG_KEY ?=
 RPM_NEEDS ?=
 BASEURL ?= file://$(abspath $(REPO_DIR))
 
-rpm_name := ipvs-estoff-guard
-rpm_version := $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' ipvsd/__init__.py)
-rpm_stem := $(rpm_name)-$(rpm_version)
-rpm_sources := $(RPM_BUILD)/sources
 rpm_file := $(RPM_BUILD)/$(rpm_stem)-1$(RPM_DIST).noarch.rpm
 rpm_bundled := $(rpm_sources)/bundled.stamp
-
-# One time for everything inside: the beginning of the newest changelog entry's day. The same from a
-# clone, from a tarball and on a later day; never still to come, since rpm only makes times earlier.
-ifndef SOURCE_DATE_EPOCH
-rpm_release_day := $(shell sed -n 's/^.. [0-9.]* - \([0-9-]*\)$$/\1/p' CHANGELOG.md | head -n 1)
-SOURCE_DATE_EPOCH := $(shell date -u -d '$(rpm_release_day) 00:00 UTC' +%s)
-endif
-export SOURCE_DATE_EPOCH
 
 rpm_macros = \
 	--define '_rpmdir $(abspath $(RPM_BUILD))' \
@@ -43,7 +32,7 @@ rpm_macros = \
 	--define '_docdir_fmt %%{NAME}' \
 	--define 'dist $(or $(RPM_DIST),%{nil})' \
 	--define '_buildhost localhost' \
-	--define 'packager $(rpm_name) maintainers <$(rpm_name)@users.noreply.github.com>' \
+	--define 'packager $(or $(MAINTAINER),$(rpm_name) maintainers)' \
 	--define 'use_source_date_epoch_as_buildtime 1' \
 	--define 'clamp_mtime_to_source_date_epoch 1' \
 	--define 'build_mtime_policy clamp_to_source_date_epoch'
@@ -59,16 +48,12 @@ rpm_nodeps = $(if $(wildcard /etc/debian_version),--nodeps)
 rpm_python = $(shell $(PYTHON) -c 'import pytest, sys; print(sys.executable)' 2>/dev/null)
 rpm_tests = $(if $(rpm_python),--define '_ipvsd_python $(rpm_python)',--without tests)
 
-.PHONY: rpm repo FORCE
+.PHONY: rpm repo
 rpm: $(rpm_file) ## build the RPM and its source RPM
 	@echo "$(rpm_file)"
 
 repo: rpm ## make a yum repository of the RPM (GPG_KEY= signs it, BASEURL= says where it will be)
 	@packaging/make-repo.sh "$(REPO_DIR)" "$(BASEURL)" "$(GPG_KEY)" "$(rpm_file)" $(REPO_EXTRA)
-
-# Remade only when its contents change, and then the packages with it.
-$(rpm_sources)/$(rpm_stem).tar.gz: FORCE
-	@packaging/source-tarball.sh "$(rpm_stem)" "$(SOURCE_DATE_EPOCH)" "$@"
 
 # pip checks every sum, and refuses the whole list if one is wrong.
 $(rpm_bundled): packaging/bundled.txt | $(RPM_NEEDS)
@@ -78,11 +63,11 @@ $(rpm_bundled): packaging/bundled.txt | $(RPM_NEEDS)
 		--dest "$(rpm_sources)" -r packaging/bundled.txt
 	@touch "$@"
 
-$(rpm_file): $(rpm_sources)/$(rpm_stem).tar.gz $(rpm_bundled) | $(RPM_NEEDS)
+$(rpm_file): $(source_tarball) $(rpm_bundled) | $(RPM_NEEDS)
 	$(if $(rpm_python),,@echo "$(PYTHON) has no pytest: building without the unit tests")
 	@rm -rf "$(RPM_BUILD)/work"
 	@mkdir -p "$(RPM_BUILD)/work"
-	@cp packaging/$(rpm_name).spec "$(RPM_BUILD)/work/"
+	@tar -x -O -f "$<" "$(rpm_stem)/packaging/$(rpm_name).spec" >"$(RPM_BUILD)/work/$(rpm_name).spec"
 	@( cd "$(RPM_BUILD)" \
 		&& rpmbuild -bs --nodeps $(rpm_source_paths) $(rpm_macros) work/$(rpm_name).spec \
 		&& rpmbuild -bb $(rpm_nodeps) $(rpm_binary_paths) $(rpm_macros) $(rpm_tests) $(RPMBUILD_FLAGS) \

@@ -3,7 +3,8 @@
 #
 # What git tracks, and what it would track (untracked, not ignored), so that an uncommitted change
 # is built too; without git's data every file but the well-known litter. Sorted, without owners,
-# with normal modes and one time (SECONDS since 1970): the same tree gives the same bytes.
+# with normal modes and one time (SECONDS since 1970): the same tree gives the same bytes. The
+# project's home, of the environment, is written into the files that name it (see home.mk).
 set -eu
 
 stem=$1
@@ -29,9 +30,17 @@ for list in all deleted; do
     sort -z -u "$scratch/$list" >"$scratch/$list.sorted"
 done
 comm -z -23 "$scratch/all.sorted" "$scratch/deleted.sorted" >"$scratch/files"
+
+tree=.
+if [ -n "${HOME_URL:-}${SECURITY_CONTACT:-}${MAINTAINER:-}" ]; then
+    tree=$scratch/tree
+    mkdir "$tree"
+    tar --create --no-recursion --null --files-from "$scratch/files" | tar --extract -C "$tree"
+    python3 packaging/fill_home.py "$tree"
+fi
 tar --create --format gnu --no-recursion --owner root:0 --group root:0 --numeric-owner \
     --mode u=rwX,go=rX --mtime "@$seconds" --transform "s|^|$stem/|S" \
-    --null --files-from "$scratch/files" --file "$scratch/$stem.tar"
+    --directory "$tree" --null --files-from "$scratch/files" --file "$scratch/$stem.tar"
 gzip -9 -n "$scratch/$stem.tar"
 
 # A tarball that is there already and the same keeps its time: nothing made from it is out of date.

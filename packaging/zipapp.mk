@@ -8,9 +8,5 @@ doctor: $(ZIPAPP) ## build one file for `doctor` on a host without the package
 	@echo "$(ZIPAPP): copy it to a host, and run there as root: python3 $(notdir $(ZIPAPP)) doctor"
 
 $(ZIPAPP): $(shell find ipvsd -name '*.py' -type f)
-	@rm -rf "$@.d"
-	@mkdir -p "$@.d"
-	@cp --parents $^ "$@.d"
-	@cp ipvsd/__main__.py "$@.d"
-	@python3 -m zipapp -p "/usr/bin/env python3" -o "$@" "$@.d"
-	@rm -r "$@.d"
+	@mkdir -p "$(@D)"
+	@python3 packaging/make_zipapp.py "$@" $^

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -89,9 +90,56 @@ def unpacked(built: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def build_deb(built: Build, folder: Path, umask: str = "022") -> Path:
+    """Build the Debian package of the tarball that `make rpm` made."""
+    version_ = f"{version()}-1"
+    package = folder / f"{NAME}_{version_}_all.deb"
+    make = [ROOT / "packaging" / "make-deb.sh", built.tarball, version_, package]
+    midnight = query(built.binary, "%{BUILDTIME}")[0]
+    run("sh", "-c", f'umask {umask}; exec "$@"', "sh", *make, env={"SOURCE_DATE_EPOCH": midnight})
+    return package
+
+
+@pytest.fixture(scope="session")
+def deb(built: Build, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the Debian package of this tree."""
+    return build_deb(built, tmp_path_factory.mktemp("deb"))
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """Make a folder with a temporary key; yield it and the key's id, and end its agent."""
+    folder = tmp_path_factory.mktemp("keys")
+    yield folder, run("packaging/throwaway-key.sh", folder).strip()
+    run("gpgconf", "--homedir", folder, "--kill", "gpg-agent")
+
+
 def query(package: Path, form: str) -> list[str]:
     """Return the lines of a query of a package file."""
     return run("rpm", "-qp", "--qf", form, package).splitlines()
+
+
+def record(folder: Path, *names: str, noise: str = "echo noise; echo noise >&2") -> Path:
+    """Make programs that write their calls to a file, which is returned, make noise, and fail."""
+    log = folder / "log"
+    log.touch()
+    for name in names:
+        tool = folder / name
+        tool.write_text(f'#!/bin/sh\n{noise}\necho "{name} $*" >>{log}\nexit 1\n')
+        tool.chmod(0o755)
+    return log
+
+
+def perform(shell: str, script: str, path: Path, *arguments: object) -> None:
+    """Run a maintainer's script that finds only the programs in `path`: it is silent, and works."""
+    done = subprocess.run(
+        [shell, "-e", "-c", script, "scriptlet", *map(str, arguments)],
+        env={"PATH": str(path)},
+        executable=f"/bin/{shell}",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert (done.returncode, done.stdout) == (0, b"")
 
 
 def pythons() -> list[Path]:

@@ -32,14 +32,6 @@ def make_repo(built, folder, *variables, env=None):
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    """Make a folder with a temporary key; yield it and the key's id, and end its agent."""
-    folder = tmp_path_factory.mktemp("keys")
-    yield folder, run("packaging/throwaway-key.sh", folder).strip()
-    run("gpgconf", "--homedir", folder, "--kill", "gpg-agent")
-
-
-@pytest.fixture(scope="module")
 def signed(built, keys, tmp_path_factory):
     folder, key = keys
     repo = tmp_path_factory.mktemp("repo") / "signed"

@@ -91,11 +91,10 @@ def test_the_package_owns_its_folders(built):
     assert not folders & {"/etc", "/usr/sbin", "/usr/share", "/usr/lib/systemd/system"}
 
 
-def test_the_configuration_files_are_kept(built):
+def test_all_configuration_is_kept(built):
     flags = query(built.binary, "[%{FILEFLAGS:fflags} %{FILENAMES}\n]")
     assert [line.split() for line in flags if re.match("[a-z]*[cn]", line.split(" ")[0])] == [
-        ["cn", f"/etc/{NAME}/guard.conf"],
-        ["cn", f"/etc/sos/extras.d/{NAME}"],
+        ["cn", f"/{name}"] for name in sorted(FILES) if name.startswith("etc/")
     ]
 
 

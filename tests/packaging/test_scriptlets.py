@@ -1,11 +1,10 @@
 """The scriptlets: what they call when the package is installed, upgraded and removed."""
 
 import os
-import subprocess
 
 import pytest
 
-from tests.packaging.conftest import NAME, query, run
+from tests.packaging.conftest import NAME, perform, query, record, run
 
 UNIT = f"{NAME}.service"
 TAGS = {"post": "POSTIN", "preun": "PREUN", "postun": "POSTUN"}
@@ -14,29 +13,6 @@ TAGS = {"post": "POSTIN", "preun": "PREUN", "postun": "POSTUN"}
 @pytest.fixture(scope="module")
 def scriptlets(built):
     return {name: "\n".join(query(built.binary, f"%{{{tag}}}")) for name, tag in TAGS.items()}
-
-
-@pytest.fixture
-def tools(tmp_path):
-    """Make a folder with a systemctl and a journalctl that record their calls and fail."""
-    for name in ("systemctl", "journalctl"):
-        tool = tmp_path / name
-        tool.write_text(
-            f'#!/bin/sh\necho noise; echo noise >&2\necho "{name} $*" >>{tmp_path}/log\nexit 1\n'
-        )
-        tool.chmod(0o755)
-    return tmp_path
-
-
-def perform(shell, script, count, path):
-    done = subprocess.run(
-        [shell, "-e", "-c", script, "scriptlet", str(count)],
-        env={"PATH": str(path)},
-        executable=f"/bin/{shell}",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert (done.returncode, done.stdout) == (0, b"")
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
@@ -76,17 +52,17 @@ def perform(shell, script, count, path):
     ],
 )
 def test_each_scriptlet_makes_its_calls_and_ignores_failures(
-    scriptlets, tools, shell, why, name, count, calls
+    scriptlets, tmp_path, shell, why, name, count, calls
 ):
-    perform(shell, scriptlets[name], count, tools)
-    log = tools / "log"
-    assert (log.read_text().splitlines() if log.exists() else []) == calls
+    log = record(tmp_path, "systemctl", "journalctl")
+    perform(shell, scriptlets[name], tmp_path, count)
+    assert log.read_text().splitlines() == calls
 
 
 @pytest.mark.parametrize("name", TAGS)
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_without_systemd_each_scriptlet_is_silent(scriptlets, tmp_path, name, count):
-    perform("dash", scriptlets[name], count, tmp_path)
+    perform("dash", scriptlets[name], tmp_path, count)
 
 
 def test_there_are_no_other_scriptlets_and_none_contains_a_macro(built, scriptlets):

@@ -18,7 +18,7 @@ def test_the_newest_entry_of_both_changelogs_is_this_version_of_the_same_day():
     assert entries[0][0] == version()
     newest = SPEC.split("%changelog\n")[1].splitlines()[0]
     assert newest.startswith(f"* {day:%a %b %d %Y} ")
-    assert newest.endswith(f"> - {version()}-1")
+    assert newest.endswith(f" - {version()}-1")
 
 
 def test_the_spec_bundles_and_declares_exactly_the_pinned_releases():
