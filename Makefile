@@ -5,11 +5,12 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/*/*.sh)
+SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh packaging/*/*.sh tests/vm/*/*.sh)
 
 RPM_NEEDS := build/setup.stamp
 include packaging/install.mk
 include packaging/rpm.mk
+include packaging/image.mk
 include packaging/zipapp.mk
 
 # Inputs for each target of the fuzzer.
