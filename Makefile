@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
-SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh tests/vm/*/*.sh) \
+SCRIPTS := .ci/run tools/install-apt $(wildcard packaging/*.sh packaging/*/*.sh tests/vm/*/*.sh) \
 	$(addprefix packaging/debian/,postinst postrm prerm rtupdate)
 
 RPM_NEEDS := build/setup.stamp
@@ -13,6 +13,7 @@ include packaging/install.mk
 include packaging/rpm.mk
 include packaging/deb.mk
 include packaging/wheel.mk
+include packaging/image.mk
 include packaging/zipapp.mk
 include packaging/release.mk
 

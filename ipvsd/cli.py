@@ -5,6 +5,7 @@ daemon starts without the code for measuring, and `--version` without a parser.
 """
 
 import gc
+import os
 import sys
 
 from ipvsd import __version__
@@ -30,6 +31,9 @@ VERBS = {
     "config": "show or check the configuration",
     "report": "write all that support needs into one file",
 }
+
+# Where a container has the host's files: its image sets it, for all commands that run there.
+ROOT_VARIABLE = "IPVSD_ROOT"
 
 _EXIT_CODES = """\
 exit codes:
@@ -68,7 +72,10 @@ def parser(arguments: "Sequence[str]") -> "argparse.ArgumentParser":
         help=f"read guard.conf and conf.d/*.conf from here (default: /{FOLDER})",
     )
     top.add_argument(
-        "--root", metavar="DIR", default="/", help="use /etc, /proc, /sys and /run below DIR"
+        "--root",
+        metavar="DIR",
+        default=os.environ.get(ROOT_VARIABLE, "/"),
+        help=f"use /etc, /proc, /sys and /run below DIR (default: ${ROOT_VARIABLE}, or /)",
     )
     verbs = top.add_subparsers(dest="verb", metavar="COMMAND")
     verbs.required = True

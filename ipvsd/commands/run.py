@@ -7,7 +7,8 @@ import os
 from ipvsd.commands.output import Output
 from ipvsd.config import files as config_files
 from ipvsd.config.parser import Config
-from ipvsd.daemon.daemon import Daemon, Parts
+from ipvsd.daemon import standby
+from ipvsd.daemon.daemon import Daemon, Parts, new_loop
 from ipvsd.enforce import steer_check
 from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.journal import sender
@@ -16,13 +17,20 @@ from ipvsd.kernel.uevents import Monitor
 from ipvsd.model import Exit, GuardError
 from ipvsd.status import runtime_dir
 from ipvsd.system import sd_notify
+from ipvsd.system.alive_file import WATCHDOG_NS, AliveFile
+from ipvsd.system.event_loop import Loop
 from ipvsd.system.mailbox import Mailbox
 
 _STDERR = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The daemon takes everything from its configuration."""
+    """The daemon takes everything else from its configuration."""
+    parser.add_argument(
+        "--alive-file",
+        metavar="FILE",
+        help="write into FILE, in memory, until when the daemon counts as alive",
+    )
 
 
 def main(options: argparse.Namespace, _output: Output) -> Exit:
@@ -38,7 +46,9 @@ def main(options: argparse.Namespace, _output: Output) -> Exit:
     # Not sys.stderr, see system/streams.py: it would discard what stderr does not take.
     with sender.connected(os.environ, _STDERR, write_elsewhere) as send:
         try:
-            return Daemon(_parts(options, send, stderr)).run()
+            with contextlib.closing(new_loop()) as loop:
+                parts = _parts(options, send, stderr, loop)
+                return Daemon(parts).run() if standby.lock(parts) else Exit.AS_WANTED
         except (OSError, RuntimeError, MemoryError) as error:  # no descriptors, processes or memory
             message = f"guard: cannot start now: {error}; systemd starts it again"
             raise GuardError(message, Exit.CANNOT_TELL) from error
@@ -59,16 +69,18 @@ def _load(options: argparse.Namespace) -> Config:
     return config._replace(warnings=(*config.warnings, *verdict.notes))
 
 
-def _parts(options: argparse.Namespace, send: Send, stderr: Mailbox) -> Parts:
+def _parts(options: argparse.Namespace, send: Send, stderr: Mailbox, loop: Loop) -> Parts:
+    alive = AliveFile(options.alive_file) if options.alive_file else None
     return Parts(
+        loop=loop,
         enforcer=Enforcer(options.root),
         load_config=lambda: _load(options),
         places=options.places,
         folder=runtime_dir.RuntimeFolder(options.root),
         send=send,
         stderr=stderr,
-        notifier=sd_notify.Notifier(os.environ),
-        watchdog_ns=sd_notify.watchdog_ns(os.environ),
+        notifier=sd_notify.Notifier(os.environ, alive),
+        watchdog_ns=sd_notify.watchdog_ns(os.environ) or (WATCHDOG_NS if alive else None),
         new_monitor=Monitor,
         root=options.root,
     )

@@ -53,9 +53,16 @@ RELOAD_SIGNALS = {signal.SIGHUP}
 _BY_REACH = (Reason.RELOAD, Reason.SAMPLE, Reason.RESYNC, Reason.LOAD, Reason.DRIFT)
 
 
+def new_loop() -> Loop:
+    """Return the loop of a daemon, which takes its signals from now on."""
+    # A child that was killed has ended: Loop.wait() reaps it.
+    return Loop(STOP_SIGNALS | RELOAD_SIGNALS | {signal.SIGCHLD})
+
+
 class Parts(NamedTuple):
     """What `ipvsd run` builds for the daemon."""
 
+    loop: Loop
     enforcer: Enforcer
     load_config: Callable[[], Config]
     places: Places
@@ -72,16 +79,14 @@ class Daemon:
     """Keeps the guarded values until a stop signal comes; then it leaves them as they are."""
 
     def __init__(self, parts: Parts) -> None:
-        """Build everything; what may fail fails here, with a GuardError.
+        """Build everything, while the lock is held; what may fail fails here, with a GuardError.
 
         The uevent socket is open before the first check, so that no load falls in between.
         """
         self._parts = parts
         self._state = DaemonState(parts.load_config(), parts.enforcer.host)
-        parts.folder.lock()
         self._state.memory, self._state.new_events = _counted_before(parts.folder)
-        # A child that was killed has ended: Loop.wait() reaps it.
-        self._loop = Loop(STOP_SIGNALS | RELOAD_SIGNALS | {signal.SIGCHLD})
+        self._loop = parts.loop
         self._uevents = Uevents(self._loop, parts.new_monitor)
         scanner = NamespaceScanner(parts.enforcer, parts.root)
         self._loop.follow(scanner.worker.process)
@@ -276,7 +281,6 @@ class Daemon:
         self._publisher.close()
         self._parts.folder.unlock()
         self._parts.notifier.close()
-        self._loop.close()
 
 
 def _counted_before(folder: RuntimeFolder) -> Tuple[Memory, List[Event]]:

@@ -12,7 +12,7 @@ from ipvsd.kernel import (
 )
 from ipvsd.kernel.ipvs_counters import Counters
 from ipvsd.kernel.netns_entry import Entrance
-from ipvsd.kernel.own_procfs import OwnProcfs
+from ipvsd.kernel.own_procfs import OwnProcfs, is_real
 from ipvsd.kernel.sysctl import Sysctls
 from ipvsd.model import Identity, Module, Namespace, NamespaceResult
 from ipvsd.system.event_loop import monotonic_ns
@@ -23,6 +23,7 @@ class KernelAccess:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._is_real = is_real(root)
         self._finder = netns_discovery.NamespaceFinder(root)
         self._entrance = Entrance()
         self.procfs = OwnProcfs()
@@ -40,9 +41,9 @@ class KernelAccess:
 
     def sysctls_inside(self) -> Sysctls:
         """Return the sysctls of a namespace that was entered."""
-        if self._root != "/":
+        if not self._is_real:
             return Sysctls(self._root)
-        return Sysctls(procfs=self.procfs.folder())
+        return Sysctls(self._root, self.procfs.folder())
 
     def has_kthreads(self, sysctls: Sysctls) -> bool:
         """Return whether ip_vs estimates in threads; once found so in a batch, it stays so."""

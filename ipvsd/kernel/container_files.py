@@ -46,7 +46,8 @@ class ContainerFiles:
     """The files of the engines at one moment; what cannot be read names nothing."""
 
     def __init__(self, root: str) -> None:
-        self._root = root
+        """Take the root; below another one than "/", as in a container, pid 1's is used too."""
+        self._roots = (root,) if root == "/" else (root, os.path.join(root, "proc/1/root"))
         self._docker: Optional[str] = None
         self._index: Optional[Dict[str, str]] = None
 
@@ -78,13 +79,20 @@ class ContainerFiles:
 
         Another user's file system may hang all the same: only for a NamespaceWorker's job.
         """
-        path = os.path.join(self._root, name.lstrip("/"))
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as file:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
-                    return ""
-                return os.fsdecode(file.read(status.st_size))
-        except OSError:
-            return ""
+        for root in self._roots:
+            text = _read(os.path.join(root, name.lstrip("/")), limit)
+            if text:
+                return text
+        return ""
+
+
+def _read(path: str, limit: int) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+                return ""
+            return os.fsdecode(file.read(status.st_size))
+    except OSError:
+        return ""

@@ -20,6 +20,19 @@ USES_MAX = 16
 _PASSING = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR)
 
 
+def is_real(root: str) -> bool:
+    """Return whether the procfs below a root is the kernel's, as the caller sees it.
+
+    So it is where a container has the host's /proc below a folder and the host's processes.
+    """
+    if root == "/":
+        return True
+    try:
+        return os.path.samestat(os.stat(f"{root}/proc/self/ns/net"), os.stat("/proc/self/ns/net"))
+    except OSError:
+        return False
+
+
 class OwnProcfs:
     """One instance at a time, in one process; never with options such as hidepid."""
 

@@ -49,10 +49,12 @@ class RuntimeFolder:
         self._lock: Optional[int] = None
         self._writer: Dict[str, Any] = {}  # the process whose files these are
 
-    def lock(self) -> None:
-        """Take the lock that only one daemon can hold; the kernel gives it back when it dies.
+    def lock(self) -> bool:
+        """Take the lock that only one daemon can hold; return False if another one holds it.
 
-        Raises GuardError when another one holds it, or the folder cannot be used.
+        The kernel gives the lock back when its holder ends, in whatever way. Each call opens the
+        file anew: whoever removes the folder, as systemd before 235 does when the service stops,
+        leaves another file behind. Raises GuardError when the folder cannot be used.
         """
         path = self.path("lock")
         try:
@@ -61,11 +63,14 @@ class RuntimeFolder:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._lock = os.open(path, flags, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(self._lock, path):
+                self.unlock()  # nobody else finds the file that was opened
+                return False
             self._writer = {"pid": os.getpid(), "start_time": _start_time(os.getpid())}
-        except BlockingIOError as error:
+            return True
+        except BlockingIOError:
             self.unlock()
-            message = f"{path}: another ipvsd is running; this one ends"
-            raise GuardError(message, Exit.CANNOT_TELL) from error
+            return False
         except PermissionError as error:
             message = f"{path}: {error.strerror}; the daemon runs as root"
             raise GuardError(message, Exit.NOT_PERMITTED) from error
@@ -134,6 +139,14 @@ class RuntimeFolder:
     def _read(self, name: str) -> Dict[str, Any]:
         data = files.read(self.path(name), _MAX_BYTES)
         return json_shape.load(data.decode("utf-8"), _SHAPES[name])
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Return whether an open file is the one that a path leads to now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _runs(pid: int, start_time: str) -> Optional[bool]:

@@ -1,10 +1,11 @@
-"""Sends messages to systemd: readiness, status, watchdog."""
+"""Sends messages to systemd: readiness, status, watchdog; the last one to a file too."""
 
 import os
 from collections import deque
 from typing import Any, Deque, Mapping, Optional
 
 from ipvsd.model import Exit, GuardError
+from ipvsd.system.alive_file import AliveFile
 from ipvsd.text import printable_line
 
 # Time limit for each part of a start: a scan for namespaces, or some visits.
@@ -14,15 +15,19 @@ _KEPT_MAX = 16
 
 
 class Notifier:
-    """The notification socket of the service manager; without one, all methods do nothing."""
+    """The notification socket of the service manager; without one, all methods do nothing.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    The watchdog may have a file too, for where no service manager is, as in a container.
+    """
+
+    def __init__(self, environ: Mapping[str, str], alive: Optional[AliveFile] = None) -> None:
         """Connect to $NOTIFY_SOCKET if it is set.
 
         Raises GuardError when it is set and cannot be used: otherwise systemd would kill the
         service at its start time-out, and nothing would show why.
         """
         self._notifier: Any = None
+        self._alive = alive
         self._text = ""
         self._kept: Deque[str] = deque(maxlen=_KEPT_MAX)
         if not environ.get("NOTIFY_SOCKET"):
@@ -55,6 +60,8 @@ class Notifier:
 
     def watchdog(self) -> None:
         """Feed the watchdog, after a complete cycle of the loop."""
+        if self._alive is not None:
+            self._alive.renew()
         self._send("WATCHDOG=1", keep=False)
 
     def reloading(self, now_ns: int) -> None:

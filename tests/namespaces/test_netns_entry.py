@@ -224,12 +224,21 @@ def test_descriptors_stay_flat(holders):
     assert in_worker(job) == 0
 
 
-def test_a_visit_looks_up_nothing_in_the_shared_procfs(holders):
+@pytest.fixture(params=["host", "container"])
+def procfs_root(request, tmp_path):
+    """Return "/", or a folder in which the host's /proc is, as a container has it mounted."""
+    if request.param == "host":
+        return "/"
+    os.symlink("/proc", str(tmp_path / "proc"))
+    return str(tmp_path)
+
+
+def test_a_visit_looks_up_nothing_in_the_shared_procfs(holders, procfs_root):
     """There it would make each look-up of every program slower."""
     path = holders.process()[1]
 
     def job(_progress):
-        enforcer = Enforcer()
+        enforcer = Enforcer(procfs_root)
         assert enforcer.kernel.procfs.folder() is not None, enforcer.kernel.procfs.unavailable
         real, opened = os.open, []
 
@@ -244,8 +253,13 @@ def test_a_visit_looks_up_nothing_in_the_shared_procfs(holders):
     assert [name for name in in_worker(job) if "/sys/" in name] == []
 
 
-def test_without_an_instance_of_its_own_the_shared_procfs_is_used(holders, monkeypatch):
-    """As before Linux 5.8, or where a system call is refused."""
+def test_without_an_instance_of_its_own_the_shared_procfs_is_used(
+    holders, procfs_root, monkeypatch
+):
+    """As before Linux 5.8, or where a system call is refused.
+
+    A container's own /proc/sys is read-only: there it is the one below the root.
+    """
     path = holders.process()[1]
     for number in (libc.errno.ENOSYS, libc.errno.EPERM, libc.errno.EACCES):
 
@@ -255,11 +269,23 @@ def test_without_an_instance_of_its_own_the_shared_procfs_is_used(holders, monke
         monkeypatch.setattr(libc, "fsopen", refuse)
 
         def job(_progress):
-            enforcer = Enforcer()
-            result = enforcer.visit(POLICY, target(path))
-            return result.keys[0].state, enforcer.kernel.procfs.unavailable
+            enforcer = Enforcer(procfs_root)
+            opened, real = [], os.open
 
-        assert in_worker(job) == (State.AS_WANTED, os.strerror(number))
+            def watched(name, flags, mode=0o777, *, dir_fd=None):
+                opened.append(str(name))
+                return real(name, flags, mode, dir_fd=dir_fd)
+
+            os.open = watched
+            result = enforcer.visit(POLICY, target(path))
+            folders = {name for name in opened if "/proc/sys" in name}
+            return result.keys[0].state, enforcer.kernel.procfs.unavailable, folders
+
+        state, why, folders = in_worker(job)
+        assert (state, why) == (State.AS_WANTED, os.strerror(number))
+        assert folders and all(
+            name.startswith(os.path.join(procfs_root, "proc/sys/")) for name in folders
+        )
 
 
 def test_what_passes_does_not_end_the_use_of_own_instances(monkeypatch):

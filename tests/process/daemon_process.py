@@ -32,10 +32,12 @@ class DaemonProcess:
         if watchdog_usec is not None:
             self.environ["WATCHDOG_USEC"] = str(watchdog_usec)
         self.process = None
+        self.root_option = True
 
-    def start(self, *prefix, program=HOME):
+    def start(self, *options, prefix=(), program=HOME):
         """Start the daemon of this checkout, or of the folder `program`."""
-        command = [*prefix, sys.executable, "-m", "ipvsd", "--root", self.root.path, "run"]
+        root = ["--root", self.root.path] if self.root_option else []
+        command = [*prefix, sys.executable, "-m", "ipvsd", *root, "run", *options]
         self.process = subprocess.Popen(command, cwd=program, env=self.environ, stderr=self._log)
         return self
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from ipvsd.config import files as config_files
-from ipvsd.daemon.daemon import RELOAD_SIGNALS, STOP_SIGNALS, Daemon, Parts
+from ipvsd.daemon.daemon import Daemon, Parts, new_loop
 from ipvsd.daemon.host_check import HostCheck
 from ipvsd.daemon.publisher import Publisher
 from ipvsd.enforce import decide
@@ -60,6 +60,7 @@ class Stage:
         root.configure("[guard]\nresync = 1s\n")
         places = config_files.Places(root.join("etc/ipvs-estoff-guard"))
         self.parts = Parts(
+            loop=new_loop(),
             enforcer=Enforcer(root.path),
             load_config=lambda: config_files.load(places),
             places=places,
@@ -71,6 +72,7 @@ class Stage:
             new_monitor=self.new_monitor,
             root=root.path,
         )
+        assert self.parts.folder.lock()
 
     def new_monitor(self):
         self.monitors.append(FakeMonitor())
@@ -93,8 +95,7 @@ def stage(root):
     yield made
     for monitor in made.monitors:
         monitor.close()
-    for number in STOP_SIGNALS | RELOAD_SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+    made.parts.loop.close()
 
 
 def test_a_storm_of_other_events_does_not_keep_the_daemon_from_checking(root, stage, monkeypatch):

@@ -1,10 +1,12 @@
 """The real daemon as a process, on a fake root, with a real uevent and notification socket."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -185,14 +187,85 @@ def test_a_host_enforces_from_the_share_on_that_it_has_a_place_in(root, guard):
     assert "is inside enforce_share = 99%" in output_of(root, "config")
 
 
-def test_a_second_daemon_logs_one_line_and_ends(root, guard, tmp_path):
+@pytest.fixture
+def second(root, guard, tmp_path):
+    """Start another daemon on the same root while the first one works."""
     guard.start().wait_for("READY=1")
     folder = tmp_path / "second"
     folder.mkdir()
-    second = DaemonProcess(root, folder).start()
-    assert second.process.wait(TIMEOUT_S) == 5
-    assert second.log().count("\n") == 1 and "another ipvsd is running" in second.log()
-    second.close()
+    made = DaemonProcess(root, folder, watchdog_usec=60_000_000)
+    yield made
+    made.close()
+
+
+def test_a_second_daemon_logs_one_line_and_waits_until_it_is_stopped(root, guard, second):
+    pid = guard.process.pid
+    assert f"STATUS=Waiting: another ipvsd (pid {pid})" in second.start().wait_for("READY=1")
+    second.wait_for("WATCHDOG=1")
+    second.process.send_signal(signal.SIGHUP)
+    second.wait_for("WATCHDOG=1")
+    assert second.end() == 0
+    second.wait_for("STOPPING=1")
+    assert second.log().count("\n") == 1
+    assert f"another ipvsd (pid {pid}) guards this host; this one waits" in second.log()
+    assert guard.status()["pid"] == pid and guard.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("folder_stays", [True, False])
+def test_a_second_daemon_guards_when_the_first_has_ended(root, guard, second, number, folder_stays):
+    second.start().wait_for("READY=1")
+    guard.end(number)
+    if not folder_stays:  # systemd before 235 removes it
+        shutil.rmtree(root.join("run/ipvs-estoff-guard"))
+    root.load_ip_vs()
+    second.wait_for("STATUS=1 sysctl as wanted, ip_vs live")
+    assert root.get() == "0"
+    wait_until(lambda: os.path.exists(root.join("run/ipvs-estoff-guard/status.json")))
+    wait_until(lambda: second.status()["pid"] == second.process.pid)
+    assert "guard: started" in second.log()
+
+
+def test_a_second_daemon_refuses_a_bad_configuration_at_once(root, guard, second):
+    root.configure("[guard]\nmode = never\n")
+    assert second.start().process.wait(TIMEOUT_S) == 2
+
+
+def alive(root, tmp_path):
+    """Return the exit code and the output of a container's health check."""
+    script = os.path.join(HOME, "packaging/container/ipvsd-alive")
+    command = [sys.executable, "-ISB", script, str(tmp_path / "alive")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=TIMEOUT_S)
+    return done.returncode, done.stdout.decode()
+
+
+def test_a_health_check_asks_only_whether_the_last_cycle_is_recent(root, guard, tmp_path):
+    assert alive(root, tmp_path) == (1, "not alive: no cycle of the daemon has ended yet\n")
+    root.load_ip_vs(am_droprate="10")  # a kernel without the setting
+    guard.start("--alive-file", str(tmp_path / "alive")).wait_for_log("does not offer it")
+    wait_until(lambda: alive(root, tmp_path) == (0, "alive\n"))
+    (tmp_path / "alive").write_text(f"{int((time.monotonic() - 5) * 1e9):020d}\n")
+    assert alive(root, tmp_path) == (1, "not alive: the last cycle should have ended 5 s ago\n")
+    guard.end()
+
+
+def test_a_daemon_that_waits_is_alive_too(root, second, tmp_path):
+    second.start("--alive-file", str(tmp_path / "alive")).wait_for("WATCHDOG=1")
+    assert alive(root, tmp_path) == (0, "alive\n")
+
+
+def test_an_alive_file_that_cannot_be_written_is_one_line(root, guard, tmp_path):
+    guard.start("--alive-file", str(tmp_path / "no/alive"))
+    assert guard.process.wait(TIMEOUT_S) == 2
+    assert guard.log().count("\n") == 1 and "no/alive: No such file or directory" in guard.log()
+
+
+def test_the_root_may_come_from_the_environment(root, guard):
+    root.load_ip_vs()
+    guard.environ["IPVSD_ROOT"] = root.path
+    guard.root_option = False
+    guard.start().wait_for("READY=1")
+    assert root.get() == "0"
 
 
 def test_a_bad_configuration_at_start_is_one_line_and_exit_code_two(root, guard):
@@ -214,7 +287,7 @@ def test_too_few_descriptors_at_start_are_one_line_and_a_code_that_systemd_resta
     root, guard, descriptors
 ):
     root.load_ip_vs()
-    guard.start("prlimit", f"--nofile={descriptors}:{descriptors}")
+    guard.start(prefix=("prlimit", f"--nofile={descriptors}:{descriptors}"))
     assert guard.process.wait(TIMEOUT_S) == 5
     # pyudev before 0.22 prints an exception of its own, when its half-made object is deleted.
     (line,) = (line for line in guard.log().splitlines() if line.startswith("ipvsd: "))

@@ -167,6 +167,11 @@ def test_files_of_the_engines(root, why, files, expected):
     assert ContainerFiles(root.path).name(ID) == expected, why
 
 
+def test_in_a_container_the_engines_files_are_where_pid_1_has_them(root):
+    root.write(f"proc/1/root/{DOCKER}", json.dumps({"Name": "/web"}))
+    assert ContainerFiles(root.path).name(ID) == ContainerName("docker", "web")
+
+
 def test_a_file_that_is_too_large_or_no_file_names_nothing(root):
     root.write(DOCKER, json.dumps({"Name": "/web", "x": "y" * 2**20}))
     assert ContainerFiles(root.path).name(ID) == ContainerName()

@@ -1,6 +1,7 @@
 """Files in the runtime directory: written whole, with the right modes, by a living daemon."""
 
 import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -137,14 +138,39 @@ def test_a_broken_status_file_does_not_count(root, text):
     assert RuntimeFolder(root.path).daemon() is None
 
 
-def test_a_second_lock_is_refused_in_one_line(root):
+def test_only_one_can_have_the_lock(root):
     first, second = RuntimeFolder(root.path), RuntimeFolder(root.path)
-    first.lock()
-    with pytest.raises(GuardError, match="another ipvsd is running"):
-        second.lock()
+    assert first.lock() and not second.lock()
     first.unlock()
-    second.lock()
+    assert second.lock()
     second.unlock()
+
+
+def test_a_lock_whose_file_was_replaced_by_then_is_none(root, monkeypatch):
+    """As when the one before is a service whose folder systemd removes when the service stops."""
+    first, second, third = (RuntimeFolder(root.path) for _ in range(3))
+    path, flock = first.path("lock"), fcntl.flock
+
+    def lock_late(descriptor, operation):
+        os.unlink(path)
+        monkeypatch.setattr(fcntl, "flock", flock)
+        assert second.lock()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    assert not first.lock() and not third.lock()
+    second.unlock()
+    assert third.lock()
+    third.unlock()
+
+
+def test_a_folder_that_is_gone_is_no_other_daemon(root):
+    """As a container sees the host's folder below a mount, when the host has made another one."""
+    runtime = RuntimeFolder(root.path)
+    os.makedirs(root.join("run"), exist_ok=True)
+    os.symlink("nowhere", root.join("run/ipvs-estoff-guard"))
+    with pytest.raises(GuardError, match="ipvs-estoff-guard"):
+        runtime.lock()
 
 
 def test_a_status_file_that_cannot_be_written_is_reported_not_raised(root):
