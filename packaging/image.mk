@@ -20,6 +20,7 @@ $(image_archive): $(rpm_file) $(wildcard packaging/container/*) packaging/sbom.p
 	@$(PODMAN) build --quiet --timestamp "$(SOURCE_DATE_EPOCH)" --tag "$(IMAGE)" \
 		--build-arg VERSION="$(rpm_version)" \
 		--build-arg CREATED="$(shell date -u -d @$(SOURCE_DATE_EPOCH) +%Y-%m-%dT%H:%M:%SZ)" \
+		$(if $(HOME_URL),--label "org.opencontainers.image.url=$(HOME_URL)") \
 		"$(IMAGE_DIR)" >"$(IMAGE_DIR)/id"
 	@rm -f "$@"
 	@$(PODMAN) save --quiet --format oci-archive --output "$@" "$(IMAGE)"
