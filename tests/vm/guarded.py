@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.vm.command import COMMAND_TIMEOUT_S, PATIENCE_S
 from tests.vm.machine import Machine
-from tests.vm.repository import GUEST_FOLDER
+from tests.vm.repository import GUEST_APT_FOLDER, GUEST_FOLDER
 from tests.vm.spaces import Spaces
 
 SERVICE = "ipvs-estoff-guard"
@@ -65,6 +65,26 @@ class Guarded:
         self.use_repository(folder)
         self.dnf("install", SERVICE)
         self.succeed(f"systemctl enable --now {SERVICE}")
+
+    def use_apt_repository(self, folder: Path) -> None:
+        """Copy an apt repository into the machine, as the only one that apt knows from now on."""
+        self.succeed(f"rm -rf {GUEST_APT_FOLDER} /etc/apt/sources.list /etc/apt/sources.list.d/*")
+        # What mmdebstrap uses while it makes an image: no service is started or stopped, and dpkg
+        # leaves files out.
+        self.succeed("rm -f /usr/sbin/policy-rc.d /etc/dpkg/dpkg.cfg.d/99mmdebstrap")
+        self.machine.copy_in(folder, GUEST_APT_FOLDER)
+        # As README.md has it, without the way over the network.
+        self.succeed(
+            f"install -D -m 0644 -t /etc/apt/keyrings {GUEST_APT_FOLDER}/{SERVICE}.asc; "
+            f"cp {GUEST_APT_FOLDER}/{SERVICE}.sources /etc/apt/sources.list.d/"
+        )
+        self.apt("update")
+
+    def apt(self, *words: str) -> str:
+        """Run apt-get, without questions; an update fails for a warning too."""
+        strict = "--error-on=any" if words == ("update",) else ""
+        command = f"DEBIAN_FRONTEND=noninteractive apt-get --yes {strict} {' '.join(words)} 2>&1"
+        return self.succeed(command, timeout=10 * PATIENCE_S)
 
     def fresh(self) -> None:
         """Restore the state after installing: no ip_vs, defaults, the service running."""

@@ -60,6 +60,9 @@ CLIENT_PACKAGES = ("docker.io", "keepalived", "lxc", "prometheus-node-exporter",
 # What the overlay networks of Docker Swarm need besides.
 CLIENT_MODULES = tuple(f"{usr}/lib/modules/*/kernel/drivers/net/vxlan*" for usr in ("", "/usr"))
 
+# apt, for tests of our own package for Debian, and what that one depends on.
+APT_PACKAGES = ("apt", "python3-sdnotify")
+
 # SELinux is used only by a test that asks for it: the kernel's argument decides.
 SELINUX_SUITE = "trixie"
 SELINUX_PACKAGES = ("selinux-policy-default", "policycoreutils", "selinux-utils")
