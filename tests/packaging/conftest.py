@@ -13,6 +13,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "ipvs-estoff-guard"
 
+# A home of the project that a release could have.
+HOME = {
+    "HOME_URL": "https://guard.example.org/home",
+    "SECURITY_CONTACT": "security@guard.example.org",
+    "MAINTAINER": "Jo Doe <jo@guard.example.org>",
+}
+
 
 def run(*command: object, cwd: Path = ROOT, env: Optional[dict[str, str]] = None) -> str:
     """Run a command that has to succeed, and return what it printed."""
