@@ -25,7 +25,7 @@ make --silent -f packaging/install.mk install DESTDIR="$root" >/dev/null
 install -d "$doc" "$root/usr/share/python3/runtime.d"
 install -D -m 0644 packaging/debian/lintian-overrides "$root/usr/share/lintian/overrides/$name"
 install -m 0755 packaging/debian/rtupdate "$root/usr/share/python3/runtime.d/$name.rtupdate"
-install -m 0644 README.md SECURITY.md packaging/prometheus/$name.rules.yml \
+install -m 0644 README.md SECURITY.md packaging/prometheus/$name.rules.yml packaging/prometheus/$name.dashboard.json \
     packaging/debian/README.Debian packaging/debian/copyright "$doc"
 gzip -9 -n -c CHANGELOG.md >"$doc/changelog.gz"
 # The entries of the spec file, in Debian's form; the newest one is of this very version.

@@ -18,6 +18,7 @@ DOCUMENTS = {
     "changelog.gz",
     "copyright",
     f"{NAME}.rules.yml",
+    f"{NAME}.dashboard.json",
 }
 # All that the scripts call; a running systemd is a folder of its own.
 TOOLS = ("systemctl", "journalctl", "deb-systemd-helper", "deb-systemd-invoke", "py3compile")
