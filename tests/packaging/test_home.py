@@ -6,13 +6,8 @@ import subprocess
 import pytest
 import tomllib
 
-from tests.packaging.conftest import NAME, ROOT, query, run, version
+from tests.packaging.conftest import HOME, NAME, ROOT, query, run, version
 
-HOME = {
-    "HOME_URL": "https://guard.example.org/home",
-    "SECURITY_CONTACT": "security@guard.example.org",
-    "MAINTAINER": "Jo Doe <jo@guard.example.org>",
-}
 # Other projects' pages. Names below .example.com and .invalid belong to nobody (RFC 2606).
 KNOWN_HOSTS = {"docs.kernel.org", "systemd.io", "www.apache.org", "www.debian.org"}
 NOBODYS = re.compile(r"(.*\.)?(example|example\.(com|net|org)|invalid|localhost)(:\d+)?$")

@@ -6,8 +6,7 @@ import zipfile
 
 import pytest
 
-from tests.packaging.conftest import NAME, ROOT, run, version
-from tests.packaging.test_home import HOME
+from tests.packaging.conftest import HOME, NAME, ROOT, run, version
 
 URL = "http://packages.example.com:8080"
 STEM = f"{NAME}-{version()}"
