@@ -31,7 +31,8 @@ cp -p -- "$@" "$dir/"
 )
 
 if [ -n "$key" ]; then
-    gpg --batch --quiet --local-user "$key" --digest-algo SHA512 --clearsign --output "$dir/InRelease" "$dir/Release"
+    gpg --batch --quiet --local-user "$key" --digest-algo SHA512 --clearsign \
+        --output "$dir/InRelease" "$dir/Release"
     gpg --batch --armor --export "$key" >"$dir/$name.asc"
 fi
 

@@ -41,7 +41,8 @@ find "$(dirname "$tarball")" -maxdepth 1 \( -name '*.tar.gz' -o -name bundled.st
 # Nothing of the make that runs this one counts, but what is named here.
 unset MAKEFLAGS MAKEOVERRIDES MFLAGS
 make --silent PYTHON="$PYTHON" GPG_KEY="${GPG_KEY:-}" RPM_NEEDS= RPMBUILD_FLAGS="${RPMBUILD_FLAGS:-}" \
-    RPM_BUILD=build/rpm RPM_DIST= DEB_BUILD=build/deb DEB_DIST= WHEEL_BUILD=build/wheel ZIPAPP=build/ipvsd.pyz \
+    RPM_BUILD=build/rpm RPM_DIST= DEB_BUILD=build/deb DEB_DIST= \
+    WHEEL_BUILD=build/wheel ZIPAPP=build/ipvsd.pyz \
     BASEURL="$url/yum" REPO_DIR="$dir/yum" REPO_EXTRA= APT_BASEURL="$url/apt" APT_REPO_DIR="$dir/apt" \
     APT_REPO_EXTRA= repo apt-repo wheel doctor sbom >"$work/build/release.log"
 

@@ -17,6 +17,7 @@ INTERNAL ?=
 .PHONY: release
 release: setup $(source_tarball) ## build all packages and repositories, with checksums, in build/release (HOME_URL=)
 	@HOME_URL='$(HOME_URL)' SECURITY_CONTACT='$(SECURITY_CONTACT)' MAINTAINER='$(MAINTAINER)' \
-		INTERNAL='$(INTERNAL)' GPG_KEY='$(GPG_KEY)' PYTHON='$(abspath $(dir $(PYTHON)))/$(notdir $(PYTHON))' \
+		INTERNAL='$(INTERNAL)' GPG_KEY='$(GPG_KEY)' \
+		PYTHON='$(if $(findstring /,$(PYTHON)),$(abspath $(PYTHON)),$(PYTHON))' \
 		RPMBUILD_FLAGS='$(RPMBUILD_FLAGS)' \
 		packaging/make-release.sh "$(source_tarball)" "$(RELEASE_WORK)" "$(RELEASE_DIR)" "$(RELEASE_URL)"

@@ -12,6 +12,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "ipvs-estoff-guard"
+# The home of a project that has one, see packaging/home.mk.
+HOME = {
+    "HOME_URL": "https://guard.example.org/home",
+    "SECURITY_CONTACT": "security@guard.example.org",
+    "MAINTAINER": "Jo Doe <jo@guard.example.org>",
+}
 
 # A home of the project that a release could have.
 HOME = {
