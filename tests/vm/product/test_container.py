@@ -1,20 +1,16 @@
 """The guard in a container that is not privileged: it works, and needs what the chart gives it."""
 
-import re
-
 import pytest
 
 from tests.vm import container
-from tests.vm.container import IMAGE, GuardContainer
+from tests.vm.container import GuardContainer
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.product.kernels import KTHREADS, THOROUGH, TRIXIE
 from tests.vm.product.setups import FLOOD
-from tests.vm.repository import HOME
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
 
-MANIFEST = HOME / "deploy" / "manifest.yaml"
 QUICK = "[guard]\nresync = 1s\ncanary = off\n"
 
 
@@ -170,20 +166,6 @@ def test_without_the_hosts_pids_the_hosts_commands_see_no_daemon(
     guard.start(without, config=QUICK)
     guard.wait_until_alive()
     assert (host.status()["daemon"] is None) == bool(without)
-
-
-@THOROUGH
-@TRIXIE
-def test_the_daemonset_of_the_chart_guards(host: Guarded, spaces: Spaces, guard: GuardContainer):
-    """podman plays deploy/manifest.yaml, with the image that the machine has."""
-    named = spaces.named("named")
-    manifest = re.sub(r"image: .*", f"image: {IMAGE}", MANIFEST.read_text(encoding="utf-8"))
-    manifest = manifest.replace("IfNotPresent", "Never")
-    with guard.played(manifest) as name:
-        guard.wait_until_alive(name)
-        host.load()
-        host.wait_for_value("0")
-        spaces.wait_for("0", named, spaces.process())
 
 
 @THOROUGH
