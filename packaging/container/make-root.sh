@@ -36,7 +36,7 @@ lib=$(echo "$root"/usr/lib/*-linux-gnu)
 python=$(echo "$root"/usr/lib/python3.*)
 
 # Documents, other character sets, and programs that nobody runs here. The licences stay.
-find "$root/usr/share/doc" ! -type d ! -name copyright -delete
+find "$root/usr/share/doc" -mindepth 2 ! -type d ! -name copyright -delete
 rm -rf "$root"/usr/share/man "$root"/usr/share/info "$root"/usr/share/locale "$root"/usr/share/lintian \
     "$root"/usr/share/applications "$root"/usr/share/pixmaps "$root"/usr/share/python3 \
     "$root"/usr/share/base-files "$root"/usr/share/binfmts \

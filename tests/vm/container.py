@@ -1,9 +1,11 @@
 """The container image, and the guard running from it, with podman, as the Helm chart has it."""
 
+import contextlib
 import fcntl
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +91,25 @@ class GuardContainer:
             timeout=PATIENCE_S * 4,
         )
 
-    def wait_until_alive(self) -> None:
+    @contextlib.contextmanager
+    def played(self, manifest: str) -> Iterator[str]:
+        """Have podman play a manifest of Kubernetes; yield the name of its container."""
+        path = "/srv/manifest.yaml"
+        self.succeed(f"cat >{path}", input=manifest.encode())
+        try:
+            self.succeed(f"{PODMAN} kube play {path}", timeout=PATIENCE_S * 4)
+            yield self.succeed(f"{PODMAN} ps --format '{{{{.Names}}}}' | grep guard$").strip()
+        finally:
+            self.succeed(f"{PODMAN} kube down --force {path}", timeout=PATIENCE_S * 2)
+
+    def signal(self, name: str) -> None:
+        """Send a signal to the daemon."""
+        self.succeed(f"{PODMAN} kill --signal {name} {NAME}")
+
+    def wait_until_alive(self, name: str = NAME) -> None:
         """Wait until its health check succeeds."""
-        self.machine.wait_until_succeeds(
-            f"{PODMAN} exec {NAME} ipvsd-alive", timeout=PATIENCE_S * 2
-        )
+        command = f"{PODMAN} exec {name} ipvsd-alive"
+        self.machine.wait_until_succeeds(command, timeout=PATIENCE_S * 2)
 
     def wait_for_log(self, words: str) -> None:
         """Wait until it has logged something."""

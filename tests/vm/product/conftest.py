@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm import repository
-from tests.vm.guarded import Guarded
+from tests.vm import container, repository
+from tests.vm.container import GuardContainer
+from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.machine import Machine
 from tests.vm.product.setups import WITHOUT_TRACEFS
 from tests.vm.spaces import Spaces
@@ -56,3 +57,19 @@ def tracefs(host: Guarded, request: pytest.FixtureRequest) -> bool:
     if request.param == "no tracefs":
         host.override_unit(WITHOUT_TRACEFS)
     return bool(request.param == "tracefs")
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    """Build the image of the working tree."""
+    return container.build()
+
+
+@pytest.fixture
+def guard(host: Guarded, archive: Path) -> Iterator[GuardContainer]:
+    """Have the image in the machine, and the service stopped."""
+    host.succeed(f"systemctl stop {SERVICE}")
+    made = GuardContainer(host.machine)
+    made.load(archive)
+    yield made
+    made.remove()
