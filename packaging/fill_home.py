@@ -18,6 +18,11 @@ EDITS = {
             r"^(License:( +).*)(\nURL:.*)?$",
             r"\1\nURL:    \2{}",
         ),
+        (
+            "deploy/helm/ipvs-estoff-guard/Chart.yaml",
+            r"^(kubeVersion:.*)(\nhome:.*)?$",
+            r"\1\nhome: {}",
+        ),
         ("packaging/debian/control", r"^(Section:.*)(\nHomepage:.*)?$", r"\1\nHomepage: {}"),
         ("packaging/debian/copyright", r"^(Upstream-Name:.*)(\nSource:.*)?$", r"\1\nSource: {}"),
         (

@@ -76,6 +76,8 @@ def test_a_release_has_the_home_wherever_it_belongs(filled):
     assert all(f" {HOME['MAINTAINER']} - " in head for head in heads)
     control = text("packaging/debian/control").splitlines()
     assert f"Homepage: {HOME['HOME_URL']}" in control
+    chart = text("deploy/helm/ipvs-estoff-guard/Chart.yaml")
+    assert f"home: {HOME['HOME_URL']}" in chart.splitlines()
     assert f"Maintainer: {HOME['MAINTAINER']}" in control
     assert f"Source: {HOME['HOME_URL']}" in text("packaging/debian/copyright").splitlines()
     catalog = text(f"systemd/{NAME}.catalog")
