@@ -9,7 +9,13 @@ import tomllib
 from tests.packaging.conftest import HOME, NAME, ROOT, query, run, version
 
 # Other projects' pages. Names below .example.com and .invalid belong to nobody (RFC 2606).
-KNOWN_HOSTS = {"docs.kernel.org", "systemd.io", "www.apache.org", "www.debian.org"}
+KNOWN_HOSTS = {
+    "docs.kernel.org",
+    "json-schema.org",
+    "systemd.io",
+    "www.apache.org",
+    "www.debian.org",
+}
 NOBODYS = re.compile(r"(.*\.)?(example|example\.(com|net|org)|invalid|localhost)(:\d+)?$")
 
 
