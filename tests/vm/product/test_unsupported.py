@@ -41,7 +41,9 @@ def test_namespaces_are_neither_searched_nor_logged(host: Guarded, spaces: Space
     host.succeed("touch /run/now")
     # It is written at each check.
     host.machine.wait_until_succeeds(f"[ {COUNTERS_FILE} -nt /run/now ]")
-    described = host.succeed("cat /run/ipvs-estoff-guard/namespaces.json")
+    described = host.machine.wait_until_succeeds(
+        "grep unsupported /run/ipvs-estoff-guard/namespaces.json"
+    )
     assert [one["state"] for one in json.loads(described)["namespaces"]] == ["unsupported"]
     assert len(host.events(cursor, "unsupported")) == 1
 
