@@ -16,7 +16,7 @@ def lock(parts: Parts) -> bool:
 
     Return False when a stop signal has come meanwhile. Two daemons meet where the host has the
     package and a container too. The service manager gets READY=1 from the one that waits: the host
-    is guarded, and a start that fails would be repeated for ever. Raises GuardError, also for a
+    is guarded, and a start that fails would be repeated each second. Raises GuardError, also for a
     configuration that would be refused later.
     """
     if parts.folder.lock():

@@ -13,15 +13,7 @@ _LONG_TIMEOUT_S = 120
 def output(command: Sequence[str]) -> Optional[str]:
     """Return the output of a program; None if it does not exist, fails or does not end in time."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=dict(os.environ, LC_ALL="C"),
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
+        done = _completed(command, subprocess.DEVNULL, "C", _TIMEOUT_S)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
@@ -37,21 +29,27 @@ class Ended(NamedTuple):
 def run(command: Sequence[str]) -> Ended:
     """Run a program that may fail, and return how it ended; one that hangs is killed."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=dict(os.environ, LC_ALL="C.UTF-8"),
-            timeout=_LONG_TIMEOUT_S,
-            check=False,
-        )
+        done = _completed(command, subprocess.STDOUT, "C.UTF-8", _LONG_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
         text = (error.stdout or b"").decode("utf-8", "replace")
         return Ended(None, f"{text}(killed after {_LONG_TIMEOUT_S} s)")
     except OSError as error:
         return Ended(None, error.strerror or str(error))
     return Ended(done.returncode, done.stdout.decode("utf-8", "replace"))
+
+
+def _completed(
+    command: Sequence[str], stderr: int, locale: str, timeout_s: int
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=dict(os.environ, LC_ALL=locale),
+        timeout=timeout_s,
+        check=False,
+    )
 
 
 def unit_properties(unit: str, names: Sequence[str]) -> Optional[str]:
