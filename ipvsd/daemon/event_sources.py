@@ -209,7 +209,7 @@ class NamespaceSources:
             found = self.take_births(new_events) or found
         if self._missed:
             # One more than was reported, so that a search follows if no scan finds one.
-            self._missed, found = False, BirthEvents((found or BirthEvents()).births + 1)
+            self._missed, found = False, (found or BirthEvents()).with_unknown()
         return found
 
     def take_births(self, new_events: List[Event]) -> Optional[BirthEvents]:
@@ -223,7 +223,7 @@ class NamespaceSources:
             return None
         self.writer = births.writer or self.writer
         self.own_birth = self.own_birth or births.own
-        return births if births.births or births.loaded_into else None
+        return births if births.births or births.born or births.loaded_into else None
 
     def states(self) -> Dict[str, str]:
         """Return each source's state in a word, or why it is unavailable."""

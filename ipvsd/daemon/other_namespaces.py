@@ -76,7 +76,9 @@ class OtherNamespaces:
         if births is not None:
             self._scanner.early.report(births.loaded_into)
         if births is not None and self._state.guards_others and births.is_news:
-            schedule.expect_births(now_ns, births.births, births.first_ns, births.tasks)
+            schedule.expect_births(
+                now_ns, births.births, births.first_ns, births.tasks, births.born
+            )
 
     def proceed(self) -> None:
         """Give the worker its next job, and record what it has done."""

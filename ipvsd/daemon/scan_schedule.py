@@ -9,7 +9,7 @@ from typing import Dict, List, NamedTuple, Optional
 from ipvsd.daemon.expected_births import SETTLED_NS, VISIBLE_NS, ExpectedBirths
 from ipvsd.daemon.looks import Looks
 from ipvsd.daemon.share import Share
-from ipvsd.model import NS_PER_MS, NS_PER_S
+from ipvsd.model import NS_PER_MS, NS_PER_S, Identity
 
 # What the visits of full scans may cost, however many namespaces there are: one part of a CPU in so
 # many; to record them costs the loop a third as much. Short ones are made as often as the policy
@@ -76,18 +76,21 @@ class ScanSchedule:
         births: int,
         born_ns: Optional[int],
         tasks: Optional[Dict[int, int]] = None,
+        born: Optional[Dict[int, int]] = None,
     ) -> None:
         """Look or scan soon: so many births were reported, the first at `born_ns` (if known).
 
-        Where the `tasks` that have caused them are known, with their times, these are looked at,
-        and a scan follows only if that does not find all. A report without a number (`births` = 0),
-        such as a new mount, is followed by a look and a scan.
+        Those are counted apart whose inode number is known: `born` has when they were. Where the
+        `tasks` that have caused births are known, with their times, these are looked at, and a scan
+        follows only if that does not find all. A report of no birth, such as one of a new mount, is
+        followed by a look and a scan.
         """
-        if tasks or not births:
+        if tasks or not (births or born):
             self.looks.report(tasks or {}, now_ns)
         if not tasks:
             self._scan_at(now_ns)
-        if births:
+        if births or born:
+            self.births.report_numbered(born or {})
             self.births.report(births, born_ns, now_ns, looked=bool(tasks))
 
     def note_reports(
@@ -101,6 +104,7 @@ class ScanSchedule:
         if births_reported or self.full_ns is None:
             self._poll_ns = None
             return
+        self.births.forget_times()
         self._newest_pid = newest_pid
         forked = newest_pid is None or newest_pid != self._scanned_pid
         if self._poll_ns is None or (self._poll_ns <= now_ns and not forked):
@@ -142,8 +146,8 @@ class ScanSchedule:
             self.full = True
             self.full_ns = now_ns + AGAIN_NS  # if the scan fails
 
-    def end_scan(self, full: bool, new: int, cost_ns: int, now_ns: int) -> None:
-        """Note that a scan has found so many new namespaces, and what it cost."""
+    def end_scan(self, full: bool, new: List[Identity], cost_ns: int, now_ns: int) -> None:
+        """Note that a scan has found these new namespaces, and what it cost."""
         if not full:
             # Where births are reported, looks find nearly all: scans have a quarter.
             self.share.spend(cost_ns * (4 if self.births_reported else 1), now_ns)
@@ -210,10 +214,10 @@ def next_ns(schedule: ScanSchedule, now_ns: int) -> Optional[int]:
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def expect_again(schedule: ScanSchedule, births: int, now_ns: int) -> None:
+def expect_again(schedule: ScanSchedule, lost: List[Identity], now_ns: int) -> None:
     """Expect births that were found and have lost their holder before they were visited."""
-    if births and schedule.full_ns is not None:
-        schedule.births.report(births, None, now_ns, looked=True)
+    if lost and schedule.full_ns is not None:
+        schedule.births.expect_again(lost, now_ns)
 
 
 def begin_look(schedule: ScanSchedule, now_ns: int) -> List[int]:
@@ -225,13 +229,13 @@ def begin_look(schedule: ScanSchedule, now_ns: int) -> List[int]:
     return list(tasks)
 
 
-def end_look(schedule: ScanSchedule, new: int, cost_ns: int, now_ns: int) -> None:
-    """Note that a look has found so many new namespaces, and what it cost."""
+def end_look(schedule: ScanSchedule, new: List[Identity], cost_ns: int, now_ns: int) -> None:
+    """Note that a look has found these new namespaces, and what it cost."""
     _note_found(schedule, new)
     schedule.looks.end(bool(schedule.births.count), cost_ns, now_ns)
 
 
-def _note_found(schedule: ScanSchedule, new: int) -> None:
+def _note_found(schedule: ScanSchedule, new: List[Identity]) -> None:
     if schedule.last is not None and schedule.last.born_ns is None:
         # Also a namespace whose birth was reported while the scan or look was under way.
         schedule.last = schedule.last._replace(born_ns=schedule.births.first_ns)

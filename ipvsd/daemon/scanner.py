@@ -213,15 +213,15 @@ class NamespaceScanner:
         schedule, result, now_ns = self.schedule, done.result, monotonic_ns()
         since_ns = schedule.last.since_ns if schedule.last is not None else None
         if isinstance(job, Look):
-            new = sum(one not in self.visits.places for one in result.maybe_new)
+            new = [one for one in result.maybe_new if one not in self.visits.places]
             scan_schedule.end_look(schedule, new, result.cpu_ns, now_ns)
             if schedule.full_ns is not None:  # else it began before pause()
                 self.visits.add_found(result)
         elif isinstance(job, Scan):
-            new = sum(one not in self.visits.places for one in result.maybe_new)
+            new = [one for one in result.maybe_new if one not in self.visits.places]
             # Before a load nobody looks, and what the load has reached is reported as no birth.
             of_load = self.early.loading or self._rescan.reason is Reason.LOAD
-            new = 0 if self.early.times and of_load else new
+            new = [] if self.early.times and of_load else new
             schedule.end_scan(job.full, new, result.cpu_ns, now_ns)
             self.visits.add_found(result)
             self.worker.trust(job.wary)
@@ -246,9 +246,7 @@ class NamespaceScanner:
                 schedule.share.spend(result.cpu_ns, now_ns)
             elif job.describe or not self.scan_complete:
                 schedule.full_cost_ns += result.cpu_ns
-            schedule.births.found(targets.reborn(self._batch, result.results))
-            lost = targets.left(self._batch, result.results)
-            scan_schedule.expect_again(schedule, lost, now_ns)
+            targets.note_births(schedule, self._batch, result.results, now_ns)
 
     def _abort(self, hangs: bool) -> str:
         """Give up the job; return what it was. What `hangs` is tried again, but later."""

@@ -2,6 +2,7 @@
 
 from typing import Dict, Iterable, List, Mapping
 
+from ipvsd.daemon import scan_schedule
 from ipvsd.daemon.rescan import Rescan
 from ipvsd.daemon.scan_schedule import ScanSchedule
 from ipvsd.daemon.visit_queue import VisitQueue
@@ -22,13 +23,16 @@ def in_turn(
 ) -> List[Target]:
     """Return the targets of visits to namespaces that had their turn, for one reason."""
     trigger = rescan.reason
-    born_ns = schedule.last.born_ns if schedule.last is not None else None
-    events_ns = {Reason.BIRTH: born_ns, Reason.LOAD: rescan.event_ns}
-    targets = []
+    births, targets = schedule.births, []
+    first_ns = schedule.last.born_ns if schedule.last is not None else None
     for identity in identities:
+        born_ns = births.time_ns(identity)
+        if born_ns is None and not births.numbered:
+            born_ns = first_ns
+        events_ns = {Reason.BIRTH: born_ns, Reason.LOAD: rescan.event_ns}
         known, maybe_new = memory.namespaces.get(identity), identity in queue.maybe_new
         unproved = known is not None and known.cookie is None and maybe_new
-        if unproved and (schedule.births.count or not schedule.births_reported):
+        if unproved and (births.may_be(identity) or not schedule.births_reported):
             known = None  # nothing proves that it is the same one
         reason = decide.why_different(trigger, known, memory.reloaded_since(known))
         targets.append(
@@ -78,25 +82,36 @@ def of_load(
     ]
 
 
-def reborn(batch: List[Target], results: List[PackedResult]) -> int:
-    """Return how many known namespaces have proved to be others, which were born since."""
+def note_births(
+    schedule: ScanSchedule, batch: List[Target], results: List[PackedResult], now_ns: int
+) -> None:
+    """Note which births the visits have found, and which they have missed."""
+    gone = _gone(batch, results)
+    born = {target.namespace.identity: target.born_ns for target in batch}
+    visited = [packed.identity_of(one) for one in results]
+    schedule.births.found(_reborn(batch, results))
+    schedule.births.visited((one, born[one]) for one in visited if one not in gone)
+    scan_schedule.expect_again(schedule, gone, now_ns)
+
+
+def _reborn(batch: List[Target], results: List[PackedResult]) -> List[Identity]:
+    """Return which known namespaces have proved to be others, which were born since."""
     known = {one.namespace.identity for one in batch if one.known and one.reason != Reason.BIRTH}
-    return sum(
-        packed.reason_of(one) is Reason.BIRTH and packed.identity_of(one) in known
-        for one in results
-    )
+    born = [packed.identity_of(one) for one in results if packed.reason_of(one) is Reason.BIRTH]
+    return [identity for identity in born if identity in known]
 
 
-def left(batch: List[Target], results: List[PackedResult]) -> int:
-    """Return how many new namespaces were gone when they were visited.
+def _gone(batch: List[Target], results: List[PackedResult]) -> List[Identity]:
+    """Return which new namespaces were gone when they were visited.
 
     They may still exist: a process makes a namespace, opens it and leaves it, or mounts it where
     only a search looks.
     """
     new = {target.namespace.identity for target in batch if target.known is None}
-    return sum(
-        isinstance(one, NamespaceResult)
+    return [
+        one.namespace.identity
+        for one in results
+        if isinstance(one, NamespaceResult)
         and one.namespace.identity in new
         and any(key.state is State.GONE for key in one.keys)
-        for one in results
-    )
+    ]

@@ -47,8 +47,9 @@ _BUFFER_KB = 16  # for each CPU; the kernel's default of 1.4 MB would be 150 MB 
 class BirthEvents(NamedTuple):
     """What the probes reported: births, and who wrote a sysctl."""
 
-    births: int = 0
-    first_ns: Optional[int] = None  # time of the first birth (monotonic), None if unknown
+    births: int = 0  # of unknown inode number
+    first_ns: Optional[int] = None  # time of the first of these (monotonic), None if unknown
+    born: Dict[int, int] = {}  # the other births: inode number, and when
     writer: str = ""  # command and pid of the last writer, empty if unknown
     own: bool = False  # the guard has created one of the namespaces
     tasks: Dict[int, int] = {}  # that have caused the births, and when each did last
@@ -59,7 +60,11 @@ class BirthEvents(NamedTuple):
     @property
     def is_news(self) -> bool:
         """Whether it asks for a look or a scan."""
-        return bool(self.births) or not self.loaded_into
+        return bool(self.births or self.born) or not self.loaded_into
+
+    def with_unknown(self) -> "BirthEvents":
+        """Return them with one birth more, of which nothing is known."""
+        return self._replace(births=self.births + 1, first_ns=None, tasks={})
 
 
 class BirthProbe:
@@ -187,6 +192,7 @@ def parse(
     """
     births, times, writer, own_birth = 0, [], "", False
     tasks: Dict[int, int] = {}
+    born: Dict[int, int] = {}
     loaded_into: Dict[int, int] = {}
     for line in lines:
         match = _LINE.match(line)
@@ -197,14 +203,19 @@ def parse(
         if match is not None and inode is not None and int(match.group("pid")) == loaded_by:
             loaded_into[inode] = trace_text.time_ns(match)
             continue
-        births += 1
+        if inode is None:
+            births += 1
         if match is not None:
-            times.append(trace_text.time_ns(match))
-            tasks[int(match.group("pid"))] = times[-1]
+            time_ns = trace_text.time_ns(match)
+            tasks[int(match.group("pid"))] = time_ns
             own_birth = own_birth or _is_own(match, own)
+            if inode is None:
+                times.append(time_ns)
+            else:
+                born[inode] = time_ns
     # If one birth has no time, it may have been the first.
     first_ns = min(times) if births and len(times) == births else None
-    return BirthEvents(births, first_ns, writer, own_birth, tasks, loaded_into)
+    return BirthEvents(births, first_ns, born, writer, own_birth, tasks, loaded_into)
 
 
 def _inode(match: Match[bytes]) -> Optional[int]:

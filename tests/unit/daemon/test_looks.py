@@ -69,8 +69,8 @@ def test_a_scan_follows_only_where_looks_have_not_found_all():
         schedule = ScanSchedule()
         schedule.rescan_all(NOW_NS)
         schedule.begin_scan(True, NOW_NS)
-        schedule.end_scan(True, 0, 0, NOW_NS)
+        schedule.end_scan(True, [], 0, NOW_NS)
         schedule.expect_births(NOW_NS, 1, NOW_NS, {7: NOW_NS})
         assert schedule.scan_ns(NOW_NS) == NOW_NS + LOOKED_NS
-        schedule.births.found(found)
+        schedule.births.found([(4, 1)] * found)
         assert schedule.scan_ns(NOW_NS) == (None if found else NOW_NS + LOOKED_NS)

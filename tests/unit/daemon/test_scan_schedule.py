@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipvsd.daemon import scan_schedule
-from ipvsd.daemon.expected_births import RETRIES_NS, SETTLED_NS, VISIBLE_NS
+from ipvsd.daemon.expected_births import RETRIES_NS, SETTLED_NS, TIMES_MAX, VISIBLE_NS
 from ipvsd.daemon.scan_schedule import (
     FULL_SHARE,
     POLL_NS,
@@ -37,8 +37,8 @@ class Clock:
     def rescan_all(self):
         self.schedule.rescan_all(self.now_ns)
 
-    def expect_births(self, births=1, born_ns=None):
-        self.schedule.expect_births(self.now_ns, births, born_ns)
+    def expect_births(self, births=1, born_ns=None, born=None):
+        self.schedule.expect_births(self.now_ns, births, born_ns, born=born)
 
     def begin(self):
         """Begin the job that is due, and return it; None if none is due."""
@@ -62,7 +62,9 @@ class Clock:
             self.jobs.append((now_ns, job))
         return job
 
-    def end(self, job, found=0):
+    def end(self, job, found=()):
+        """End a job; `found` are the new namespaces, or as many with numbers of no matter."""
+        found = [(4, number) for number in range(found)] if isinstance(found, int) else found
         cost_ns = self.costs_ns[job]
         self.now_ns += cost_ns
         if job == SEARCH:
@@ -491,7 +493,7 @@ def test_where_births_are_not_reported_nothing_is_scanned_while_nobody_is_forked
         due = is_due(schedule.scan_ns(now_ns), now_ns)
         if due:
             schedule.begin_scan(False, now_ns)
-            schedule.end_scan(False, 0, 0, now_ns)
+            schedule.end_scan(False, [], 0, now_ns)
             schedule.note_reports(False, PERIOD_NS, now_ns, pid)
         return due
 
@@ -520,6 +522,69 @@ def test_a_search_that_began_too_early_for_a_birth_is_repeated():
 
 def test_a_namespace_that_is_gone_when_it_is_visited_is_scanned_and_searched_for():
     clock = Clock()
-    scan_schedule.expect_again(clock.schedule, 1, clock.now_ns)
+    scan_schedule.expect_again(clock.schedule, [(4, 1)], clock.now_ns)
     clock.run(clock.now_ns + 5 * NS_PER_S)
     assert clock.kinds()[:2] == [SCAN, SEARCH]
+
+
+@pytest.fixture
+def numbered():
+    """A schedule that expects births whose inode numbers are known: 1 and 2."""
+    clock = Clock()
+    clock.expect_births(0, born={1: BEGIN_NS + 10, 2: BEGIN_NS + 20})
+    return clock
+
+
+def test_a_birth_whose_number_is_known_is_found_by_that_number_alone(numbered):
+    births = numbered.schedule.births
+    numbered.end(numbered.begin(), found=[(4, 7), (4, 2)])
+    assert births.count == 1 and births.may_be((4, 1)) and not births.may_be((4, 2))
+    assert numbered.schedule.scan_ns(numbered.now_ns) == numbered.now_ns + RETRIES_NS[0]
+    assert [births.time_ns((4, n)) for n in (1, 2, 7)] == [BEGIN_NS + 10, BEGIN_NS + 20, None]
+
+
+def test_two_births_of_one_number_are_one_namespace(numbered):
+    """The first one is gone: else the kernel would not have used its number again."""
+    numbered.expect_births(0, born={1: BEGIN_NS + 30})
+    assert numbered.schedule.births.count == 2
+    assert numbered.schedule.births.time_ns((4, 1)) == BEGIN_NS + 30
+
+
+def test_a_birth_whose_number_is_not_known_may_be_any_other_namespace(numbered):
+    births = numbered.schedule.births
+    numbered.expect_births(1, BEGIN_NS + 5)
+    assert births.count == 3 and births.may_be((4, 7))
+    numbered.end(numbered.begin(), found=[(4, 7), (4, 1)])
+    assert births.count == 1 and births.first_ns is None and not births.may_be((4, 7))
+
+
+def test_a_visit_ends_the_wait_for_the_birth_that_it_was_for_and_for_no_later_one(numbered):
+    births = numbered.schedule.births
+    numbered.expect_births(0, born={1: BEGIN_NS + 30})
+    births.visited([((4, 1), BEGIN_NS + 10), ((4, 2), BEGIN_NS + 20), ((4, 3), None)])
+    assert births.count == 1 and births.time_ns((4, 1)) == BEGIN_NS + 30
+    assert births.time_ns((4, 2)) is None
+
+
+def test_a_birth_that_has_lost_its_holder_keeps_its_time(numbered):
+    numbered.end(numbered.begin(), found=[(4, 1), (4, 2)])
+    assert numbered.schedule.births.count == 0
+    scan_schedule.expect_again(numbered.schedule, [(4, 2)], numbered.now_ns)
+    assert numbered.schedule.births.may_be((4, 2)) and numbered.schedule.births.count == 1
+    assert numbered.schedule.births.time_ns((4, 2)) == BEGIN_NS + 20
+
+
+def test_a_search_that_misses_a_birth_gives_it_up_and_keeps_its_time(numbered):
+    """Something may hold it that is found some day."""
+    numbered.run(numbered.now_ns + 5 * NS_PER_S)
+    assert SEARCH in numbered.kinds() and numbered.schedule.births.count == 0
+    assert numbered.schedule.births.time_ns((4, 1)) == BEGIN_NS + 10
+    numbered.schedule.note_reports(False, PERIOD_NS, numbered.now_ns)
+    assert numbered.schedule.births.time_ns((4, 1)) is None, "its number may be in use again"
+
+
+def test_a_storm_of_births_takes_no_more_memory_than_its_share(numbered):
+    births = numbered.schedule.births
+    numbered.expect_births(0, born={n: BEGIN_NS + n for n in range(100, 100 + TIMES_MAX)})
+    assert births.count == TIMES_MAX and births.time_ns((4, 1)) is None
+    assert births.time_ns((4, 100)) == BEGIN_NS + 100

@@ -54,7 +54,7 @@ _PIECES = [b" ", b"-", b"1", b"[0]", b".....", b"1.000000:", b" birth:", b" writ
 @given(st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(_PIECES)).map(b"".join)))
 def test_no_text_raises(text):
     events = parse(text.splitlines())
-    assert events.births <= len(text.splitlines())
+    assert events.births + len(events.born) <= len(text.splitlines())
 
 
 def write_line(comm, pid):
@@ -148,13 +148,13 @@ def births():
 def test_what_the_task_that_loads_ip_vs_causes_is_no_birth(births):
     births.feed(added(OTHER, 5) + added(LOADER, HOST, 1) + added(LOADER, 6, 2))
     found = births.drain(loading=True)
-    assert (found.births, list(found.tasks)) == (1, [OTHER])
+    assert (found.births, list(found.born), list(found.tasks)) == (0, [5], [OTHER])
     assert found.loaded_into == {HOST: 12_000_001_000, 6: 12_000_002_000}
     births.feed(added(LOADER, 7))
     found = births.drain(loading=False)
     assert found == BirthEvents(loaded_into={7: 12_000_000_000}) and not found.is_news
     births.feed(added(LOADER, 8))
-    assert births.drain().births == 1, "the load has ended"
+    assert births.drain().born == {8: 12_000_000_000}, "the load has ended"
 
 
 def test_where_no_probe_records_whose_birth_it_is_a_load_looks_like_births(births):

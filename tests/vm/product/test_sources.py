@@ -110,6 +110,11 @@ _PLACES = """
 import subprocess, sys
 sys.path.insert(0, "/usr/share/ipvs-estoff-guard")
 from ipvsd.kernel import netns_births
+
+def drain(probe):
+    found = probe.drain()
+    return found.births + len(found.born)
+
 for place in netns_births._PLACES:
     netns_births._PLACES = (place,)
     try:
@@ -119,9 +124,9 @@ for place in netns_births._PLACES:
         continue
     for _ in range(2):
         subprocess.run(["unshare", "--net", "true"], check=True)
-    births = probe.drain().births
+    births = drain(probe)
     subprocess.run(["unshare", "--uts", "true"], check=True)
-    print(place[1], births, probe.drain().births)
+    print(place[1], births, drain(probe))
     probe.close()
 """
 
