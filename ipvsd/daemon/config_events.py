@@ -1,6 +1,6 @@
 """Decides what is logged about a configuration (pure)."""
 
-from typing import List
+from typing import List, Optional
 
 from ipvsd.config.parser import Config
 from ipvsd.journal import events
@@ -17,6 +17,15 @@ def guarding(config: Config) -> str:
     keys = ", ".join(f"{setting.key}={setting.wanted}" for setting in policy.settings)
     scope = "every namespace" if policy.scope is Scope.ALL else "the host's namespace"
     return f"mode {policy.mode.value}, guarding {keys or 'nothing'} in {scope}"
+
+
+def place(in_hosts: Optional[bool]) -> List[Event]:
+    """Return an event if the daemon is not in the host's namespace (None if that is unknown)."""
+    if in_hosts is not False:
+        return []
+    text = "guard: runs in another network namespace than pid 1: it calls that one the host's, and "
+    text += "rules for `host` do not reach pid 1's; start it in the host's (hostNetwork: true)"
+    return [events.plain(Kind.MISPLACED, text)]
 
 
 def warnings(config: Config) -> List[Event]:

@@ -19,7 +19,7 @@ from ipvsd.config.files import Places
 from ipvsd.config.parser import Config
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.daemon.canary import Canary
-from ipvsd.daemon.config_events import guarding, warnings
+from ipvsd.daemon.config_events import guarding, place, warnings
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.event_sources import NamespaceSources, Writes
 from ipvsd.daemon.host_check import HostCheck
@@ -35,7 +35,7 @@ from ipvsd.enforce.memory import Memory
 from ipvsd.journal import events, rate_limit
 from ipvsd.journal.events import Event, Kind
 from ipvsd.journal.sender import Send
-from ipvsd.kernel import ipvs
+from ipvsd.kernel import ipvs, netns_discovery
 from ipvsd.kernel.uevents import Monitor
 from ipvsd.model import Exit, GuardError, Module, Reason, State
 from ipvsd.status import saved_counters
@@ -136,6 +136,7 @@ class Daemon:
             f"kernel {os.uname().release}, ip_vs {module}"
         )
         state.new_events.insert(0, events.plain(Kind.STARTED, message))
+        state.new_events += place(netns_discovery.is_hosts(self._parts.root))
         state.new_events += warnings(state.config)
         self._others.proceed()
         self._publish(checked=True)

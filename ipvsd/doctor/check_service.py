@@ -47,6 +47,8 @@ class Service(NamedTuple):
     daemon: Optional[Mapping[str, Any]]  # the daemon's state file, None if no daemon is seen
     running: Optional[bool]  # whether a daemon runs; None if that is unknown
     version: str  # of the command
+    wheel_unit: str = ""  # the unit that pip has installed beside the command, if it has
+    prefix: str = ""  # where pip has installed both
 
 
 def parse_show(text: str) -> Dict[str, str]:
@@ -65,6 +67,9 @@ def check(service: Service) -> List[Finding]:
     elif shown.get("LoadState") == "not-found":
         text = "the service is not installed"
         advice = "install the package, then: systemctl enable --now ipvs-estoff-guard"
+        if service.wheel_unit:
+            advice = f"sed 's|/usr/sbin/ipvsd|{service.prefix}/bin/ipvsd|' {service.wheel_unit} > "
+            advice += f"/etc/systemd/system/{NAME}; then: systemctl enable --now {NAME}"
         return [Finding(TOPIC, Severity.HINT, text, (), advice)]
     else:
         findings += _state(shown) + _sandbox(shown)

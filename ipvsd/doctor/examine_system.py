@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 import time
 from typing import List, Optional, Tuple
 
@@ -26,7 +27,7 @@ from ipvsd.doctor.host import Host
 from ipvsd.enforce import steer_check
 from ipvsd.enforce.all_namespaces import NamespaceReader, in_worker
 from ipvsd.kernel import estimation_kthreads, ipvs, libc, module, netns_births
-from ipvsd.model import GuardError, Reason, Scope
+from ipvsd.model import SERVICE, GuardError, Reason, Scope
 from ipvsd.system import files, programs
 from ipvsd.system.processes import available
 from ipvsd.system.progress import Progress
@@ -172,7 +173,15 @@ def service(host: Host) -> List[Finding]:
     properties = check_service.parse_show(shown) if shown is not None else None
     if host.running is None:
         host.unseen.append(check_service.TOPIC)
-    facts = check_service.Service(properties, host.daemon, host.running, __version__)
+    unit = os.path.join(sys.prefix, "share", SERVICE, check_service.NAME)
+    facts = check_service.Service(
+        properties,
+        host.daemon,
+        host.running,
+        __version__,
+        unit if os.path.exists(unit) else "",
+        sys.prefix,
+    )
     return check_service.check(facts)
 
 

@@ -24,6 +24,7 @@ class Kind(Enum):
 
     STARTED = ("started", "0361fbd3c7534fa38c65c4436c0fc116", Priority.INFO)
     STANDBY = ("standby", "1206669d6874451a99acc718f8ec0e44", Priority.NOTICE)
+    MISPLACED = ("misplaced", "947a82019d404cd2b5900deb1106a5ea", Priority.WARNING)
     STOPPED = ("stopped", "c090fa1379c744948940c09c7da29af4", Priority.INFO)
     CHANGED = ("changed", "777c7f3b18524b5a91324d742517d694", Priority.NOTICE)
     WOULD_CHANGE = ("would-change", "7ec43a12bf68410da06058cb0616350b", Priority.NOTICE)

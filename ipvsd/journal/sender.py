@@ -32,12 +32,13 @@ def connected(
 ) -> Iterator[Send]:
     """Yield the function that sends an event: natively to journald if stderr leads there.
 
-    Otherwise, and if journald cannot be reached, the function writes a line to stderr. The line has
-    the prefix `<N>`, which journald turns into a priority (sd-daemon(3)), unless stderr is a
-    terminal. The function raises OSError when neither works.
+    Otherwise, and if journald cannot be reached, the function writes a line to stderr. Where stderr
+    leads to journald, the line has the prefix `<N>`, which journald turns into a priority
+    (sd-daemon(3)). The function raises OSError when neither works.
     """
-    with contextlib.closing(_Stderr(stderr, write_elsewhere)) as lines:
-        if not _leads_to_journal(environ, stderr):
+    to_journal = _leads_to_journal(environ, stderr)
+    with contextlib.closing(_Stderr(stderr, to_journal, write_elsewhere)) as lines:
+        if not to_journal:
             yield lines.print
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as native:
@@ -59,8 +60,8 @@ def connected(
 class _Stderr:
     """Stderr, to which lines are written only as far as it takes them at once."""
 
-    def __init__(self, descriptor: int, write_elsewhere: WriteElsewhere) -> None:
-        self._prefixed = not os.isatty(descriptor)
+    def __init__(self, descriptor: int, prefixed: bool, write_elsewhere: WriteElsewhere) -> None:
+        self._prefixed = prefixed
         self._descriptor = descriptor
         self._opened = -1
         self._rest = b""  # of a line that has been written in part

@@ -21,13 +21,7 @@ from ipvsd.kernel.netns_holders import (
 from ipvsd.kernel.netns_links import Links
 from ipvsd.kernel.netns_owner import NAMES_FOLDERS
 from ipvsd.kernel.search_budgets import Budgets
-from ipvsd.model import (
-    CANARY_NAME,
-    HOST_NAME,
-    Identity,
-    Namespace,
-    Owner,
-)
+from ipvsd.model import CANARY_NAME, HOST_NAME, Identity, Namespace, Owner
 
 # Holders that are remembered for each namespace. As long as these are the same, the namespace is
 # the same, whatever else holds it. There is a limit because a user can mount or open a namespace a
@@ -55,6 +49,15 @@ def own(root: str = "/") -> Namespace:
     except OSError:  # a kernel without CONFIG_NET_NS: there is only one
         return Namespace(0, 0, HOST_NAME)
     return Namespace(status.st_dev, status.st_ino, HOST_NAME)
+
+
+def is_hosts(root: str = "/") -> Optional[bool]:
+    """Return whether the calling process is in the namespace of pid 1; None if that is unknown."""
+    try:
+        both = [os.stat(os.path.join(root, f"proc/{who}/ns/net")) for who in ("self", "1")]
+    except OSError:
+        return None
+    return os.path.samestat(*both)
 
 
 class NamespaceFinder:

@@ -47,15 +47,19 @@ class RuntimeFolder:
         self._root = root
         self._folder = os.path.join(root, FOLDER)
         self._lock: Optional[int] = None
+        self._others_lock: Optional[int] = None  # the file that another daemon has locked
         self._writer: Dict[str, Any] = {}  # the process whose files these are
 
     def lock(self) -> bool:
         """Take the lock that only one daemon can hold; return False if another one holds it.
 
-        The kernel gives the lock back when its holder ends, in whatever way. Each call opens the
-        file anew: whoever removes the folder, as systemd before 235 does when the service stops,
-        leaves another file behind. Raises GuardError when the folder cannot be used.
+        The kernel gives the lock back when its holder ends, in whatever way. Whoever removes the
+        folder, as systemd before 235 does when the service stops, leaves another file behind: the
+        file that another daemon has locked is kept open until that one has ended, and then the file
+        is opened anew. Raises GuardError when the folder cannot be used.
         """
+        if not self._other_has_ended():
+            return False
         path = self.path("lock")
         try:
             os.makedirs(self._folder, mode=0o755, exist_ok=True)
@@ -69,13 +73,24 @@ class RuntimeFolder:
             self._writer = {"pid": os.getpid(), "start_time": _start_time(os.getpid())}
             return True
         except BlockingIOError:
-            self.unlock()
+            self._others_lock, self._lock = self._lock, None
             return False
         except PermissionError as error:
             message = f"{path}: {error.strerror}; the daemon runs as root"
             raise GuardError(message, Exit.NOT_PERMITTED) from error
         except OSError as error:
             raise GuardError(f"{path}: {error.strerror}", Exit.CANNOT_TELL) from error
+
+    def _other_has_ended(self) -> bool:
+        if self._others_lock is None:
+            return True
+        try:
+            fcntl.flock(self._others_lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        os.close(self._others_lock)
+        self._others_lock = None
+        return True
 
     def unlock(self) -> None:
         """Give the lock back."""

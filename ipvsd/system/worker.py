@@ -117,22 +117,26 @@ class Worker:
             return None
         if self._unsent:
             self._send()
+        data = b"unknown yet"
         with contextlib.suppress(BlockingIOError, ConnectionResetError):
-            while True:
+            while data:
                 data = self._socket.recv(_READ_BYTES)
-                if not data:
-                    return self._died()
                 self._received += data
-        end = _LENGTH.size
-        if len(self._received) < end:
+        begin, end = _LENGTH.size, self._received_end()
+        if end is not None:  # perhaps the last words of a child that has ended
+            done = Done(*pickle.loads(self._received[begin:end]))
+            del self._received[:end]
+            self.busy = False
+            return done
+        return None if data else self._died()
+
+    def _received_end(self) -> Optional[int]:
+        """Return where the message ends that was received, None if it is not complete."""
+        begin = _LENGTH.size
+        if len(self._received) < begin:
             return None
-        end += _LENGTH.unpack_from(self._received)[0]
-        if len(self._received) < end:
-            return None
-        done = Done(*pickle.loads(self._received[_LENGTH.size : end]))
-        del self._received[:end]
-        self.busy = False
-        return done
+        end: int = begin + _LENGTH.unpack_from(self._received)[0]
+        return end if end <= len(self._received) else None
 
     def wait(self, limit_s: float) -> Optional[Done]:
         """Wait for the end of the job: for commands, never for the daemon's loop.

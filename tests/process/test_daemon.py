@@ -217,9 +217,9 @@ def test_a_second_daemon_guards_when_the_first_has_ended(root, guard, second, nu
     second.start().wait_for("READY=1")
     # Nothing reports this load, so it has to be there before the second daemon looks.
     root.load_ip_vs()
-    guard.end(number)
-    if not folder_stays:  # systemd before 235 removes it
+    if not folder_stays:  # systemd before 235 removes it when the service stops
         shutil.rmtree(root.join("run/ipvs-estoff-guard"))
+    guard.end(number)
     second.wait_for("STATUS=1 sysctl as wanted, ip_vs live")
     assert root.get() == "0"
     wait_until(lambda: os.path.exists(root.join("run/ipvs-estoff-guard/status.json")))
@@ -529,3 +529,19 @@ def test_without_psutil_the_daemon_works(root, guard):
     guard.start().wait_for("READY=1")
     root.set("run_estimation", "1")
     wait_until(lambda: root.get() == "0")
+
+
+@pytest.mark.parametrize("same, events", [(False, 1), (True, 0), (None, 0)])
+def test_a_guard_outside_of_the_host_s_namespace_says_so(root, guard, same, events):
+    """As in a pod without hostNetwork. Where pid 1 is hidden, nothing is known."""
+    root.write("proc/self/ns/net", "")
+    if same is not None:
+        os.makedirs(root.join("proc/1/ns"))
+        if same:
+            os.link(root.join("proc/self/ns/net"), root.join("proc/1/ns/net"))
+        else:
+            root.write("proc/1/ns/net", "")
+    guard.start().wait_for("READY=1")
+    guard.wait_for_log("guard: started")
+    assert guard.end() == 0
+    assert guard.log().count("runs in another network namespace than pid 1") == events

@@ -11,6 +11,7 @@ from ipvsd.daemon.namespaces_file import NamespacesFile
 from ipvsd.enforce.memory import Memory
 from ipvsd.enforce.namespace_state import NamespaceState
 from ipvsd.model import NS_PER_S, KeyStatus, Namespace, State
+from ipvsd.status import documents
 from ipvsd.status.runtime_dir import NAMESPACES, RuntimeFolder
 from ipvsd.system.event_loop import Loop, monotonic_ns
 from ipvsd.system.worker import Worker
@@ -107,7 +108,9 @@ def test_without_room_for_a_process_the_error_is_returned(stage, monkeypatch):
 
 
 def test_a_process_that_is_stopped_is_replaced(stage, monkeypatch):
-    stage.file.begin(remembered(1), NOW_NS)
+    with monkeypatch.context() as patch:  # else it may have ended before it is stopped
+        patch.setattr(documents, "known", lambda _memory: signal.pause())
+        stage.file.begin(remembered(1), NOW_NS)
     (pid,) = stage.loop.own_pids - {os.getpid()}
     os.kill(pid, signal.SIGSTOP)
     end_ns = stage.file.due_ns(remembered(1))

@@ -68,7 +68,13 @@ def counting_as_0_2_0(**counters):
         ),
         ("hidden, without systemd", Service(None, None, None, "1.0"), [HINT, HINT], "cannot tell"),
         ("no state", Service(SHOWN, None, False, "1.0"), [HINT], "what it has done is unknown"),
-        ("not installed", shown(LoadState="not-found"), [HINT], "systemctl enable"),
+        ("not installed", shown(LoadState="not-found"), [HINT], "install the package"),
+        (
+            "installed by pip",
+            shown(LoadState="not-found")._replace(wheel_unit="/v/share/a.service", prefix="/v"),
+            [HINT],
+            "sed 's|/usr/sbin/ipvsd|/v/bin/ipvsd|' /v/share/a.service > /etc/systemd/system/ipvs-",
+        ),
         ("masked", shown(LoadState="masked"), [PROBLEM], "unmask"),
         ("disabled", shown(UnitFileState="disabled"), [WARNING], "after a boot"),
         (

@@ -34,8 +34,8 @@ def stream(kind):
             os.close(end)
 
 
-@pytest.mark.parametrize("kind, expected", [(os.pipe, b"<6>text\n"), (os.openpty, b"text\r\n")])
-def test_lines_on_stderr_have_a_priority_unless_a_person_reads(kind, expected):
+@pytest.mark.parametrize("kind, expected", [(os.pipe, b"text\n"), (os.openpty, b"text\r\n")])
+def test_lines_on_a_stderr_that_is_not_the_journal_s_are_plain(kind, expected):
     with stream(kind) as (reading, stderr), sender.connected({}, stderr, nowhere) as send:
         assert send(EVENT)
         assert os.read(reading, 100) == expected
@@ -45,7 +45,7 @@ def test_the_journal_stream_of_another_process_is_not_used():
     environ = {"JOURNAL_STREAM": "1:2"}
     with stream(os.pipe) as (reading, stderr), sender.connected(environ, stderr, nowhere) as send:
         assert send(EVENT)
-        assert os.read(reading, 100) == b"<6>text\n"
+        assert os.read(reading, 100) == b"text\n"
 
 
 def drained(reading):
@@ -73,8 +73,7 @@ def test_a_stderr_that_nobody_reads_is_never_waited_for(kind, own_description, m
         data = drained(reading)
         assert send(EVENT)
         lines = (data + drained(reading)).decode().split()
-        numbers = [word.replace("<6>", "") for word in lines[:-1:2]]
-        assert numbers == list(map(str, range(sent)))
+        assert lines[:-1:2] == list(map(str, range(sent)))
         assert lines[-1].endswith("text")
 
 
@@ -111,7 +110,7 @@ def test_a_file_is_written_elsewhere_since_its_file_system_may_be_frozen(tmp_pat
     ) as send:
         assert send(EVENT)
         assert not send(EVENT)
-    assert taken == [b"<6>text\n"] * 2 and os.path.getsize(str(tmp_path / "log")) == 0
+    assert taken == [b"text\n"] * 2 and os.path.getsize(str(tmp_path / "log")) == 0
 
 
 def test_a_stderr_without_a_reader_is_an_error():

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import stat
 import subprocess
 
@@ -162,6 +163,18 @@ def test_a_lock_whose_file_was_replaced_by_then_is_none(root, monkeypatch):
     second.unlock()
     assert third.lock()
     third.unlock()
+
+
+def test_who_waits_for_a_lock_waits_for_its_holder_even_when_the_file_is_gone(root):
+    first, second = RuntimeFolder(root.path), RuntimeFolder(root.path)
+    assert first.lock() and not second.lock()
+    shutil.rmtree(root.join("run/ipvs-estoff-guard"))
+    assert not second.lock() and not second.lock()
+    first.unlock()
+    assert second.lock() and not first.lock()
+    second.unlock()
+    assert first.lock()
+    first.unlock()
 
 
 def test_a_folder_that_is_gone_is_no_other_daemon(root):

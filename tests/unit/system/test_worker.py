@@ -23,6 +23,8 @@ def do(request, progress):
         return argument
     if what == "fail":
         raise ValueError(argument)
+    if what == "leave":
+        raise SystemExit(argument)
     if what == "die":
         os._exit(argument)
     if what == "steps":
@@ -106,6 +108,13 @@ def test_a_child_that_dies_is_an_error_and_the_next_job_has_another(worker):
     assert done.error == f"the process ipvsd-test ({pid}) has ended"
     assert worker.pid == 0
     assert call(worker, "echo", 2).result == 2 and worker.pid not in (0, pid)
+
+
+def test_why_a_child_has_ended_is_told_even_when_it_is_read_after_the_end(worker):
+    worker.submit(("leave", "no way home"))
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+    assert "no way home" in worker.take().error
+    assert worker.take().died and worker.take() is None
 
 
 def test_a_child_that_is_killed_before_its_job_is_an_error(worker):
