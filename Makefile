@@ -14,6 +14,7 @@ include packaging/rpm.mk
 include packaging/deb.mk
 include packaging/wheel.mk
 include packaging/image.mk
+include packaging/chart.mk
 include packaging/zipapp.mk
 include packaging/release.mk
 

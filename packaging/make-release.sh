@@ -30,6 +30,7 @@ mkdir -p "$work" "$dir"
 # Only what an earlier run made: the folder is the caller's.
 rm -rf "${dir:?}/yum" "$dir/apt"
 rm -f "$dir/$name"[-_]* "$dir/ipvs_estoff_guard-"* "$dir/ipvsd.pyz" "$dir/sbom.cdx.json" \
+    "$dir/manifest.yaml" \
     "$dir/INSTALL.md" "$dir/SHA256SUMS" "$dir/SHA256SUMS.asc"
 tar -x -f "$tarball" -C "$work" --strip-components 1
 cd "$work"
@@ -44,10 +45,15 @@ make --silent PYTHON="$PYTHON" GPG_KEY="${GPG_KEY:-}" RPM_NEEDS= RPMBUILD_FLAGS=
     RPM_BUILD=build/rpm RPM_DIST= DEB_BUILD=build/deb DEB_DIST= \
     WHEEL_BUILD=build/wheel ZIPAPP=build/ipvsd.pyz \
     BASEURL="$url/yum" REPO_DIR="$dir/yum" REPO_EXTRA= APT_BASEURL="$url/apt" APT_REPO_DIR="$dir/apt" \
-    APT_REPO_EXTRA= repo apt-repo wheel doctor sbom >"$work/build/release.log"
+    APT_REPO_EXTRA= repo apt-repo wheel doctor sbom chart >"$work/build/release.log"
+if [ "${RELEASE_IMAGE:-}" != no ]; then
+    make --silent RPM_NEEDS= RPM_BUILD=build/rpm RPM_DIST= IMAGE_DIR=build/container image \
+        >>"$work/build/release.log"
+    cp -p build/container/*-image.tar "$dir"
+fi
 
 cp -p "build/rpm/sources/$(basename "$tarball")" build/rpm/*.rpm build/deb/*.deb build/wheel/*.whl \
-    build/ipvsd.pyz build/sbom.cdx.json "$dir"
+    build/ipvsd.pyz build/sbom.cdx.json build/chart/*.tgz deploy/manifest.yaml "$dir"
 if [ -n "${GPG_KEY:-}" ]; then # the signed ones
     cp -p "$dir"/yum/*.rpm "$dir"
 fi
@@ -55,6 +61,7 @@ version=$(basename "$tarball" .tar.gz)
 signed=$([ -n "${GPG_KEY:-}" ] && echo signed || echo unsigned)
 sed -e "s|@URL@|$url|g" -e "s|@VERSION@|${version#"$name-"}|g" \
     -e "/^<!-- $signed -->$/d" \
+    -e "$([ -e "$dir/$(basename "$tarball" .tar.gz)-image.tar" ] || echo '/-image\.tar/d')" \
     -e "/^<!-- $([ "$signed" = signed ] && echo unsigned || echo signed) -->$/,/^$/d" \
     packaging/release.md >"$dir/INSTALL.md"
 

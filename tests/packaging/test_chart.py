@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.packaging.conftest import run
 from tests.packaging.kube_tools import tool
 from tests.vm import container
 from tests.vm.repository import HOME
@@ -64,6 +66,16 @@ EVERYTHING = {
 def test_helm_finds_no_fault():
     done = helm("lint", "--strict", CHART)
     assert done.returncode == 0, done.stdout
+
+
+def test_make_chart_packs_what_helm_renders_the_same(tmp_path):
+    folder = f"CHART_DIR={tmp_path}"
+    path = Path(run("make", "--silent", "-C", HOME, "chart", folder).strip())
+    first = path.read_bytes()
+    done = helm("template", "ipvs-estoff-guard", path, "--namespace", "kube-system")
+    assert done.stdout == MANIFEST.read_text()
+    run("make", "--silent", "-C", HOME, "chart", folder)
+    assert path.read_bytes() == first
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

@@ -18,6 +18,8 @@ FILES = {
     DEB,
     f"ipvs_estoff_guard-{version()}-py3-none-any.whl",
     "ipvsd.pyz",
+    f"{STEM}.tgz",
+    "manifest.yaml",
     "sbom.cdx.json",
     "INSTALL.md",
     "SHA256SUMS",
@@ -30,6 +32,7 @@ FILES = {
     f"yum/{NAME}.repo",
     "yum/repodata/repomd.xml",
 }
+IMAGE = f"{STEM}-image.tar"
 SIGNED = {"SHA256SUMS.asc", "apt/InRelease", f"apt/{NAME}.asc", "yum/repodata/repomd.xml.asc"}
 SIGNED |= {f"yum/RPM-GPG-KEY-{NAME}"}
 
@@ -70,10 +73,10 @@ def names(folder):
 
 
 def test_a_release_is_complete_signed_and_has_its_checksums(released, keys):
-    assert names(released) == FILES | SIGNED
+    assert names(released) == FILES | SIGNED | {IMAGE}
     run("sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS", cwd=released)
     listed = {line.split()[1] for line in (released / "SHA256SUMS").read_text().splitlines()}
-    assert listed >= (FILES | SIGNED) - {"SHA256SUMS", "SHA256SUMS.asc"}
+    assert listed >= (FILES | SIGNED | {IMAGE}) - {"SHA256SUMS", "SHA256SUMS.asc"}
     home, _ = keys
     verify = ["gpg", "--homedir", home, "--batch", "--verify", "SHA256SUMS.asc", "SHA256SUMS"]
     run(*verify, cwd=released)
@@ -96,9 +99,10 @@ def test_the_packages_have_the_home(released):
 def test_the_tarball_of_a_release_gives_the_same_bytes(released, built, tmp_path):
     """At another path, later, with another umask, and without being told the home."""
     run("tar", "-x", "-f", released / f"{STEM}.tar.gz", "-C", tmp_path)
-    again = release(built, tmp_path / STEM, tmp_path / "again", umask="077")
+    again = release(built, tmp_path / STEM, tmp_path / "again", umask="077", RELEASE_IMAGE="no")
     assert names(again) == FILES
     assert "The repositories are not signed" in (again / "INSTALL.md").read_text()
+    assert IMAGE not in (again / "INSTALL.md").read_text()
     rpm = f"{STEM}-1.noarch.rpm"
     # These have or name a signature.
     differ = {"SHA256SUMS", "INSTALL.md", rpm, f"apt/{NAME}.sources"}
