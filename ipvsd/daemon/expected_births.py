@@ -64,7 +64,8 @@ class ExpectedBirths:
             self._times.pop(inode, None)  # the last one comes last
             self._times[inode] = time_ns
             self._missing[inode] = None
-        for inode in list(self._times)[:-TIMES_MAX]:
+        for _ in range(len(self._times) - TIMES_MAX):
+            inode = next(iter(self._times))
             del self._times[inode]  # a full scan finds it
             self._missing.pop(inode, None)
 
@@ -85,10 +86,7 @@ class ExpectedBirths:
                 del self._missing[inode]
             elif self._counted:
                 self._counted -= 1
-        if not self._counted:
-            self.first_ns = None
-        if not self.count:
-            self.scan_ns = None
+        self._settle()
 
     def time_ns(self, identity: Identity) -> Optional[int]:
         """Return when this namespace was born, None if that was not reported."""
@@ -107,6 +105,13 @@ class ExpectedBirths:
             if born_ns is not None and self._times.get(inode) == born_ns:
                 del self._times[inode]
                 self._missing.pop(inode, None)
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self._counted:
+            self.first_ns = None
+        if not self.count:
+            self.scan_ns = None
 
     def forget_times(self) -> None:
         """Forget when births were: from now on they may not be reported any more."""
@@ -133,8 +138,9 @@ class ExpectedBirths:
         that was looked at before.
         """
         if not self.too_early(began_ns):
-            self._counted, self.first_ns, self.scan_ns = 0, None, None
+            self._counted = 0
             self._missing.clear()
+            self._settle()
 
     def too_early(self, began_ns: int) -> bool:
         """Return whether a search that began then may have missed some for that reason alone."""

@@ -28,7 +28,8 @@ def test_the_time_of_a_load_is_that_at_which_it_has_reached_the_namespace():
 def test_a_new_namespace_that_is_gone_when_it_is_visited_may_still_exist():
     def visited(namespace, state, known=None):
         result = NamespaceResult(namespace, Reason.BIRTH, keys=(KeyStatus(RUN, state, "0"),))
-        return Target(namespace, Reason.BIRTH, known), packed.pack_result(result, namespace)
+        target = Target(namespace, Reason.BIRTH, known, born_ns=1)
+        return target, packed.pack_result(result, namespace)
 
     visits = [
         visited(WEB, State.GONE),
@@ -39,11 +40,12 @@ def test_a_new_namespace_that_is_gone_when_it_is_visited_may_still_exist():
     results = [result for _, result in visits]
     schedule = ScanSchedule()
     schedule.rescan_all(NOW_NS)
-    schedule.expect_births(NOW_NS, 0, None, born={WEB.inode: 1, POD.inode: 2})
+    schedule.expect_births(NOW_NS, 0, None, born={WEB.inode: 1, POD.inode: 1})
     schedule.births.found([WEB.identity, POD.identity])
     targets.note_births(schedule, batch, results, NOW_NS)
     assert schedule.births.may_be(WEB.identity) and schedule.births.count == 1
     assert schedule.births.time_ns(WEB.identity) == 1
+    assert schedule.births.time_ns(POD.identity) is None
 
 
 def in_turn(schedule):
