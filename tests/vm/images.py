@@ -75,6 +75,9 @@ MODULES = {
     VENDOR: ((*_HEADERS, "linux-source-5.10", "xz-utils"), "vendor"),
 }
 
+# Programs of Kubernetes, which tests/vm/kubernetes.py builds: their script is here.
+KUBERNETES = "kube"
+
 # Files that these machines never read. Without them an image is half as large and built faster.
 UNWANTED = (
     "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*",
@@ -154,7 +157,7 @@ def build(suite: str, *more: str) -> Image:
     if suite == SELINUX_SUITE:
         packages += SELINUX_PACKAGES
     image = Image(suite, cache / f"{name}-{_key(suite, packages)}")
-    with _locked(cache / f"{name}.lock"):
+    with locked(cache / f"{name}.lock"):
         if not image.folder.is_dir():
             _build_into(image, packages)
             _remove_others(image)
@@ -214,7 +217,7 @@ def _wanted(packages: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock, so that two processes that want one image build it once."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -225,13 +228,13 @@ def _build_into(image: Image, packages: tuple[str, ...]) -> None:
     """Build below a temporary name and rename at the end, so that each image is complete."""
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=image.folder.parent))
     try:
-        with _workspace() as work:
+        with workspace() as work:
             if image.suite in MODULES:
                 compiled_with, name = MODULES[image.suite]
-                _run_hook(work, image.suite, compiled_with, f"{name}.sh")
+                run_hook(work, image.suite, compiled_with, f"{name}.sh")
             script = "customize.sh" if image.is_native else f"{AARCH64}/root.sh"
-            _run_hook(work, image.suite, packages, script)
-            _keep(work / "out", partial)
+            run_hook(work, image.suite, packages, script)
+            keep(work / "out", partial)
         partial.chmod(0o755)
         partial.rename(image.folder)
     except BaseException:
@@ -240,12 +243,12 @@ def _build_into(image: Image, packages: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def _workspace() -> Iterator[Path]:
+def workspace() -> Iterator[Path]:
     """Make a folder that mmdebstrap's hooks can read and write under any user id."""
     work = Path(tempfile.mkdtemp(prefix="ipvsd-vm-", dir=scratch_folder()))
     try:
         shutil.copytree(IMAGE_INPUTS, work / "in")
-        for name in (AARCH64, *(folder for _, folder in MODULES.values())):
+        for name in (AARCH64, KUBERNETES, *(folder for _, folder in MODULES.values())):
             shutil.copytree(HERE / name, work / "in" / name)
         subprocess.run(["chmod", "-R", "a+rX", work], check=True)
         # An ordinary user's hooks run under one of the user's subordinate ids. Sticky, so that
@@ -258,7 +261,7 @@ def _workspace() -> Iterator[Path]:
         shutil.rmtree(work)
 
 
-def _run_hook(work: Path, suite: str, packages: tuple[str, ...], script: str) -> None:
+def run_hook(work: Path, suite: str, packages: tuple[str, ...], script: str) -> None:
     """Bootstrap a root folder; one of our scripts gets it as $1, and the workspace as $2."""
     command = _mmdebstrap(suite, packages)
     hook = f'sh -eu {shlex.quote(str(work / "in" / script))} "$1" {shlex.quote(str(work))}'
@@ -278,7 +281,7 @@ def _run_hook(work: Path, suite: str, packages: tuple[str, ...], script: str) ->
         raise BuildError(f"{suite}: mmdebstrap exited with {done.returncode}:\n{tail}")
 
 
-def _keep(source: Path, target: Path) -> None:
+def keep(source: Path, target: Path) -> None:
     """Copy the results out of the workspace, with the holes of the disk image."""
     subprocess.run(["cp", "-r", "--sparse=always", f"{source}/.", target], check=True)
 

@@ -566,6 +566,13 @@ def test_a_visit_ends_the_wait_for_the_birth_that_it_was_for_and_for_no_later_on
     assert births.time_ns((4, 2)) is None
 
 
+def test_no_scan_follows_when_visits_have_found_all(numbered):
+    births = numbered.schedule.births
+    births.report(0, None, numbered.now_ns, looked=True)
+    births.visited([((4, 1), BEGIN_NS + 10), ((4, 2), BEGIN_NS + 20)])
+    assert births.count == 0 and births.scan_ns is None
+
+
 def test_a_birth_that_has_lost_its_holder_keeps_its_time(numbered):
     numbered.end(numbered.begin(), found=[(4, 1), (4, 2)])
     assert numbered.schedule.births.count == 0

@@ -226,3 +226,8 @@ def test_a_tracefs_that_takes_no_instance_is_left_as_it_was(root):
         BirthProbe(root.path)
     assert os.listdir(root.join(TRACING + "/instances")) == []
     assert root.read(TRACING + "/kprobe_events").startswith("p:somebody/elses do_exit\n")
+
+
+def test_what_is_unknown_is_scanned_for_and_not_only_looked_for():
+    found = BirthEvents(1, 7, born={5: 9}, tasks={OTHER: 7}).with_unknown()
+    assert found == BirthEvents(2, None, born={5: 9})
