@@ -84,6 +84,9 @@ class OtherNamespaces:
         """Give the worker its next job, and record what it has done."""
         state, now_ns = self._state, monotonic_ns()
         done = self._scanner.collect(state.policy)
+        if self._scanner.visits.urgent:
+            # What was found may have been born since the loop was woken: by now that is reported.
+            self.expect(self._sources.take_births(state.new_events))
         hung = self._scanner.give_up_what_hangs()
         if hung:
             message = f"namespaces: {printable(hung)} took too long; it is tried again later"
