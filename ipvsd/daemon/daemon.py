@@ -10,7 +10,6 @@ import functools
 import os
 import signal
 import time
-import traceback
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from ipvsd import __version__
@@ -22,6 +21,7 @@ from ipvsd.daemon.canary import Canary
 from ipvsd.daemon.config_events import guarding, place, warnings
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.event_sources import NamespaceSources, Writes
+from ipvsd.daemon.failures import Failures
 from ipvsd.daemon.host_check import HostCheck
 from ipvsd.daemon.other_namespaces import OtherNamespaces
 from ipvsd.daemon.publisher import Publisher
@@ -92,6 +92,7 @@ class Daemon:
         self._loop.follow(scanner.worker.process)
         self._sources = NamespaceSources(self._loop, parts.root, parts.enforcer.host.inode)
         self._writes = Writes(self._loop, parts.root)
+        self._failures = Failures()
         self._canary = Canary(self._loop, lambda: parts.enforcer.read(RUN_ESTIMATION))
         self._host = HostCheck(self._state, parts.enforcer, parts.watchdog_ns)
         self._others = OtherNamespaces(
@@ -113,7 +114,7 @@ class Daemon:
             raise
         stopping = False
         while not stopping:
-            woken = self._loop.wait(self._deadline_ns())
+            woken = self._loop.wait(self._deadline_ns(), self._failures.pause_end_ns)
             event_ns = monotonic_ns()
             try:
                 stopping = bool(woken.signals & STOP_SIGNALS)
@@ -255,11 +256,9 @@ class Daemon:
 
     def _log_failure(self, error: Exception) -> None:
         """Log a defect of the guard itself; if it lasts, systemd's watchdog restarts the guard."""
-        self._host.due_ns = monotonic_ns() + self._state.policy.resync_ns
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        line = f"{os.path.basename(where.filename)}:{where.lineno}"
-        message = f"guard: a cycle failed: {error!r} at {line}; the next periodic check retries"
-        self._publisher.log(events.plain(Kind.CYCLE_FAILED, printable(message)))
+        now_ns = monotonic_ns()
+        self._host.due_ns = now_ns + self._state.policy.resync_ns
+        self._publisher.log(*self._failures.note(error, now_ns))
 
     def _source_states(self) -> Dict[str, str]:
         return dict(self._sources.states(), uevents="on", writes=self._writes.state)

@@ -70,11 +70,18 @@ class Loop:
         """The pids of this process and of the workers that the loop follows."""
         return {os.getpid(), *(worker.pid for worker in self._workers if worker.pid)}
 
-    def wait(self, deadline_ns: int) -> Woken:
-        """Wait until a descriptor is ready, a signal has come, or the deadline has passed."""
-        left_s = max(0.0, (deadline_ns - monotonic_ns()) / 1e9)
+    def wait(self, deadline_ns: int, pause_end_ns: int = 0) -> Woken:
+        """Wait until a descriptor is ready, a signal has come, or the deadline has passed.
+
+        Until the end of a pause, only a signal ends the wait.
+        """
         for worker in self._workers:
             worker.reap()
+        now_ns = monotonic_ns()
+        if now_ns < pause_end_ns:
+            select.select([self._signals_in], [], [], (pause_end_ns - now_ns) / 1e9)
+            now_ns = monotonic_ns()
+        left_s = max(0.0, (deadline_ns - now_ns) / 1e9)
         ready = {descriptor for descriptor, _ in self._epoll.poll(left_s)}
         signals: Set[int] = set()
         if self._signals_in.fileno() in ready:

@@ -11,6 +11,7 @@ import pytest
 
 from ipvsd.config import files as config_files
 from ipvsd.daemon.daemon import Daemon, Parts, new_loop
+from ipvsd.daemon.failures import Failures
 from ipvsd.daemon.host_check import HostCheck
 from ipvsd.daemon.publisher import Publisher
 from ipvsd.enforce import decide
@@ -19,7 +20,7 @@ from ipvsd.enforce.enforcer import Enforcer
 from ipvsd.journal.events import Kind
 from ipvsd.journal.rate_limit import RateLimiter
 from ipvsd.kernel.uevents import Drained, Monitor
-from ipvsd.model import NS_PER_MS, Reason
+from ipvsd.model import NS_PER_MS, NS_PER_S, Reason
 from ipvsd.status.runtime_dir import RuntimeFolder
 from ipvsd.system.event_loop import monotonic_ns
 from ipvsd.system.mailbox import Mailbox
@@ -205,6 +206,36 @@ def test_a_defect_of_the_daemon_is_logged_and_survived(root, stage, monkeypatch)
     failed = next(event for event in stage.logged if event.kind is Kind.CYCLE_FAILED)
     assert "RuntimeError" in failed.message and "test_cycles.py:" in failed.message
     assert failed.message.isprintable()
+
+
+def test_a_defect_that_lasts_is_logged_once_a_minute_and_costs_a_cycle_a_second():
+    failures = Failures()
+
+    def logged(second, kind=RuntimeError):
+        try:
+            raise kind("broken")
+        except kind as error:
+            return len(failures.note(error, second * NS_PER_S))
+
+    assert (logged(0), failures.pause_end_ns) == (1, 0)
+    assert [second for second in range(1, 130) if logged(second)] == [60, 120]
+    assert failures.pause_end_ns == 130 * NS_PER_S
+    assert logged(130, KeyError) == 1
+
+
+def test_after_two_failures_in_a_row_events_wait_for_a_second(root, stage, monkeypatch):
+    """The monitor stays readable: without a pause, the loop would never wait."""
+    began_ns = []
+
+    def drain(_monitor):
+        began_ns.append(monotonic_ns())
+        stage.stop_if(len(began_ns) == 3)
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(FakeMonitor, "drain", drain)
+    assert Daemon(stage.parts).run() == 0
+    assert began_ns[1] - began_ns[0] < NS_PER_S <= began_ns[2] - began_ns[1]
+    assert stage.kinds().count(Kind.CYCLE_FAILED) == 1
 
 
 def test_a_held_change_of_the_host_keeps_its_reason(root, stage, monkeypatch):

@@ -1,11 +1,9 @@
 """The container image, and the guard running from it, with podman, as the Helm chart has it."""
 
-import contextlib
 import fcntl
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,17 +88,6 @@ class GuardContainer:
             f"--security-opt no-new-privileges {' '.join(words)} {options} {IMAGE}",
             timeout=PATIENCE_S * 4,
         )
-
-    @contextlib.contextmanager
-    def played(self, manifest: str) -> Iterator[str]:
-        """Have podman play a manifest of Kubernetes; yield the name of its container."""
-        path = "/srv/manifest.yaml"
-        self.succeed(f"cat >{path}", input=manifest.encode())
-        try:
-            self.succeed(f"{PODMAN} kube play {path}", timeout=PATIENCE_S * 4)
-            yield self.succeed(f"{PODMAN} ps --format '{{{{.Names}}}}' | grep guard$").strip()
-        finally:
-            self.succeed(f"{PODMAN} kube down --force {path}", timeout=PATIENCE_S * 2)
 
     def signal(self, name: str) -> None:
         """Send a signal to the daemon."""

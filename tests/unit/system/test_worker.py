@@ -117,6 +117,21 @@ def test_why_a_child_has_ended_is_told_even_when_it_is_read_after_the_end(worker
     assert worker.take().died and worker.take() is None
 
 
+def test_a_child_that_may_not_be_killed_ends_without_its_socket(worker, monkeypatch):
+    """AppArmor's default profile for containers forbids every signal."""
+    worker.submit(("echo", 1))
+
+    def refuse(_pid, _number):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", refuse)
+        worker.kill()
+    wait_until(lambda: worker.reap() == 0)
+    worker.submit(("echo", 2))
+    assert worker.wait(LIMIT_S).result == 2
+
+
 def test_a_child_that_is_killed_before_its_job_is_an_error(worker):
     call(worker, "echo")
     pid = worker.pid

@@ -49,7 +49,7 @@ def sos(repo: Path) -> Iterator[Guarded]:
 def test_sos_collects_the_report_and_loads_no_module(sos: Guarded):
     sos.succeed("sos report --batch --only-plugins=sos_extras --tmp-dir=/root --build")
     collected = sos.succeed(
-        "cat /root/sosreport-*/sos_commands/sos_extras/ipvs-estoff-guard/ipvsd_report_-"
+        "cat /root/sosreport-*/sos_commands/sos_extras/ipvs-estoff-guard/ipvsd_report*"
     )
     assert "== ipvsd doctor" in collected and "== files" in collected
     sos.fail("test -e /sys/module/ip_vs")
