@@ -19,7 +19,7 @@ def guarding(config: Config) -> str:
     return f"mode {policy.mode.value}, guarding {keys or 'nothing'} in {scope}"
 
 
-def place(in_hosts: Optional[bool]) -> List[Event]:
+def misplaced(in_hosts: Optional[bool]) -> List[Event]:
     """Return an event if the daemon is not in the host's namespace (None if that is unknown)."""
     if in_hosts is not False:
         return []

@@ -18,7 +18,7 @@ from ipvsd.config.files import Places
 from ipvsd.config.parser import Config
 from ipvsd.config.sysctl_values import RUN_ESTIMATION
 from ipvsd.daemon.canary import Canary
-from ipvsd.daemon.config_events import guarding, place, warnings
+from ipvsd.daemon.config_events import guarding, misplaced, warnings
 from ipvsd.daemon.daemon_state import DaemonState
 from ipvsd.daemon.event_sources import NamespaceSources, Writes
 from ipvsd.daemon.failures import Failures
@@ -137,7 +137,7 @@ class Daemon:
             f"kernel {os.uname().release}, ip_vs {module}"
         )
         state.new_events.insert(0, events.plain(Kind.STARTED, message))
-        state.new_events += place(netns_discovery.is_hosts(self._parts.root))
+        state.new_events += misplaced(netns_discovery.is_hosts(self._parts.root))
         state.new_events += warnings(state.config)
         self._others.proceed()
         self._publish(checked=True)

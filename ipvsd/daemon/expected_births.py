@@ -29,7 +29,7 @@ class ExpectedBirths:
         self._counted = 0  # of unknown inode number
         self._missing: Dict[int, None] = {}  # inode numbers of the others
         self._times: Dict[int, int] = {}  # of births by inode number, until they are visited
-        self.numbered = False  # the last report had inode numbers
+        self.numbered = False  # reports have inode numbers, as far as they are complete
         # When the first of those of unknown number was; None if one has no time.
         self.first_ns: Optional[int] = None
         self.scan_ns: Optional[int] = None  # when to scan, unless looks have found them before
@@ -59,7 +59,7 @@ class ExpectedBirths:
 
     def report_numbered(self, born: Dict[int, int]) -> None:
         """Expect the births of these inode numbers, which were at these times; report() follows."""
-        self.numbered = bool(born)
+        self.numbered = self.numbered or bool(born)
         for inode, time_ns in born.items():
             self._times.pop(inode, None)  # the last one comes last
             self._times[inode] = time_ns

@@ -64,6 +64,9 @@ def test_each_namespace_has_the_time_of_its_own_birth_where_the_kernel_reports_w
     schedule.begin_scan(False, NOW_NS)
     scan_schedule.begin_look(schedule, NOW_NS)
     assert in_turn(schedule) == [None, 2]
+    schedule.expect_births(NOW_NS, 1, 1, {9: 1})  # what was lost has no number
+    scan_schedule.begin_look(schedule, NOW_NS)
+    assert in_turn(schedule) == [None, 2]
 
 
 def test_elsewhere_each_has_the_time_of_the_first_birth():
