@@ -212,8 +212,12 @@ class Spaces:
         found = json.loads(self._helper("values"))
         return {int(inode): value for inode, value in found.items()}
 
-    def wait_for(self, value: str, *inodes: int, timeout: float = PATIENCE_S) -> None:
-        """Wait until run_estimation has a value in some, or in all."""
+    def wait_for(self, value: str, *inodes: int, timeout: float = 4 * PATIENCE_S) -> None:
+        """Wait until run_estimation has a value in some, or in all.
+
+        Full scans have a share of a CPU: where one takes a quarter of a second, as in an emulated
+        guest beside others, the next is a minute later.
+        """
         wrong = self._helper("wait_for", value, str(timeout), *map(str, inodes)).strip()
         if wrong != "{}":
             raise AssertionError(f"not {value} everywhere after {timeout} s: {wrong}")

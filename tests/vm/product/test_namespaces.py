@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import EstimationRuns
 from tests.vm.product.kernels import BOOKWORM, BOTH_KINDS, BOTH_WITH_TYPES, THREADED, births_on
@@ -58,8 +57,7 @@ def test_namespaces_born_after_the_load_are_switched_off(
     host.wait_for_value("0")
     cursor = host.cursor()
     kinds = spaces.every_kind()
-    # Without reports a search has a small part of a CPU's time, and an emulated CPU is slow.
-    spaces.wait_for("0", timeout=4 * PATIENCE_S)
+    spaces.wait_for("0")
     entries = host.wait_for_events(cursor, "changed", len(kinds))
     for kind, inode in kinds.items():
         (entry,) = host.about(inode, entries)
