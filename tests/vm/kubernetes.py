@@ -89,13 +89,14 @@ class Cluster:
         self._run(
             "kube-proxy",
             "kube-proxy --kubeconfig /etc/kubeconfig --proxy-mode ipvs --hostname-override node "
-            "--conntrack-max-per-core 0 --ipvs-sync-period 2s --ipvs-min-sync-period 1s",
+            "--conntrack-max-per-core 0 --ipvs-sync-period 2s --ipvs-min-sync-period 1s "
+            # Slices of endpoints are made by a controller that does not run here.
+            "--feature-gates EndpointSliceProxying=false",
         )
 
     def stop_proxy(self) -> None:
-        """Stop kube-proxy, and have it remove its services."""
+        """Stop kube-proxy; its services stay."""
         self._machine.succeed("systemctl stop kube-proxy")
-        self._machine.succeed("kube-proxy --cleanup", timeout=2 * PATIENCE_S)
 
     def add_services(self, first: int, count: int) -> None:
         """Make so many Services, each with an address of its own."""
@@ -103,8 +104,8 @@ class Cluster:
         self._machine.succeed(command, timeout=4 * PATIENCE_S)
 
     def wait_for_services(self, count: int) -> None:
-        """Wait until ip_vs has so many services."""
-        command = f'test "$(grep -c ^TCP /proc/net/ip_vs)" -ge {count}'
+        """Wait until ip_vs has so many services, each with its real server."""
+        command = f'test "$(grep -c " Masq " /proc/net/ip_vs)" -ge {count}'
         self._machine.wait_until_succeeds(command, timeout=4 * PATIENCE_S)
 
     def _run(self, name: str, command: str) -> None:
