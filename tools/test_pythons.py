@@ -2,8 +2,8 @@
 
 With --all, on every Python from 3.6 on. Pythons are found on the PATH and among pyenv's versions.
 Each gets a virtual environment of its own below build/pythons, with the newest libraries that
-support it. The oldest Python gets another one, with the oldest libraries that pyproject.toml
-allows: those that distributions still ship.
+support it. The oldest Python gets one with the oldest libraries that pyproject.toml allows, those
+that distributions still ship: instead of the newest, or with --all besides.
 """
 
 import argparse
@@ -88,10 +88,8 @@ class Run(NamedTuple):
 def runs(every: bool) -> list[Run]:
     """Return the runs to make: on every Python, or on the oldest and the newest one."""
     found = [Run(number, python, NEWEST) for number, python in pythons().items()]
-    chosen = found if every else found[:1] + found[1:][-1:]
-    return (
-        [found[0]._replace(libraries=oldest_libraries(found[0].number)), *chosen] if found else []
-    )
+    with_oldest = [run._replace(libraries=oldest_libraries(run.number)) for run in found[:1]]
+    return [*with_oldest, *(found if every else found[-1:])]
 
 
 def environment(run: Run) -> Path:

@@ -1,9 +1,11 @@
-"""The kernels on which a test runs: in `make test`, and in `make test-all`, which is thorough.
+"""The kernels and cases a test runs on: in `make test`, and in `make test-all`, which is thorough.
 
 The kernels differ: in bullseye estimation cannot be switched off, in vendor, which is bullseye with
 another ip_vs, and in bookworm a timer estimates, in trixie and sid kernel threads do. sid has the
 newest kernel, and only `make test-all` boots it.
 """
+
+from collections.abc import Iterable
 
 import pytest
 
@@ -33,6 +35,15 @@ def births_on(
     return pytest.mark.parametrize(("host", "tracefs"), params, indirect=True)
 
 
+def with_each(names: str, cases: Iterable[object], everyday: int = 1) -> pytest.MarkDecorator:
+    """Run a test with each case, a tuple of the names' values; only the first are everyday ones."""
+    params = []
+    for number, case in enumerate(cases):
+        values = case if isinstance(case, tuple) else (case,)
+        params.append(pytest.param(*values, marks=() if number < everyday else (THOROUGH,)))
+    return pytest.mark.parametrize(names, params)
+
+
 def _param(suite: str, *marks: pytest.MarkDecorator, more: tuple[str, ...] = ()) -> object:
     return pytest.param(suite, *more, marks=[pytest.mark.xdist_group(suite), *marks])
 
@@ -41,8 +52,8 @@ def _param(suite: str, *marks: pytest.MarkDecorator, more: tuple[str, ...] = ())
 EACH_KERNEL = on("vendor", "bookworm", "trixie", also=("sid",))
 # Where it matters whether a timer estimates or threads do.
 BOTH_KINDS = on("bookworm", "trixie", also=("vendor", "sid"))
-# The same without vendor, which has neither podman nor types of ip_vs that show a run's work.
-BOTH_WITH_TYPES = BOTH_WITH_PODMAN = on("bookworm", "trixie", also=("sid",))
+# The same without vendor, which has no podman.
+BOTH_WITH_PODMAN = on("bookworm", "trixie", also=("sid",))
 KTHREADS = on("trixie", also=("sid",))
 # Where one kernel stands for all.
 ANY_KERNEL = on("bookworm", also=("vendor", "trixie", "sid"))

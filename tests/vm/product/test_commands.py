@@ -49,7 +49,7 @@ def test_a_value_that_the_kernel_refuses_is_shown_with_its_reason(host: Guarded)
 # estimation
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_estimation_is_switched_on_and_off_everywhere_at_once(host: Guarded, spaces: Spaces):
     host.load()
     spaces.every_kind()
@@ -360,7 +360,7 @@ def test_a_watch_shows_the_last_events(host: Guarded, spaces: Spaces):
 # metrics
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_metrics_are_where_the_collector_reads_and_are_removed_with_the_service(
     host: Guarded, spaces: Spaces
 ):

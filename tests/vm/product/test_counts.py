@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.vm.guarded import Guarded
-from tests.vm.product.kernels import BOTH_KINDS, BOTH_WITH_PODMAN, KTHREADS, THOROUGH
+from tests.vm.product.kernels import BOTH_WITH_PODMAN, KTHREADS, THOROUGH, on
 from tests.vm.spaces import Spaces
 
 pytestmark = pytest.mark.vm
@@ -25,7 +25,7 @@ def counters_after(host: Guarded, spaces: Spaces, command: str, times: int = 1) 
     return counters
 
 
-@BOTH_KINDS
+@on("trixie", also=("bookworm", "vendor", "sid"))
 @pytest.mark.parametrize(
     ("program", "births"),
     # A service that ends at once may be gone before its value is set.

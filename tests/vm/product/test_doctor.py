@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.doctor.written_texts import TEXTS
 from tests.vm.guarded import KEY, SERVICE, Guarded
-from tests.vm.product.kernels import BOOKWORM, THREADED, on
+from tests.vm.product.kernels import BOOKWORM, THREADED, on, with_each
 from tests.vm.product.setups import ADD_SERVICE
 from tests.vm.spaces import Spaces
 
@@ -53,7 +53,7 @@ def doctor(host: Guarded) -> Doctor:
 
 
 @KINDS
-@pytest.mark.parametrize("loaded", [False, True])
+@with_each("loaded", [True, False])
 def test_a_clean_host_is_in_order(host: Guarded, doctor: Doctor, loaded: bool):
     if loaded:
         host.load()
@@ -95,7 +95,7 @@ UNPACK = {"": "cat", ".xz": python("lzma", "decompress")}
 
 
 @SUPPORTED
-@pytest.mark.parametrize("suffix", PACK)
+@with_each("suffix", sorted(PACK, key=".zst".__ne__))
 def test_the_real_module_in_each_compression(host: Guarded, suffix: str):
     """Examine a root that has only the module file of this kernel."""
     path = host.succeed("modinfo -n ip_vs").strip()
@@ -128,7 +128,7 @@ PLANTED = [
 
 
 @BOOKWORM
-@pytest.mark.parametrize("path, text, topic, severity", PLANTED)
+@with_each("path, text, topic, severity", PLANTED, everyday=2)
 def test_each_planted_file_is_found(
     host: Guarded, doctor: Doctor, path: str, text: str, topic: str, severity: str
 ):
@@ -155,7 +155,7 @@ def test_a_masked_file_is_no_conflict(host: Guarded, doctor: Doctor):
         host.succeed("rm /usr/lib/sysctl.d/50-lb.conf /etc/sysctl.d/50-lb.conf")
 
 
-@KINDS
+@SUPPORTED
 def test_ip_vs_takes_the_same_value_from_a_text_as_the_doctor(host: Guarded):
     host.succeed(f"systemctl stop {SERVICE}")
     host.load()
@@ -233,7 +233,7 @@ def test_a_running_exporter_is_reported(host: Guarded, doctor: Doctor, spaces: S
     host.succeed(f"systemctl stop {unit}")
 
 
-@KINDS
+@SUPPORTED
 def test_the_use_of_ipvs_is_reported(host: Guarded, doctor: Doctor, spaces: Spaces):
     host.load()
     host.wait_for_value("0")

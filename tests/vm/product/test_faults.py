@@ -15,7 +15,7 @@ import pytest
 
 from tests.vm.command import PATIENCE_S
 from tests.vm.guarded import KEY, SERVICE, Guarded
-from tests.vm.product.kernels import THOROUGH, TRIXIE
+from tests.vm.product.kernels import THOROUGH, TRIXIE, with_each
 from tests.vm.product.setups import FLOOD, RESYNC_1S, TRACING, traces, without
 from tests.vm.spaces import Spaces
 
@@ -191,6 +191,7 @@ def test_too_few_descriptors_to_start_and_enough_later(host: Guarded, faults: Fa
         host.machine.wait_until_succeeds(f"systemctl is-active {SERVICE}")
 
 
+@THOROUGH
 @TRIXIE
 def test_the_manager_starts_itself_anew(host: Guarded, faults: Faults):
     pid = host.show("MainPID")
@@ -204,6 +205,7 @@ def test_the_manager_starts_itself_anew(host: Guarded, faults: Faults):
 # The system around the daemon
 
 
+@THOROUGH
 @TRIXIE
 def test_the_clock_jumps(host: Guarded, faults: Faults):
     with faults.injected("clock set by a year, and back", 2):
@@ -233,6 +235,7 @@ def test_run_is_full(host: Guarded, faults: Faults):
     host.machine.wait_until_succeeds("ipvsd status --json | grep -q '\"loads\": 2'")
 
 
+@THOROUGH
 @TRIXIE
 def test_run_is_read_only(host: Guarded, faults: Faults):
     cursor = host.cursor()
@@ -248,6 +251,7 @@ def test_run_is_read_only(host: Guarded, faults: Faults):
         host.succeed(SWITCH_ON)
 
 
+@THOROUGH
 @TRIXIE
 def test_journald_stopped_and_started(host: Guarded, faults: Faults):
     with faults.injected("journald stopped and started"):
@@ -293,9 +297,7 @@ def test_sysctls_are_read_only(host: Guarded, faults: Faults):
 
 
 @TRIXIE
-@pytest.mark.parametrize(
-    ("how", "options"), [("full", "size=4k"), ("read-only", "ro")], ids=["full", "ro"]
-)
+@with_each("how, options", [("read-only", "ro"), ("full", "size=4k")])
 def test_the_folder_of_the_metrics(host: Guarded, faults: Faults, how: str, options: str):
     cursor = host.cursor()
     with faults.injected(f"/var {how}"):
@@ -435,7 +437,7 @@ def test_the_module_goes_in_the_middle_of_a_sweep(host: Guarded, faults: Faults,
 
 
 @TRIXIE
-@pytest.mark.parametrize("errno", ["EPERM", "EINVAL", "ENOMEM", "EBADF", "ENOENT"])
+@with_each("errno", ["EPERM", "EINVAL", "ENOMEM", "EBADF", "ENOENT"])
 def test_namespaces_that_cannot_be_entered(
     host: Guarded, faults: Faults, errno: str, spaces: Spaces
 ):

@@ -95,7 +95,7 @@ def test_every_key_of_this_kernel_is_known(host: Guarded):
     assert keys <= set(KNOWN_KEYS)
 
 
-@on("bookworm", "trixie", "sid")  # systemd-analyze has thresholds since 250
+@on("bookworm", also=("trixie", "sid"))  # systemd-analyze has thresholds since 250
 def test_the_sandbox_is_tight_and_the_unit_has_no_mistake(host: Guarded):
     unit = f"{SERVICE}.service"
     host.succeed(f"systemd-analyze security --no-pager --threshold=27 {unit}")  # 2.7

@@ -6,7 +6,7 @@ import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import EstimationRuns
-from tests.vm.product.kernels import BOOKWORM, BOTH_KINDS, BOTH_WITH_TYPES, THREADED, births_on
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, THREADED, births_on, on
 from tests.vm.product.setups import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import FOREIGN_VALUE, HIDDEN, Spaces
 
@@ -32,7 +32,7 @@ MANY, MANY_THOROUGH = 300, 1000
 # Each kind of holder, before and after the load
 
 
-@births_on("bookworm", "trixie", also=("sid",))
+@births_on("bookworm", also=("trixie", "sid"))
 def test_namespaces_from_before_the_load_are_switched_off_after_it(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
@@ -106,7 +106,7 @@ def test_a_new_namespace_with_the_number_of_an_old_one_is_switched_off(
 # Namespaces that cannot be changed, and files that are no namespace
 
 
-@BOTH_KINDS
+@ANY_KERNEL
 def test_a_namespace_of_another_user_is_logged_once_and_left_alone(host: Guarded, spaces: Spaces):
     suite = host.machine.image.suite
     foreign, own = spaces.user_owned(), spaces.named("own")
@@ -127,7 +127,7 @@ def test_a_namespace_of_another_user_is_logged_once_and_left_alone(host: Guarded
     assert host.execute("ipvsd status").status == 0  # nothing could be done about it
 
 
-@births_on("bookworm", "trixie", also=("sid",))
+@births_on("trixie", also=("bookworm", "sid"))
 def test_podmans_containers_are_found_and_named(host: Guarded, tracefs: bool, spaces: Spaces):
     host.load()
     rootful, alone = spaces.podman_rootful(), spaces.podman_rootful("none")
@@ -300,7 +300,7 @@ def test_after_many_births_and_deaths_nothing_is_left_over(
     spaces.wait_for("0")
 
 
-@BOTH_WITH_TYPES
+@on("trixie", also=("bookworm", "sid"))
 def test_no_estimation_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, thorough: bool):
     loads = LOADS_THOROUGH.get(host.machine.image.suite, LOADS) if thorough else LOADS
     spaces.burst(50)
@@ -326,7 +326,7 @@ def test_no_estimation_runs_in_any_of_many_loads(host: Guarded, spaces: Spaces, 
     host.stop_serving()
 
 
-@BOTH_WITH_TYPES
+@on("bookworm", also=("trixie", "sid"))
 def test_no_estimation_runs_in_any_of_many_births(host: Guarded, spaces: Spaces, thorough: bool):
     bursts = BURSTS_THOROUGH.get(host.machine.image.suite, BURSTS) if thorough else BURSTS
     host.load()
