@@ -23,8 +23,8 @@ def misplaced(in_hosts: Optional[bool]) -> List[Event]:
     """Return an event if the daemon is not in the host's namespace (None if that is unknown)."""
     if in_hosts is not False:
         return []
-    text = "guard: runs in another network namespace than pid 1: it calls that one the host's, and "
-    text += "rules for `host` do not reach pid 1's; start it in the host's (hostNetwork: true)"
+    text = "guard: runs in another network namespace than pid 1 and takes its own for the host's, "
+    text += "so that rules for `host` do not reach pid 1's; start it there (hostNetwork: true)"
     return [events.plain(Kind.MISPLACED, text)]
 
 

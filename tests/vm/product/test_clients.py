@@ -105,12 +105,13 @@ def test_keepalived(host: Guarded):
     host.succeed("systemctl restart keepalived", timeout=LONG_S)
     host.machine.wait_until_succeeds(f"ipvsadm --list --numeric | grep -q '{ADDRESS}:80'")
     host.wait_for_value("0")
-    # What a restart of keepalived with the module gone leaves to do.
-    host.succeed("systemctl stop keepalived")
-    host.stop_serving()
+    # What a restart of keepalived with the module gone leaves to do. Swarm's rules use xt_ipvs.
     host.succeed(
-        "docker swarm leave --force; systemctl stop docker docker.socket; true", timeout=300
+        "systemctl stop keepalived; docker swarm leave --force; "
+        "systemctl stop docker docker.socket; true",
+        timeout=300,
     )
+    host.stop_serving()
     host.unload()
     cursor = host.cursor()
     host.succeed("systemctl start keepalived", timeout=LONG_S)

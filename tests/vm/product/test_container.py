@@ -34,6 +34,9 @@ def test_it_guards_the_host_and_the_service_waits_for_it(
     assert "podman shop" in {one["name"] for one in status["namespaces"]}
     assert {one["state"] for one in status["namespaces"]} == {"off"}
     assert host.status()["daemon"]["pid"] == status["daemon"]["pid"], "the host's command sees it"
+    lines = guard.log().splitlines()
+    assert "another network namespace" not in "".join(lines)
+    assert not any(line.startswith("<") for line in lines), "plain lines, without a priority"
 
     # The package is installed too: its service waits, and guards when the container is killed.
     cursor = host.cursor()
@@ -180,3 +183,4 @@ def test_without_the_hosts_network_another_namespace_is_called_the_hosts(
     inode = int(host.succeed("stat -L -c %i /proc/1/ns/net"))
     names = {one["inode"]: one["name"] for one in guard.status()["namespaces"]}
     assert names[inode] != "host"
+    guard.wait_for_log("runs in another network namespace than pid 1")
