@@ -78,6 +78,7 @@ def test_a_contest_is_logged_once_and_set_once_a_second(
     assert 4 < writes < 5 + seconds
 
 
+@THOROUGH
 @BOOKWORM
 def test_a_contest_in_another_namespace_is_logged_too(host: Guarded, spaces: Spaces):
     host.configure(RESYNC_1S)

@@ -180,6 +180,7 @@ def test_too_few_descriptors_for_the_namespaces(host: Guarded, faults: Faults, s
         host.load(patience_s)
 
 
+@THOROUGH
 @TRIXIE
 def test_too_few_descriptors_to_start_and_enough_later(host: Guarded, faults: Faults):
     with faults.injected("too few descriptors to start (LimitNOFILE=12)"):
@@ -216,6 +217,7 @@ def test_the_clock_jumps(host: Guarded, faults: Faults):
     assert host.execute("ipvsd status").status == 0
 
 
+@THOROUGH
 @TRIXIE
 def test_run_is_full(host: Guarded, faults: Faults):
     cursor = host.cursor()
@@ -296,8 +298,9 @@ def test_sysctls_are_read_only(host: Guarded, faults: Faults):
         host.succeed(f"{enter},rw /proc/sys/net")
 
 
+@THOROUGH
 @TRIXIE
-@with_each("how, options", [("read-only", "ro"), ("full", "size=4k")])
+@pytest.mark.parametrize("how, options", [("read-only", "ro"), ("full", "size=4k")])
 def test_the_folder_of_the_metrics(host: Guarded, faults: Faults, how: str, options: str):
     cursor = host.cursor()
     with faults.injected(f"/var {how}"):
@@ -333,6 +336,7 @@ def test_udevd_killed_and_stopped(host: Guarded, faults: Faults):
             host.succeed(f"systemctl reset-failed {stop}; systemctl start {stop}")  # so often
 
 
+@THOROUGH
 @TRIXIE
 def test_uevents_overflow(host: Guarded, faults: Faults):
     """More than the socket of a guard without CAP_NET_ADMIN holds while it does not read."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
 from tests.vm.probe import EstimationRuns
-from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, THREADED, births_on, on
+from tests.vm.product.kernels import ANY_KERNEL, BOOKWORM, THOROUGH, THREADED, births_on, on
 from tests.vm.product.setups import ADD_SERVICE, FIRST_ESTIMATION_USEC, RESYNC_1S
 from tests.vm.spaces import FOREIGN_VALUE, HIDDEN, Spaces
 
@@ -71,7 +71,7 @@ def test_namespaces_born_after_the_load_are_switched_off(
     assert {one["state"] for one in host.status()["namespaces"]} == {"off"}
 
 
-@births_on("bookworm", also=("trixie", "sid"), blind=True)
+@births_on("bookworm", also=("trixie", "sid"))
 def test_what_exists_when_the_guard_starts_is_off_before_ready(
     host: Guarded, tracefs: bool, spaces: Spaces
 ):
@@ -142,6 +142,7 @@ def test_podmans_containers_are_found_and_named(host: Guarded, tracefs: bool, sp
     assert spaces.value(rootless) == FOREIGN_VALUE[suite]
 
 
+@THOROUGH
 @BOOKWORM
 def test_a_container_has_the_name_that_podman_gave_it(host: Guarded, spaces: Spaces):
     host.configure(RESYNC_1S)

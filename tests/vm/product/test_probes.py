@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.vm.guarded import SERVICE, Guarded
-from tests.vm.product.kernels import BOOKWORM, on
+from tests.vm.product.kernels import BOOKWORM, THOROUGH, on
 from tests.vm.product.setups import FIRST_ESTIMATION_USEC, RESYNC_1S, TRACING, traces
 from tests.vm.spaces import Spaces
 
@@ -93,6 +93,7 @@ def test_runs_are_unknown_when_the_switch_is_turned_meanwhile(host: Guarded, spa
     assert_kernel_is_sound(host)
 
 
+@THOROUGH
 @on("bookworm")
 def test_nothing_is_removed_while_ftrace_is_off_and_the_next_start_does_it(
     host: Guarded, spaces: Spaces
