@@ -254,7 +254,7 @@ SECTIONS = {
     "bpftune": _bpftune_section,
     "stall": _stall_section,
 }
-_SCANS = "the guard makes them so rarely that they take {} % of a CPU at most"
+_SCANS = "their visits take {} % of a CPU at most, and recording a third of that"
 
 
 def summary(results: Results) -> str:
@@ -274,7 +274,7 @@ def summary(results: Results) -> str:
         late_on=time(run["phases"][0]["pings"]["p99_usec"]),
         late_off=time(run["phases"][1]["pings"]["p99_usec"]),
         loads=", ".join(off_after),
-        **results["about"],
+        **results["about"] | {"date": _dates(results["about"], "stall", "loads")},
     )
     return textwrap.fill(text, 100, break_on_hyphens=False) + "\n"
 
@@ -300,11 +300,20 @@ def load_usec(loads: Results, where: str, name: str) -> list[float]:
     return [sample["load_usec"] for sample in loads[where][name]["samples"]]
 
 
+def _dates(about: dict[str, Any], *parts: str) -> str:
+    """Return the days on which these parts were measured last."""
+    again = about.get("again", {})
+    return " and ".join(sorted({again.get(part, about)["date"] for part in parts}))
+
+
 def _again(parts: dict[str, Any]) -> str:
-    """Return a sentence for each part that was measured again later."""
+    """Return a sentence for each later run, which has measured some parts again."""
+    later: dict[tuple[str, str], list[str]] = {}
+    for part, run in parts.items():
+        later.setdefault((run["date"], run["command"]), []).append(f"`{part}`")
     return "".join(
-        f"\nThe part `{part}` was measured again by `{run['command']}` on {run['date']}.\n"
-        for part, run in parts.items()
+        f"\nMeasured again by `{command}` on {date}: {', '.join(sorted(names))}.\n"
+        for (date, command), names in sorted(later.items())
     )
 
 
