@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.vm.command import COMMAND_TIMEOUT_S, PATIENCE_S
-from tests.vm.machine import Machine
+from tests.vm.machine import RETRY_S, Machine
 from tests.vm.repository import GUEST_APT_FOLDER, GUEST_FOLDER
 from tests.vm.spaces import Spaces
 
@@ -231,4 +231,5 @@ class Guarded:
             if time.monotonic() > deadline:
                 logged = [entry["MESSAGE"] for entry in self.events(cursor)]
                 raise AssertionError(f"{len(found)} of {count} {kind!r} events; logged: {logged}")
+            time.sleep(RETRY_S)
         return found

@@ -82,6 +82,7 @@ def test_one_namespace_is_switched_on_until_the_next_boot(host: Guarded, spaces:
     host.fail(f"ls {RUNTIME} {CHOSEN}")
 
 
+@THOROUGH
 @BOOKWORM
 def test_estimation_is_on_for_a_time_a_restart_of_the_service_included(
     host: Guarded, spaces: Spaces

@@ -95,6 +95,7 @@ def test_a_contest_in_another_namespace_is_logged_too(host: Guarded, spaces: Spa
     spaces.wait_for("0", inode)
 
 
+@THOROUGH
 @BOOKWORM
 def test_a_contested_value_is_left_alone_where_configured(host: Guarded, spaces: Spaces):
     host.configure("[guard]\nresync = 1s\ncontested = yield\n")

@@ -117,6 +117,7 @@ def test_killed_again_and_again_in_a_storm_of_loads(
         host.succeed(f"systemctl stop {storm}; modprobe ip_vs")
 
 
+@THOROUGH
 @TRIXIE
 def test_stopped_and_continued_as_by_a_suspend(host: Guarded, faults: Faults):
     with faults.injected("SIGSTOP and SIGCONT", 3 * SCALE):
@@ -145,6 +146,7 @@ def test_stuck_and_killed_by_the_watchdog(host: Guarded, faults: Faults):
     assert len(timeouts) == SCALE, said
 
 
+@THOROUGH
 @TRIXIE
 def test_a_second_daemon_says_so_and_waits(host: Guarded, faults: Faults):
     with faults.injected("a second daemon started", SCALE):
@@ -157,6 +159,7 @@ def test_a_second_daemon_says_so_and_waits(host: Guarded, faults: Faults):
     assert host.show("NRestarts") == "0"
 
 
+@THOROUGH
 @TRIXIE
 def test_memory_limit(host: Guarded, faults: Faults):
     with faults.injected("memory limit, and the kernel kills"):
@@ -169,6 +172,7 @@ def test_memory_limit(host: Guarded, faults: Faults):
         host.succeed(f"{limit}=infinity")
 
 
+@THOROUGH
 @TRIXIE
 def test_too_few_descriptors_for_the_namespaces(host: Guarded, faults: Faults, spaces: Spaces):
     count = min(500 * SCALE, 5000)
@@ -285,6 +289,7 @@ def test_journald_does_not_read(host: Guarded, faults: Faults):
     assert len(host.wait_for_events(cursor, "changed", 4)) >= 4
 
 
+@THOROUGH
 @TRIXIE
 def test_sysctls_are_read_only(host: Guarded, faults: Faults):
     cursor = host.cursor()
@@ -384,6 +389,7 @@ def test_the_probe_is_silenced(
         spaces.named("bystander")
 
 
+@THOROUGH
 @TRIXIE
 def test_the_trace_instance_is_removed(host: Guarded, faults: Faults, spaces: Spaces):
     """The kernel refuses the removal while the guard reads from the instance."""

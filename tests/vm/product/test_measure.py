@@ -241,6 +241,7 @@ def test_the_daemon_restores_the_value_after_both_were_killed(loaded: Guarded):
     assert_nothing_is_left(loaded)
 
 
+@THOROUGH
 @on("bookworm", also=("trixie",))
 def test_a_value_that_is_wanted_on_is_not_switched(loaded: Guarded):
     loaded.succeed("ipvsd estimation on --quiet", timeout=LONG_S)
@@ -263,6 +264,7 @@ def test_nothing_is_switched_while_services_are_being_added(loaded: Guarded):
     assert_nothing_is_left(loaded)
 
 
+@THOROUGH
 @on("bookworm")
 def test_measurements_without_tracefs_root_or_ip_vs(host: Guarded):
     host.succeed(f"ip link set lo up; ip address replace {ADDRESS}/32 dev lo")

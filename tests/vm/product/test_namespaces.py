@@ -189,6 +189,7 @@ def test_without_root_other_namespaces_are_not_shown_and_status_says_so(
 # Policy
 
 
+@THOROUGH
 @BOOKWORM
 def test_a_member_that_moves_to_another_control_group_moves_under_its_rule(
     host: Guarded, spaces: Spaces
@@ -208,6 +209,7 @@ def test_a_member_that_moves_to_another_control_group_moves_under_its_rule(
     assert host.about(inode, host.events(cursor, "changed")) == []
 
 
+@THOROUGH
 @BOOKWORM
 def test_a_link_made_for_ip_netns_is_a_name_of_the_namespace(host: Guarded, spaces: Spaces):
     host.load()
@@ -350,6 +352,7 @@ def test_no_estimation_runs_in_any_of_many_births(host: Guarded, spaces: Spaces,
     host.stop_serving()
 
 
+@THOROUGH
 @BOOKWORM
 def test_status_of_many_is_a_screenful_unless_all_are_wanted(
     host: Guarded, spaces: Spaces, thorough: bool

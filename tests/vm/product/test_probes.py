@@ -69,6 +69,7 @@ def test_probes_that_stop_firing_are_not_believed(host: Guarded, spaces: Spaces,
     host.stop_serving()
 
 
+@THOROUGH
 @BOOKWORM
 def test_runs_are_unknown_when_the_switch_is_turned_meanwhile(host: Guarded, spaces: Spaces):
     switch = "/proc/sys/kernel/ftrace_enabled"

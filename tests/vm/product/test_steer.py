@@ -103,6 +103,7 @@ def test_a_timer_that_is_loaded_later_is_reported(host: Guarded):
     assert host.execute("ipvsd status").status == UNSUPPORTED
 
 
+@THOROUGH
 @VENDOR
 def test_a_timer_with_a_target_runs_there(host: Guarded):
     host.configure(STEER)

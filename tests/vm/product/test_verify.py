@@ -84,6 +84,7 @@ def test_a_run_although_every_value_is_0_is_reported(host: Guarded, spaces: Spac
     host.stop_serving()
 
 
+@THOROUGH
 @BOOKWORM
 def test_a_namespace_that_cannot_be_switched_off_is_a_note(host: Guarded, spaces: Spaces):
     host.configure("[sysctl name:billing]\nnet.ipv4.vs.run_estimation = 1\n")
@@ -109,6 +110,7 @@ def test_without_tracefs_the_other_proofs_are_left(host: Guarded):
     assert "the estimation runs: not counted (/sys/kernel/tracing" in shown
 
 
+@THOROUGH
 @BOOKWORM
 def test_two_may_run_at_once_and_leave_nothing_in_tracefs(host: Guarded):
     host.load()
