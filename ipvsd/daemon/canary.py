@@ -15,6 +15,7 @@ from ipvsd.model import (
     CANARY_PROCESS,
     NS_PER_S,
     RIGHT,
+    Found,
     Identity,
     NamespaceResult,
     Reading,
@@ -38,7 +39,8 @@ class Canary:
         self._last_pid = 0
         self._born: Optional[Born] = None
         self._result: Optional[NamespaceResult] = None
-        # A namespace was created in the last call of proceed(): the kernel has reported it before.
+        # The last call of proceed() has learned of a birth, which the kernel has reported before.
+        # A namespace without ip_vs, which was removed meanwhile, is none: no probe reports it.
         self.newborn = False
         self.set = False  # the last canary was set in time; False while there is another one
         self._began_ns: Optional[int] = None  # None: there is none
@@ -80,8 +82,8 @@ class Canary:
         if done is not None and isinstance(done.result, Failed):
             return self._impossible(done.result.error, now_ns)
         if done is not None:
-            self._born, self.newborn = done.result, True
-            self.identity = done.result.identity
+            self._born, self.identity = done.result, done.result.identity
+            self.newborn = done.result.reading.found is not Found.NO_TREE
         if self._born is not None and _is_set(self._born, self._result):
             return self._succeed(self._born, now_ns)
         return self._fail(now_ns) if now_ns >= self.deadline_ns(period_ns) else []

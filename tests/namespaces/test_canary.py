@@ -22,7 +22,8 @@ class Stage:
 
     def __init__(self):
         self.loop = Loop([])
-        self.canary = Canary(self.loop, lambda: Reading(Found.VALUE, "1"))
+        self.reading = Reading(Found.VALUE, "1")
+        self.canary = Canary(self.loop, lambda: self.reading)
         self.ahead_ns = 0
         self.period_ns = PERIOD_NS
 
@@ -192,3 +193,10 @@ def test_a_birth_is_announced_once(stage):
     assert stage.loop.wait(monotonic_ns() + 20 * 10**9).descriptors
     assert stage.proceed() == [] and stage.canary.newborn
     assert stage.proceed() == [] and not stage.canary.newborn
+
+
+def test_a_namespace_without_ip_vs_is_no_birth_that_a_probe_could_report(stage):
+    """ip_vs was removed since the canary was begun: the probe is not to blame."""
+    stage.reading = Reading(Found.NO_TREE)
+    assert stage.make() == [] and stage.canary.identity is not None
+    assert not stage.canary.newborn
