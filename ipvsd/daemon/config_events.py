@@ -24,7 +24,7 @@ def misplaced(in_hosts: Optional[bool]) -> List[Event]:
     if in_hosts is not False:
         return []
     text = "guard: runs in another network namespace than pid 1 and takes its own for the host's, "
-    text += "so that rules for `host` do not reach pid 1's; start it there (hostNetwork: true)"
+    text += "so that rules for `host` do not reach pid 1's; start it in pid 1's (hostNetwork: true)"
     return [events.plain(Kind.MISPLACED, text)]
 
 
