@@ -93,6 +93,25 @@ def test_a_quick_run_of_a_part_prints_a_page_of_that_part(run, capsys, part):
     assert set(json.loads((home / "build/bench/benchmarks.json").read_text())) == {"about", part}
 
 
+def test_figures_of_two_days_are_said_to_be(results):
+    """The summary has figures of two parts, and the page says which parts a later run measured."""
+    first, later = {"command": "make bench", "date": "2026-01-02"}, "make bench PART"
+    again = {
+        "loads": {"command": f"{later}=loads", "date": "2026-01-03"},
+        "stall": first,
+        "spaces": first,
+    }
+    old = results | {"about": results["about"] | {"date": "2026-01-01", "again": again}}
+    assert "2026-01-02 and 2026-01-03" in " ".join(summary(old).split())
+    shown = [line for line in page(old).splitlines() if line.startswith("Measured again")]
+    assert shown == [
+        "Measured again by `make bench` on 2026-01-02: `spaces`, `stall`.",
+        f"Measured again by `{later}=loads` on 2026-01-03: `loads`.",
+    ]
+    del again["stall"], again["spaces"]
+    assert "2026-01-01 and 2026-01-03" in " ".join(summary(old).split())
+
+
 def test_a_run_of_a_part_writes_the_documents_with_the_other_parts_of_before(run, results):
     home = run("--only", "loads")
     written = json.loads((home / "docs" / "benchmarks.json").read_text())
