@@ -225,18 +225,27 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _build_into(image: Image, packages: tuple[str, ...]) -> None:
-    """Build below a temporary name and rename at the end, so that each image is complete."""
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=image.folder.parent))
+    with built_into(image.folder) as work:
+        if image.suite in MODULES:
+            compiled_with, name = MODULES[image.suite]
+            run_hook(work, image.suite, compiled_with, f"{name}.sh")
+        script = "customize.sh" if image.is_native else f"{AARCH64}/root.sh"
+        run_hook(work, image.suite, packages, script)
+
+
+@contextlib.contextmanager
+def built_into(folder: Path) -> Iterator[Path]:
+    """Yield a workspace, and make the folder of what hooks leave in its `out`.
+
+    It has a temporary name and is renamed at the end, so that each such folder is complete.
+    """
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
     try:
         with workspace() as work:
-            if image.suite in MODULES:
-                compiled_with, name = MODULES[image.suite]
-                run_hook(work, image.suite, compiled_with, f"{name}.sh")
-            script = "customize.sh" if image.is_native else f"{AARCH64}/root.sh"
-            run_hook(work, image.suite, packages, script)
+            yield work
             keep(work / "out", partial)
         partial.chmod(0o755)
-        partial.rename(image.folder)
+        partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

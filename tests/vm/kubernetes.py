@@ -1,8 +1,6 @@
 """A real kube-proxy in a machine, with the API server and the etcd that it needs."""
 
 import hashlib
-import shutil
-import tempfile
 from pathlib import Path
 
 from . import images
@@ -35,16 +33,9 @@ def build() -> Path:
     folder = cache / f"{images.KUBERNETES}-{key}"
     with images.locked(cache / f"{images.KUBERNETES}.lock"):
         if not folder.is_dir():
-            partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=cache))
-            try:
-                with images.workspace() as work:
-                    name = f"{images.KUBERNETES}/{script.name}"
-                    images.run_hook(work, "bullseye", _BUILD_PACKAGES, name)
-                    images.keep(work / "out", partial)
-                partial.rename(folder)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
+            with images.built_into(folder) as work:
+                name = f"{images.KUBERNETES}/{script.name}"
+                images.run_hook(work, "bullseye", _BUILD_PACKAGES, name)
     return folder
 
 
